@@ -1,0 +1,31 @@
+"""Where hmrlab keeps what it makes: data sets under `data/`, trainings and reports under `runs/`."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def home() -> Path:
+    """The folder that holds `data/` and `runs/`.
+
+    `$HMRLAB_HOME` if it is set; else the checkout, when hmrlab runs from one; else
+    `~/.local/share/hmrlab`.
+    """
+    chosen = os.environ.get("HMRLAB_HOME")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    checkout = Path(__file__).resolve().parent.parent
+    if (checkout / "pyproject.toml").is_file():
+        return checkout
+    return Path.home() / ".local" / "share" / "hmrlab"
+
+
+def data_dir() -> Path:
+    """Where generated and prepared data sets live."""
+    return home() / "data"
+
+
+def runs_dir() -> Path:
+    """Where trainings, their ledger and the reports live."""
+    return home() / "runs"

@@ -1,4 +1,4 @@
-"""Where hmrlab keeps what it makes: data sets under `data/`, trainings and reports under `runs/`."""
+"""Where hmrlab keeps what it makes: data sets in `data/`, trainings and reports in `runs/`."""
 
 from __future__ import annotations
 

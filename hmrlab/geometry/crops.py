@@ -1,0 +1,81 @@
+"""Crops as affine maps, at sub-pixel accuracy."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from hmrlab.geometry._checks import check_trailing
+
+REFERENCE_SIDE = 200.0  # pixels of box side for each unit of `scale`, as in MPII and SPIN
+
+
+def crop_matrix(
+    center: Tensor, scale: Tensor, resolution: int, rotation_deg: Tensor | float = 0.0
+) -> Tensor:
+    """The map from image pixels to crop pixels: a square box, scaled, then turned about its middle.
+
+    Same map as SPIN's `get_transform` (`utils/imutils.py`). SPIN then truncates what it maps to
+    whole pixels; nothing is rounded here.
+
+    Args:
+        center: (..., 2) middle of the box, image pixels.
+        scale: (...) box side / 200 pixels.
+        resolution: side of the crop, pixels.
+        rotation_deg: (...) or a number, degrees; positive turns the picture's content
+            counter-clockwise as seen on the screen.
+
+    Returns:
+        (..., 3, 3) homogeneous matrices.
+
+    Raises:
+        ValueError: the last dimension of `center` is not 2, or a scale is not positive.
+    """
+    check_trailing(center, "center", 2)
+    if not bool((scale > 0).all()):
+        raise ValueError(f"every scale must be positive, the least is {float(scale.min())}")
+    angle = torch.as_tensor(rotation_deg, dtype=center.dtype, device=center.device)
+    angle = (-math.pi / 180 * angle).expand(center.shape[:-1])
+    zoom = resolution / (REFERENCE_SIDE * scale)
+    cosine, sine = zoom * torch.cos(angle), zoom * torch.sin(angle)
+    x, y = center.unbind(-1)
+    middle = resolution / 2
+    zero, one = torch.zeros_like(x), torch.ones_like(x)
+    rows = (
+        (cosine, -sine, middle - cosine * x + sine * y),
+        (sine, cosine, middle - sine * x - cosine * y),
+        (zero, zero, one),
+    )
+    return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+
+
+def apply_affine(matrix: Tensor, points: Tensor) -> Tensor:
+    """Map 2D points by homogeneous affine matrices.
+
+    Args:
+        matrix: (..., 3, 3), last row (0, 0, 1).
+        points: (..., N, 2).
+
+    Returns:
+        (..., N, 2).
+
+    Raises:
+        ValueError: a last dimension does not fit.
+    """
+    check_trailing(matrix, "matrix", 3, 3)
+    check_trailing(points, "points", 2)
+    return points @ matrix[..., :2, :2].transpose(-1, -2) + matrix[..., None, :2, 2]
+
+
+def pixels_to_normalised(points: Tensor, resolution: int) -> Tensor:
+    """Crop pixels (..., 2) to [-1, 1] over the crop; the left edge is -1, the right edge 1."""
+    check_trailing(points, "points", 2)
+    return 2 * points / resolution - 1
+
+
+def normalised_to_pixels(points: Tensor, resolution: int) -> Tensor:
+    """The inverse of `pixels_to_normalised`."""
+    check_trailing(points, "points", 2)
+    return (points + 1) * resolution / 2

@@ -1,0 +1,140 @@
+"""Rotations: axis-angle vectors, 3x3 matrices and the continuous 6D representation."""
+
+from __future__ import annotations
+
+import math
+
+import roma
+import torch
+from torch import Tensor
+
+from hmrlab.geometry._checks import check_trailing
+
+
+def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
+    """Rodrigues' formula. Differentiable everywhere, at the zero rotation too.
+
+    Args:
+        axis_angle: (..., 3) unit axis times angle, radians.
+
+    Returns:
+        (..., 3, 3) rotation matrices.
+
+    Raises:
+        ValueError: the last dimension is not 3.
+    """
+    check_trailing(axis_angle, "axis_angle", 3)
+    return roma.rotvec_to_rotmat(axis_angle)
+
+
+def matrix_to_axis_angle(rotation: Tensor) -> Tensor:
+    """The axis-angle vector of a rotation, of length at most pi.
+
+    At exactly pi both signs of the axis are right; compare such results as matrices.
+
+    Args:
+        rotation: (..., 3, 3) rotation matrices.
+
+    Returns:
+        (..., 3) unit axis times angle, radians.
+
+    Raises:
+        ValueError: the last dimensions are not (3, 3).
+    """
+    check_trailing(rotation, "rotation", 3, 3)
+    return roma.rotmat_to_rotvec(rotation)
+
+
+def six_d_to_matrix(six_d: Tensor) -> Tensor:
+    """Gram-Schmidt on two vectors: any six numbers become a rotation, without jumps.
+
+    Source: Zhou et al., "On the Continuity of Rotation Representations in Neural Networks",
+    CVPR 2019, eq. 15, in SPIN's layout: the six numbers are a 3x2 matrix row by row, whose columns
+    are the two vectors (a1x, a2x, a1y, a2y, a1z, a2z). Most later libraries write the two vectors
+    one after the other instead.
+
+    Args:
+        six_d: (..., 6), no unit.
+
+    Returns:
+        (..., 3, 3) rotation matrices; their first column points along the first vector.
+
+    Raises:
+        ValueError: the last dimension is not 6.
+    """
+    check_trailing(six_d, "six_d", 6)
+    columns = six_d.unflatten(-1, (3, 2))
+    first, second = columns[..., 0], columns[..., 1]
+    x = torch.nn.functional.normalize(first, dim=-1)
+    along = (x * second).sum(-1, keepdim=True) * x
+    y = torch.nn.functional.normalize(second - along, dim=-1)
+    z = torch.linalg.cross(x, y, dim=-1)
+    return torch.stack((x, y, z), dim=-1)
+
+
+def matrix_to_six_d(rotation: Tensor) -> Tensor:
+    """The first two columns of a rotation in SPIN's layout (see `six_d_to_matrix`).
+
+    Args:
+        rotation: (..., 3, 3) rotation matrices.
+
+    Returns:
+        (..., 6).
+
+    Raises:
+        ValueError: the last dimensions are not (3, 3).
+    """
+    check_trailing(rotation, "rotation", 3, 3)
+    return rotation[..., :2].flatten(-2)
+
+
+def rotation_angle_between(a: Tensor, b: Tensor) -> Tensor:
+    """The geodesic distance of two rotations: the angle of the turn that takes one to the other.
+
+    Written with atan2, which keeps its accuracy near 0 and pi, where arccos of the trace loses
+    half of the digits. The gradient at equal rotations, where the distance has a kink, is 0.
+
+    Args:
+        a: (..., 3, 3) rotation matrices.
+        b: (..., 3, 3), broadcast against `a`.
+
+    Returns:
+        (...) angles from 0 to pi, radians.
+
+    Raises:
+        ValueError: the last dimensions are not (3, 3).
+    """
+    check_trailing(a, "a", 3, 3)
+    check_trailing(b, "b", 3, 3)
+    turn = a.transpose(-1, -2) @ b
+    sine = torch.linalg.vector_norm(_vee(turn), dim=-1)
+    cosine = (turn.diagonal(dim1=-2, dim2=-1).sum(-1) - 1) / 2
+    return torch.atan2(sine, cosine)
+
+
+def rotate_in_image_plane(orientation: Tensor, degrees: Tensor | float) -> Tensor:
+    """Turn global orientations with a picture that is turned about the camera's optical axis.
+
+    Same sense as `crop_matrix`: what the crop does to the keypoints, this does to the person.
+
+    Args:
+        orientation: (..., 3, 3) root rotations in the camera's frame.
+        degrees: (...) or a number, the crop's rotation, degrees.
+
+    Returns:
+        (..., 3, 3).
+
+    Raises:
+        ValueError: the last dimensions of `orientation` are not (3, 3).
+    """
+    check_trailing(orientation, "orientation", 3, 3)
+    angle = torch.as_tensor(degrees, dtype=orientation.dtype, device=orientation.device)
+    angle = -math.pi / 180 * angle
+    optical_axis = angle.new_tensor((0.0, 0.0, 1.0))
+    return axis_angle_to_matrix(angle[..., None] * optical_axis) @ orientation
+
+
+def _vee(matrix: Tensor) -> Tensor:
+    """(..., 3, 3) -> (..., 3): axis times sine of the angle, for a rotation matrix."""
+    skew = (matrix - matrix.transpose(-1, -2)) / 2
+    return torch.stack((skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]), dim=-1)

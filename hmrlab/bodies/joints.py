@@ -58,7 +58,7 @@ KEYPOINT_ROWS: tuple[int, ...] = (
 """Row of the 54 (24 joints + 21 landmarks + 9 extra) that is each of the 49 keypoints."""
 
 H36M_JOINTS: tuple[str, ...] = (
-    "pelvis", "right_hip", "right_knee", "right_ankle", "left_hip", "left_knee", "left_ankle",
+    "pelvis", "left_hip", "left_knee", "left_ankle", "right_hip", "right_knee", "right_ankle",
     "spine", "neck", "jaw", "head", "left_shoulder", "left_elbow", "left_wrist",
     "right_shoulder", "right_elbow", "right_wrist",
 )  # fmt: skip

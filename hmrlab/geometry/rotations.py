@@ -49,9 +49,9 @@ def six_d_to_matrix(six_d: Tensor) -> Tensor:
     """Gram-Schmidt on two vectors: any six numbers become a rotation, without jumps.
 
     Source: Zhou et al., "On the Continuity of Rotation Representations in Neural Networks",
-    CVPR 2019, eq. 15, in SPIN's layout: the six numbers are a 3x2 matrix row by row, whose columns
-    are the two vectors (a1x, a2x, a1y, a2y, a1z, a2z). Most later libraries write the two vectors
-    one after the other instead.
+    CVPR 2019, section 4.2, in SPIN's layout: the six numbers are a 3x2 matrix row by row, whose
+    columns are the two vectors (a1x, a2x, a1y, a2y, a1z, a2z). Most later libraries write the two
+    vectors one after the other instead.
 
     Args:
         six_d: (..., 6), no unit.

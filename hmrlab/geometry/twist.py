@@ -19,7 +19,7 @@ def swing_twist(rotation: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
     The swing is the shortest turn that takes the axis where the rotation takes it: two half turns,
     the first about the axis itself, the second about the bisector of the axis before and after.
     What is left of the rotation is the twist. Decomposition as in Dobrowolski, "Swing-twist
-    decomposition in Clifford algebra", 2015, sec. 4, there written with quaternions.
+    decomposition in Clifford algebra", 2015, there written with quaternions.
 
     Args:
         rotation: (..., 3, 3) rotation matrices.

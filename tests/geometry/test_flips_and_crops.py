@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP, POSE_FLIP
 from torch.testing import assert_close
 
+from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP, POSE_FLIP
 from hmrlab.geometry import (
     apply_affine,
     axis_angle_to_matrix,

@@ -1,0 +1,27 @@
+"""Encoders, SPIN's iterative regressor, HMR, and their weights on disk."""
+
+from hmrlab.models.checkpoints import (
+    load_model,
+    load_spin_checkpoint,
+    load_spin_state_dict,
+    load_weights,
+    save_weights,
+)
+from hmrlab.models.encoders import ENCODER_NAMES, Encoder, create_encoder
+from hmrlab.models.hmr import HMR
+from hmrlab.models.prediction import Prediction
+from hmrlab.models.regressor import Regressor
+
+__all__ = [
+    "ENCODER_NAMES",
+    "HMR",
+    "Encoder",
+    "Prediction",
+    "Regressor",
+    "create_encoder",
+    "load_model",
+    "load_spin_checkpoint",
+    "load_spin_state_dict",
+    "load_weights",
+    "save_weights",
+]

@@ -1,0 +1,157 @@
+"""Weights on disk: written whole, read without unpickling code, and never loaded in part."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from hmrlab.files import FileProblem, write_whole
+from hmrlab.models.encoders import create_encoder
+from hmrlab.models.hmr import HMR
+
+FORMAT = "hmrlab-weights-1"
+_LISTED = 8  # keys of each kind that a message shows
+
+
+def save_weights(path: str | Path, model: HMR) -> Path:
+    """Save a model's weights and its encoder's name, whole or not at all.
+
+    Raises:
+        FileProblem: the file cannot be written.
+    """
+    state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    content = {"format": FORMAT, "encoder": model.encoder.name, "model": state}
+    return write_whole(path, lambda file: torch.save(content, file))
+
+
+def load_weights(path: str | Path, model: HMR) -> HMR:
+    """Load weights saved by `save_weights` into a model of the same build.
+
+    Returns:
+        The model that was given.
+
+    Raises:
+        FileProblem: the file is missing, damaged, not one of ours, or its keys or shapes do not
+            fit the model; then the model is left as it was.
+    """
+    _load_strictly(path, model, _read_ours(path)["model"])
+    return model
+
+
+def load_model(path: str | Path) -> HMR:
+    """Build the model whose weights `save_weights` saved, in evaluation mode.
+
+    Raises:
+        FileProblem: see `load_weights`.
+    """
+    content = _read_ours(path)
+    try:
+        model = HMR(create_encoder(content["encoder"]))
+    except ValueError as error:
+        raise FileProblem(f"{path}: {error}") from error
+    _load_strictly(path, model, content["model"])
+    return model.eval()
+
+
+def load_spin_checkpoint(path: str | Path, model: HMR) -> HMR:
+    """Load SPIN's own checkpoint (its key `model`) into an `HMR` on ResNet-50.
+
+    Raises:
+        FileProblem: the file is missing, damaged, or does not fit the model.
+    """
+    content = _read(path)
+    state = content.get("model") if isinstance(content, dict) else None
+    if not isinstance(state, dict):
+        raise FileProblem(f"{path} is not a SPIN checkpoint: it has no entry 'model'")
+    try:
+        load_spin_state_dict(model, state)
+    except ValueError as error:
+        raise FileProblem(f"{path}: {error}") from error
+    return model
+
+
+def load_spin_state_dict(model: HMR, state: Mapping[str, Tensor]) -> None:
+    """Load a state dict with SPIN's flat key names, every key and nothing else.
+
+    SPIN's network is one module, so that the ResNet's and the regressor's layers stand side by
+    side (`conv1.weight`, `fc1.weight`); here they belong to `encoder.backbone` and `regressor`.
+
+    Raises:
+        ValueError: keys are missing or unexpected, or shapes differ; the model is left as it was.
+    """
+    by_spin_name = {spin_key(key): key for key in model.state_dict()}
+    renamed = {by_spin_name.get(key, key): value for key, value in state.items()}
+    differences = describe_differences(model.state_dict(), renamed)
+    if differences:
+        raise ValueError(f"the weights do not fit the model.\n{differences}")
+    model.load_state_dict(renamed, strict=True)
+
+
+def spin_key(key: str) -> str:
+    """The name in SPIN's checkpoint of an entry of an `HMR`'s state dict."""
+    return key.removeprefix("encoder.backbone.").removeprefix("regressor.")
+
+
+def describe_differences(wanted: Mapping[str, Tensor], given: Mapping[str, Any]) -> str:
+    """What keeps `given` from being loaded for `wanted`, for a person; empty if nothing does."""
+    missing = [key for key in wanted if key not in given]
+    unexpected = [key for key in given if key not in wanted]
+    other = [
+        f"{key}: expected {tuple(wanted[key].shape)}, got {_shape(given[key])}"
+        for key in wanted
+        if key in given and _shape(given[key]) != tuple(wanted[key].shape)
+    ]
+    kinds = (("missing", missing), ("unexpected", unexpected), ("of another shape", other))
+    return "\n".join(_listing(kind, entries) for kind, entries in kinds if entries)
+
+
+def _listing(kind: str, entries: list[str]) -> str:
+    rest = len(entries) - _LISTED
+    more = f", and {rest} more" if rest > 0 else ""
+    return f"{len(entries)} {kind}: {', '.join(entries[:_LISTED])}{more}"
+
+
+def _shape(value: Any) -> tuple[int, ...] | str:
+    return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
+
+
+def _read(path: str | Path) -> Any:
+    """torch.load with plain data only; every way to fail becomes a FileProblem."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileProblem(f"there is no file {path}; train a model first, or check the path")
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # torch raises many kinds for files that are cut off or foreign
+        raise FileProblem(
+            f"{path} cannot be read as weights ({type(error).__name__}): it is cut off, damaged, "
+            "or holds more than plain tensors. Make it again, or check that it is the right file."
+        ) from error
+
+
+def _read_ours(path: str | Path) -> dict[str, Any]:
+    content = _read(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        found = sorted(map(str, content))[:_LISTED] if isinstance(content, dict) else content
+        raise FileProblem(
+            f"{path} is not a weights file of hmrlab (format {FORMAT!r}); "
+            f"it holds {_describe_content(found)}"
+        )
+    return content
+
+
+def _describe_content(found: Any) -> str:
+    return f"the keys {', '.join(found)}" if isinstance(found, list) else type(found).__name__
+
+
+def _load_strictly(path: str | Path, model: HMR, state: Mapping[str, Tensor]) -> None:
+    differences = describe_differences(model.state_dict(), state)
+    if differences:
+        raise FileProblem(
+            f"{path} does not fit this model (encoder {model.encoder.name!r}).\n{differences}"
+        )
+    model.load_state_dict(state, strict=True)

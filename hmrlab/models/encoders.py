@@ -1,0 +1,124 @@
+"""Image encoders by name: pictures in, one pooled feature vector each out."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import re
+from pathlib import Path
+
+import torch
+import torchvision
+from torch import Tensor, nn
+
+from hmrlab.files import FileProblem
+from hmrlab.models.small import SmallNet
+
+TORCHVISION_ENCODERS = (
+    "resnet18",
+    "resnet50",
+    "densenet121",
+    "densenet169",
+    "densenet201",
+    "mobilenet_v2",
+    "mobilenet_v3_large",
+    "mobilenet_v3_small",
+    "shufflenet_v2_x1_0",
+    "efficientnet_b0",
+)
+ENCODER_NAMES = ("small", *TORCHVISION_ENCODERS)
+
+
+class Encoder(nn.Module):
+    """A backbone that turns (B, 3, H, W) pictures into (B, feature_size) features.
+
+    Pictures are normalised by ImageNet's mean and deviation. Any side from 32 pixels up will do,
+    since the features are averaged over the picture.
+    """
+
+    def __init__(self, name: str, backbone: nn.Module, feature_size: int) -> None:
+        super().__init__()
+        self.name = name
+        self.feature_size = feature_size
+        self.backbone = backbone
+
+    def forward(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, feature_size)."""
+        return self.backbone(images)
+
+
+def create_encoder(
+    name: str, weights: str | None = None, *, allow_download: bool = False
+) -> Encoder:
+    """An encoder by name.
+
+    Args:
+        name: one of `ENCODER_NAMES`: "small" for laptops at 64 pixels, or a network of
+            torchvision's, whose classifier is removed.
+        weights: None for a random start, "imagenet" for torchvision's IMAGENET1K_V1 weights (for
+            ResNet-50 those that SPIN starts from). They are read from torch hub's cache.
+        allow_download: fetch the ImageNet weights if the cache lacks them.
+
+    Raises:
+        ValueError: no encoder has that name (the message suggests the nearest), or `weights` is
+            neither, or there are none for this encoder.
+        FileProblem: the ImageNet weights are not in the cache, or damaged there.
+    """
+    if name not in ENCODER_NAMES:
+        near = difflib.get_close_matches(name.lower(), ENCODER_NAMES, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown encoder {name!r}.{hint} There are: {', '.join(ENCODER_NAMES)}")
+    if weights not in (None, "imagenet"):
+        raise ValueError(f"weights must be None or 'imagenet', got {weights!r}")
+    if name == "small":
+        if weights is not None:
+            raise ValueError("there are no ImageNet weights for 'small'; use weights=None")
+        network = SmallNet()
+        return Encoder(name, network, network.feature_size)
+    network = torchvision.models.get_model(name, weights=None)
+    if weights is not None:
+        network.load_state_dict(_imagenet_state(name, allow_download), strict=True)
+    return Encoder(name, network, _remove_classifier(network))
+
+
+def _remove_classifier(network: nn.Module) -> int:
+    """Replace torchvision's classifier by nothing; return the number of features it was given."""
+    attribute = "fc" if hasattr(network, "fc") else "classifier"
+    head = getattr(network, attribute)
+    first_linear = next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
+    setattr(network, attribute, nn.Identity())
+    return first_linear.in_features
+
+
+def _imagenet_state(name: str, allow_download: bool) -> dict[str, Tensor]:
+    """torchvision's IMAGENET1K_V1 state dict from torch hub's cache, checked against its hash."""
+    url = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
+    if not path.exists():
+        if not allow_download:
+            raise FileProblem(
+                f"the ImageNet weights of {name} are not in {path}. Pass allow_download=True to "
+                f"fetch them, or put the file from {url} there."
+            )
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(url, str(path), progress=True)
+    expected = path.stem.rpartition("-")[2]
+    if not _sha256(path).startswith(expected):
+        raise FileProblem(
+            f"{path} is damaged (its SHA-256 does not start with {expected}); delete it"
+        )
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    return _rename_densenet_keys(state) if name.startswith("densenet") else state
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _rename_densenet_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The published DenseNet files say `norm.1.weight` where today's module says `norm1.weight`."""
+    return {
+        re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key): value
+        for key, value in state.items()
+    }

@@ -1,0 +1,107 @@
+"""SPIN's iterative regressor: look at the features, correct the body, look again."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from hmrlab.geometry import axis_angle_to_matrix, matrix_to_six_d, six_d_to_matrix
+from hmrlab.models.prediction import Prediction
+
+JOINTS = 24
+BETAS = 10
+MEAN_CAMERA = (0.9, 0.0, 0.0)  # a person who fills most of the crop, in its middle
+
+
+class Regressor(nn.Module):
+    """Features to pose, shape and camera, by repeated correction of a mean body.
+
+    Kanazawa et al., "End-to-end Recovery of Human Shape and Pose", CVPR 2018, sec. 3.2, as in
+    SPIN's `models/hmr.py`: 6D rotations, and no nonlinearity between the two hidden layers. Layers
+    and buffers have SPIN's names.
+
+    Args:
+        feature_size: length of the encoder's feature vector.
+        mean_rotations: (24, 3, 3) the pose to start from, root in the camera's frame; default a
+            T-pose, upright and facing the camera.
+        dropout: probability, after each hidden layer.
+    """
+
+    def __init__(
+        self,
+        feature_size: int,
+        mean_rotations: Tensor | None = None,
+        dropout: float = 0.5,
+    ) -> None:
+        super().__init__()
+        pose_size, hidden = 6 * JOINTS, 1024
+        self.fc1 = nn.Linear(feature_size + pose_size + BETAS + 3, hidden)
+        self.drop1 = nn.Dropout(dropout)
+        self.fc2 = nn.Linear(hidden, hidden)
+        self.drop2 = nn.Dropout(dropout)
+        self.decpose = nn.Linear(hidden, pose_size)
+        self.decshape = nn.Linear(hidden, BETAS)
+        self.deccam = nn.Linear(hidden, 3)
+        for decoder in (self.decpose, self.decshape, self.deccam):
+            nn.init.xavier_uniform_(decoder.weight, gain=0.01)
+        self.register_buffer("init_pose", torch.empty(1, pose_size))
+        self.register_buffer("init_shape", torch.zeros(1, BETAS))
+        self.register_buffer("init_cam", torch.tensor([MEAN_CAMERA]))
+        self.set_mean_pose(t_pose() if mean_rotations is None else mean_rotations)
+
+    def set_mean_pose(self, rotations: Tensor) -> None:
+        """Start from another pose.
+
+        Args:
+            rotations: (24, 3, 3), root in the camera's frame.
+
+        Raises:
+            ValueError: the shape is another.
+        """
+        rotations = torch.as_tensor(rotations)
+        if rotations.shape != (JOINTS, 3, 3):
+            raise ValueError(
+                f"the mean pose must be ({JOINTS}, 3, 3), got {tuple(rotations.shape)}"
+            )
+        self.init_pose.copy_(matrix_to_six_d(rotations).reshape(1, -1))
+
+    def forward(self, features: Tensor, n_iter: int = 3) -> Prediction:
+        """The body after `n_iter` corrections, see `iterations`."""
+        return self.iterations(features, n_iter)[-1]
+
+    def iterations(self, features: Tensor, n_iter: int = 3) -> list[Prediction]:
+        """The bodies after 1, 2, ... `n_iter` corrections of the mean.
+
+        Args:
+            features: (B, feature_size).
+            n_iter: how often to correct, at least once.
+
+        Raises:
+            ValueError: `n_iter` is less than 1.
+        """
+        if n_iter < 1:
+            raise ValueError(f"n_iter must be at least 1, got {n_iter}")
+        batch = features.shape[0]
+        pose = self.init_pose.expand(batch, -1)
+        shape = self.init_shape.expand(batch, -1)
+        camera = self.init_cam.expand(batch, -1)
+        predictions = []
+        for _ in range(n_iter):
+            state = torch.cat((features, pose, shape, camera), dim=1)
+            hidden = self.drop1(self.fc1(state))
+            hidden = self.drop2(self.fc2(hidden))
+            pose = pose + self.decpose(hidden)
+            shape = shape + self.decshape(hidden)
+            camera = camera + self.deccam(hidden)
+            rotations = six_d_to_matrix(pose.unflatten(1, (JOINTS, 6)))
+            predictions.append(Prediction(rotations, shape, camera))
+        return predictions
+
+
+def t_pose() -> Tensor:
+    """(24, 3, 3) rotations of a T-pose, upright and facing the camera (whose y points down)."""
+    axis_angle = torch.zeros(JOINTS, 3)
+    axis_angle[0, 0] = math.pi
+    return axis_angle_to_matrix(axis_angle)

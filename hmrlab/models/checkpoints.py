@@ -136,16 +136,17 @@ def _read(path: str | Path) -> Any:
 def _read_ours(path: str | Path) -> dict[str, Any]:
     content = _read(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
-        found = sorted(map(str, content))[:_LISTED] if isinstance(content, dict) else content
         raise FileProblem(
             f"{path} is not a weights file of hmrlab (format {FORMAT!r}); "
-            f"it holds {_describe_content(found)}"
+            f"it holds {_describe_content(content)}"
         )
     return content
 
 
-def _describe_content(found: Any) -> str:
-    return f"the keys {', '.join(found)}" if isinstance(found, list) else type(found).__name__
+def _describe_content(content: Any) -> str:
+    if not isinstance(content, dict):
+        return f"a {type(content).__name__}"
+    return f"the keys {', '.join(sorted(map(str, content))[:_LISTED])}"
 
 
 def _load_strictly(path: str | Path, model: HMR, state: Mapping[str, Tensor]) -> None:

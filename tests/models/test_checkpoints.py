@@ -1,0 +1,143 @@
+"""Weights on disk: what is saved comes back, what does not fit is refused readably."""
+
+import pickle
+
+import pytest
+import torch
+
+from hmrlab.files import FileProblem
+from hmrlab.models import (
+    HMR,
+    create_encoder,
+    load_model,
+    load_spin_checkpoint,
+    load_weights,
+    save_weights,
+)
+from hmrlab.models.checkpoints import spin_key
+
+
+@pytest.fixture(scope="module")
+def model():
+    torch.manual_seed(0)
+    return HMR(create_encoder("small")).eval()
+
+
+@pytest.fixture(scope="module")
+def other():
+    torch.manual_seed(1)
+    return HMR(create_encoder("mobilenet_v3_small")).eval()
+
+
+def test_saved_weights_come_back(tmp_path, model):
+    path = save_weights(tmp_path / "new folder" / "model.pt", model)
+    torch.manual_seed(5)
+    fresh = HMR(create_encoder("small"))
+    assert load_weights(path, fresh) is fresh
+    for key, value in model.state_dict().items():
+        assert torch.equal(value, fresh.state_dict()[key]), key
+
+
+def test_model_is_built_from_its_file(tmp_path, other):
+    path = save_weights(tmp_path / "model.pt", other)
+    loaded = load_model(path)
+    assert loaded.encoder.name == "mobilenet_v3_small"
+    assert not loaded.training
+    images = torch.randn(1, 3, 64, 64)
+    assert torch.equal(loaded(images).betas, other(images).betas)
+
+
+def test_weights_of_another_model_are_refused_with_what_differs(tmp_path, model, other):
+    path = save_weights(tmp_path / "model.pt", other)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(FileProblem, match=r"model\.pt does not fit") as caught:
+        load_weights(path, model)
+    message = str(caught.value)
+    assert "missing: encoder.backbone.stem.0.weight" in message
+    assert "unexpected: encoder.backbone.features.0.0.weight" in message
+    assert "regressor.fc1.weight: expected (1024, 669), got (1024, 733)" in message
+    assert "more" in message
+    assert len(message) < 3000
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+@pytest.mark.parametrize("kept", [0, 100, 0.5, 0.99])
+def test_truncated_file_is_named(tmp_path, model, kept):
+    path = save_weights(tmp_path / "model.pt", model)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: kept if isinstance(kept, int) else int(kept * len(whole))])
+    with pytest.raises(FileProblem, match=r"model\.pt cannot be read as weights"):
+        load_weights(path, model)
+
+
+def test_missing_file_is_named(tmp_path, model):
+    with pytest.raises(FileProblem, match=r"no file .*nothing\.pt"):
+        load_weights(tmp_path / "nothing.pt", model)
+
+
+@pytest.mark.parametrize("content", [{"model": {}}, [1, 2], torch.zeros(3)])
+def test_foreign_contents_are_named(tmp_path, model, content):
+    torch.save(content, tmp_path / "foreign.pt")
+    with pytest.raises(FileProblem, match=r"foreign\.pt is not a weights file of hmrlab"):
+        load_weights(tmp_path / "foreign.pt", model)
+
+
+class Trap:
+    """Unpickling it leaves a mark."""
+
+    sprung = False
+
+    def __reduce__(self):
+        return (_spring, ())
+
+
+def _spring() -> None:
+    Trap.sprung = True
+
+
+def test_code_in_a_file_is_not_run(tmp_path, model):
+    (tmp_path / "trap.pt").write_bytes(pickle.dumps(Trap(), protocol=2))
+    torch.save({"format": "hmrlab-weights-1", "model": Trap()}, tmp_path / "zip.pt")
+    for name in ("trap.pt", "zip.pt"):
+        with pytest.raises(FileProblem, match="more than plain tensors"):
+            load_weights(tmp_path / name, model)
+    assert not Trap.sprung
+
+
+def test_full_disk_leaves_the_older_file(tmp_path, model, monkeypatch):
+    path = save_weights(tmp_path / "model.pt", model)
+    older = path.read_bytes()
+
+    def full(content, file):
+        file.write(b"some")
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(FileProblem, match="No space left"):
+        save_weights(path, model)
+    assert path.read_bytes() == older
+    assert [item.name for item in tmp_path.iterdir()] == ["model.pt"]
+
+
+def test_encoder_unknown_to_this_version_is_named(tmp_path, model):
+    content = {"format": "hmrlab-weights-1", "encoder": "resnet5000", "model": {}}
+    torch.save(content, tmp_path / "model.pt")
+    with pytest.raises(FileProblem, match=r"model\.pt: unknown encoder 'resnet5000'"):
+        load_model(tmp_path / "model.pt")
+
+
+def test_spin_checkpoint_loads_by_its_names(tmp_path, other):
+    state = {spin_key(key): value + 1 for key, value in other.state_dict().items()}
+    torch.save({"model": state, "optimizer": {}, "epoch": 3}, tmp_path / "spin.pt")
+    fresh = load_spin_checkpoint(tmp_path / "spin.pt", HMR(create_encoder("mobilenet_v3_small")))
+    for key, value in other.state_dict().items():
+        assert torch.equal(fresh.state_dict()[key], value + 1), key
+
+
+def test_spin_checkpoint_that_does_not_fit_is_named(tmp_path, model):
+    torch.save({"model": {"fc1.weight": torch.zeros(2)}}, tmp_path / "spin.pt")
+    with pytest.raises(FileProblem, match=r"spin\.pt: the weights do not fit"):
+        load_spin_checkpoint(tmp_path / "spin.pt", model)
+    torch.save({"weights": {}}, tmp_path / "spin.pt")
+    with pytest.raises(FileProblem, match="no entry 'model'"):
+        load_spin_checkpoint(tmp_path / "spin.pt", model)

@@ -1,0 +1,118 @@
+"""Encoders by name, and ImageNet weights that come from the cache or not at all."""
+
+import re
+
+import pytest
+import torch
+import torchvision
+
+from hmrlab.files import FileProblem
+from hmrlab.models import ENCODER_NAMES, create_encoder, encoders
+
+FEATURES = {
+    "small": 512,
+    "resnet18": 512,
+    "resnet50": 2048,
+    "densenet121": 1024,
+    "densenet169": 1664,
+    "densenet201": 1920,
+    "mobilenet_v2": 1280,
+    "mobilenet_v3_large": 960,
+    "mobilenet_v3_small": 576,
+    "shufflenet_v2_x1_0": 1024,
+    "efficientnet_b0": 1280,
+}
+
+
+@pytest.mark.parametrize("name", ENCODER_NAMES)
+def test_every_encoder_gives_its_features_and_learns_with_all_of_itself(name):
+    encoder = create_encoder(name)
+    features = encoder(torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0)))
+    assert encoder.feature_size == FEATURES[name]
+    assert features.shape == (2, FEATURES[name])
+    features.square().sum().backward()
+    without = [key for key, value in encoder.named_parameters() if value.grad is None]
+    assert without == []
+
+
+def test_small_is_small_and_takes_other_sizes():
+    encoder = create_encoder("small").eval()
+    parameters = sum(value.numel() for value in encoder.parameters())
+    assert 2e6 < parameters < 3.5e6
+    for side in (48, 64, 96):
+        assert encoder(torch.zeros(1, 3, side, side)).shape == (1, 512)
+
+
+def test_two_pictures_do_not_share_features():
+    encoder = create_encoder("small").eval()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert not torch.allclose(*encoder(images), atol=1e-3)
+    torch.testing.assert_close(encoder(images)[:1], encoder(images[:1]), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("resnet5O", "resnet50"), ("ResNet50", "resnet50"), ("mobilenetv2", "mobilenet_v2")],
+)
+def test_unknown_name_suggests_the_nearest(wrong, meant):
+    with pytest.raises(ValueError, match=f"Did you mean '{meant}'") as caught:
+        create_encoder(wrong)
+    assert all(name in str(caught.value) for name in ENCODER_NAMES)
+
+
+def test_unknown_weights_are_refused():
+    with pytest.raises(ValueError, match="None or 'imagenet'"):
+        create_encoder("resnet18", weights="coco")
+    with pytest.raises(ValueError, match="no ImageNet weights for 'small'"):
+        create_encoder("small", weights="imagenet")
+
+
+@pytest.fixture
+def hub(tmp_path, monkeypatch):
+    """An empty torch hub cache."""
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
+    (tmp_path / "hub" / "checkpoints").mkdir(parents=True)
+    return tmp_path / "hub" / "checkpoints"
+
+
+def published_name(name: str) -> str:
+    weights = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"]
+    return weights.url.rpartition("/")[2]
+
+
+def test_missing_imagenet_weights_are_named_and_not_fetched(hub, monkeypatch):
+    monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: pytest.fail("fetched"))
+    with pytest.raises(FileProblem, match=r"resnet18-.*\.pth.*allow_download=True"):
+        create_encoder("resnet18", weights="imagenet")
+
+
+def test_damaged_imagenet_weights_are_named(hub):
+    (hub / published_name("resnet18")).write_bytes(b"half a file")
+    with pytest.raises(FileProblem, match=r"resnet18-.*\.pth is damaged"):
+        create_encoder("resnet18", weights="imagenet")
+
+
+@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+def test_imagenet_weights_arrive_in_the_encoder(hub, monkeypatch, name):
+    file = hub / published_name(name)
+    state = torchvision.models.get_model(name, weights=None).state_dict()
+    old_names = {  # DenseNet's published file has the names of torchvision 0.1
+        re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", key): value
+        for key, value in state.items()
+    }
+    torch.save(old_names, file)
+    monkeypatch.setattr(encoders, "_sha256", lambda path: path.stem.rpartition("-")[2])
+    loaded = create_encoder(name, weights="imagenet").backbone.state_dict()
+    assert set(loaded) == {key for key in state if not key.startswith(("fc.", "classifier."))}
+    for key, value in loaded.items():
+        assert torch.equal(value, state[key]), key
+
+
+def test_hash_is_of_the_whole_file(tmp_path):
+    file = tmp_path / "weights"
+    file.write_bytes(bytes(range(256)) * 5000)
+    before = encoders._sha256(file)
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    assert encoders._sha256(file) != before

@@ -1,0 +1,20 @@
+"""The append-only book of runs: what was run, with which settings, where, and what came of it.
+
+Standard library only.
+"""
+
+from hmrlab.ledger.book import Ledger
+from hmrlab.ledger.hashing import settings_hash
+from hmrlab.ledger.machine import current_command, describe_machine, source_commit, versions
+from hmrlab.ledger.record import RunRecord, record_run
+
+__all__ = [
+    "Ledger",
+    "RunRecord",
+    "current_command",
+    "describe_machine",
+    "record_run",
+    "settings_hash",
+    "source_commit",
+    "versions",
+]

@@ -1,0 +1,180 @@
+"""SPIN's training losses, each a small function, and their weighted sum.
+
+Source: Kolotouros et al., "Learning to Reconstruct 3D Human Pose and Shape via Model-fitting in the
+Loop", ICCV 2019, and its `train/trainer.py`. Labels that a sample does not have are left out by a
+mask; what stands in their place, NaN too, reaches neither the loss nor its gradient.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hmrlab.bodies.joints import ANNOTATED, ANNOTATED_NAMES, OPENPOSE
+from hmrlab.data.batch import Batch
+from hmrlab.geometry import project_normalised
+from hmrlab.models import Prediction
+
+HIPS = [ANNOTATED_NAMES.index("right_hip"), ANNOTATED_NAMES.index("left_hip")]
+
+
+@dataclass(frozen=True)
+class LossWeights:
+    """How much each term counts; the defaults are SPIN's. A term of weight 0 is not computed."""
+
+    keypoints: float = 5.0
+    keypoints_3d: float = 5.0
+    pose: float = 1.0
+    betas: float = 0.001
+    vertices: float = 0.0
+    camera: float = 1.0
+    overall: float = 60.0  # multiplies the sum of all terms
+    openpose: float = 0.0  # inside the 2D term: the 25 OpenPose joints
+    annotated: float = 1.0  # inside the 2D term: the 24 annotated joints
+
+
+def compute_losses(
+    prediction: Prediction,
+    batch: Batch,
+    keypoints: Tensor,
+    weights: LossWeights,
+    vertices: tuple[Tensor, Tensor] | None = None,
+) -> dict[str, Tensor]:
+    """Every term of positive weight, and their weighted sum.
+
+    Args:
+        prediction: the network's bodies.
+        batch: the pictures' labels.
+        keypoints: (B, 49, 3) the predicted bodies' keypoints, root rotated, metres.
+        weights: of the terms.
+        vertices: the predicted and the labelled bodies' vertices, (B, V, 3) each, metres; only
+            needed where `weights.vertices` is not 0.
+
+    Returns:
+        The terms by name, before their weights, and "total", to be minimised. All are scalars.
+
+    Raises:
+        ValueError: the vertex term has a weight and no vertices.
+    """
+    terms: dict[str, Tensor] = {}
+    if weights.keypoints:
+        projected = project_normalised(keypoints, prediction.camera)
+        terms["keypoints"] = keypoint_loss(
+            projected, batch.keypoints_2d, weights.openpose, weights.annotated
+        )
+    if weights.keypoints_3d:
+        terms["keypoints_3d"] = keypoint_3d_loss(
+            keypoints[:, ANNOTATED], batch.keypoints_3d, batch.has_pose_3d
+        )
+    if weights.pose:
+        terms["pose"] = pose_loss(prediction.rotations, batch.rotations, batch.has_smpl)
+    if weights.betas:
+        terms["betas"] = betas_loss(prediction.betas, batch.betas, batch.has_smpl)
+    if weights.vertices:
+        if vertices is None:
+            raise ValueError(
+                "the vertex loss has a weight: pass vertices=(predicted, labelled), (B, V, 3) each"
+            )
+        terms["vertices"] = vertex_loss(*vertices, batch.has_smpl)
+    if weights.camera:
+        terms["camera"] = camera_loss(prediction.camera)
+    total = sum(
+        (getattr(weights, name) * term for name, term in terms.items()),
+        start=prediction.camera.new_zeros(()),
+    )
+    return terms | {"total": weights.overall * total}
+
+
+def keypoint_loss(
+    predicted: Tensor, labelled: Tensor, openpose_weight: float, annotated_weight: float
+) -> Tensor:
+    """Squared 2D error, weighted by confidence; the mean over all samples, joints and x, y.
+
+    Args:
+        predicted: (B, 49, 2) normalised crop coordinates.
+        labelled: (B, 49, 3) normalised x, y and confidence.
+        openpose_weight: multiplies the confidence of the 25 OpenPose joints.
+        annotated_weight: multiplies the confidence of the 24 annotated joints.
+    """
+    confidence = labelled[..., 2].clone()
+    confidence[:, OPENPOSE] *= openpose_weight
+    confidence[:, ANNOTATED] *= annotated_weight
+    squared = _masked_difference(predicted, labelled[..., :2], confidence > 0).square()
+    return (confidence[..., None] * squared).mean()
+
+
+def keypoint_3d_loss(predicted: Tensor, labelled: Tensor, has_pose_3d: Tensor) -> Tensor:
+    """Squared 3D error about the middle of the hips, weighted by confidence; square metres.
+
+    Args:
+        predicted: (B, 24, 3) annotated joints, metres.
+        labelled: (B, 24, 4) metres, in the camera's axes, and confidence.
+        has_pose_3d: (B,) bool, which samples have these labels.
+
+    Returns:
+        The mean over the samples that have labels, joints and x, y, z; 0 if none has.
+    """
+    points, confidence = labelled[..., :3], labelled[..., 3]
+    predicted = predicted - predicted[:, HIPS].mean(dim=1, keepdim=True)
+    points = points - points[:, HIPS].mean(dim=1, keepdim=True)
+    known = has_pose_3d.bool()[:, None] & (confidence > 0)
+    squared = _masked_difference(predicted, points, known).square()
+    weighted = torch.where(known, confidence, 0)[..., None] * squared
+    return _mean_of_labelled(weighted, has_pose_3d)
+
+
+def pose_loss(predicted: Tensor, labelled: Tensor, has_smpl: Tensor) -> Tensor:
+    """Mean squared difference of the rotation matrices' entries.
+
+    Args:
+        predicted: (B, 24, 3, 3).
+        labelled: (B, 24, 3, 3).
+        has_smpl: (B,) bool, which samples have these labels.
+
+    Returns:
+        The mean over the samples that have labels; 0 if none has.
+    """
+    squared = _masked_difference(predicted, labelled, has_smpl).square()
+    return _mean_of_labelled(squared, has_smpl)
+
+
+def betas_loss(predicted: Tensor, labelled: Tensor, has_smpl: Tensor) -> Tensor:
+    """Mean squared difference of the (B, 10) shape coefficients, as `pose_loss`."""
+    squared = _masked_difference(predicted, labelled, has_smpl).square()
+    return _mean_of_labelled(squared, has_smpl)
+
+
+def vertex_loss(predicted: Tensor, labelled: Tensor, has_smpl: Tensor) -> Tensor:
+    """Mean absolute difference of the (B, V, 3) vertices, metres, as `pose_loss`."""
+    absolute = _masked_difference(predicted, labelled, has_smpl).abs()
+    return _mean_of_labelled(absolute, has_smpl)
+
+
+def camera_loss(camera: Tensor) -> Tensor:
+    """Keeps the camera's scale positive: the mean of exp(-10 s) squared.
+
+    Where the scale crosses 0 the body is at infinity, then behind the camera, and the 2D loss
+    explodes.
+
+    Args:
+        camera: (B, 3) weak-perspective scale, tx, ty.
+    """
+    return torch.exp(-10 * camera[:, 0]).square().mean()
+
+
+def _masked_difference(predicted: Tensor, labelled: Tensor, known: Tensor) -> Tensor:
+    """predicted - labelled, and a constant 0 where the label is not known.
+
+    The mask has the leading dimensions of the tensors. Masking the difference, not a power of it,
+    keeps a NaN label out of the gradient as well.
+    """
+    known = known.bool().reshape(known.shape + (1,) * (predicted.ndim - known.ndim))
+    return torch.where(known, predicted - labelled, 0)
+
+
+def _mean_of_labelled(values: Tensor, known: Tensor) -> Tensor:
+    """The mean over the samples with labels, of values that are 0 for the others."""
+    count = known.sum().clamp_min(1) * values[0].numel()
+    return values.sum() / count

@@ -1,0 +1,218 @@
+"""A body: parameters in, vertices, joints and keypoints out."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hmrlab.bodies.format import BodyArrays, read_body_file
+from hmrlab.bodies.joints import KEYPOINT_ROWS, SMPL_PARENTS
+from hmrlab.bodies.lbs import blend_shapes, forward_kinematics, pose_features, skin
+from hmrlab.geometry import axis_angle_to_matrix
+
+ASSETS = Path(__file__).parent / "assets"
+DETAILS = ("full", "light")
+N_POINT_JOINTS = 24
+
+
+@dataclass(frozen=True)
+class BodyOutput:
+    """A batch of posed bodies, metres."""
+
+    vertices: Tensor  # (B, V, 3)
+    joints: Tensor  # (B, 24, 3), SMPL's skeleton
+    keypoints: Tensor  # (B, 49, 3), 25 OpenPose + 24 annotated
+    h36m: Tensor  # (B, 17, 3), Human3.6M's joints, for evaluation
+
+
+class Body(nn.Module):
+    """Linear blend skinning of one body model, on any device and in any float type.
+
+    `forward` computes the whole mesh. `keypoints` and `h36m` compute the same points from only
+    those vertices that they depend on, which makes a training step's body almost free.
+    """
+
+    faces: Tensor  # (F, 3) long
+    weights: Tensor  # (V, 24)
+    part_labels: Tensor  # (V,) long, the joint that moves the vertex most
+    lsp_labels: Tensor | None  # (V,) long, index into LSP_PARTS
+
+    def __init__(self, arrays: BodyArrays, dtype: torch.dtype = torch.float32) -> None:
+        super().__init__()
+        self.parents = SMPL_PARENTS
+        self._points_of_keypoints = _Points.choose(arrays, _keypoint_matrix(arrays))
+        self._points_of_h36m = _Points.choose(arrays, arrays.h36m_regressor)
+        everything = {
+            "v_template": arrays.v_template,
+            "shapedirs": arrays.shapedirs,
+            "weights": arrays.weights,
+            "joint_template": arrays.joint_regressor @ arrays.v_template,
+            "joint_shapedirs": np.einsum("jv,vcs->jcs", arrays.joint_regressor, arrays.shapedirs),
+        }
+        if arrays.posedirs is not None:
+            everything["posedirs"] = arrays.posedirs.reshape(-1, arrays.posedirs.shape[2]).T
+        for name, value in everything.items():
+            self._constant(name, torch.as_tensor(value, dtype=dtype))
+        for name, points in (("kp", self._points_of_keypoints), ("h36m", self._points_of_h36m)):
+            self._constant(f"{name}_index", torch.as_tensor(points.index))
+            self._constant(f"{name}_matrix", torch.as_tensor(points.matrix, dtype=dtype))
+        self._constant("faces", torch.as_tensor(arrays.faces))
+        self._constant("part_labels", torch.as_tensor(arrays.weights.argmax(1)))
+        self._constant(
+            "lsp_labels",
+            None if arrays.lsp_labels is None else torch.as_tensor(arrays.lsp_labels),
+        )
+
+    @property
+    def n_vertices(self) -> int:
+        return self.v_template.shape[0]
+
+    def forward(
+        self, rotations: Tensor, betas: Tensor, translation: Tensor | None = None
+    ) -> BodyOutput:
+        """Pose and shape a batch of bodies.
+
+        Args:
+            rotations: (B, 24, 3, 3) matrices, or axis-angles (B, 24, 3) or (B, 72), radians;
+                each relative to its parent, the first is the body's orientation.
+            betas: (B, 10).
+            translation: (B, 3) metres, added to everything.
+
+        Raises:
+            ValueError: a shape does not fit.
+        """
+        matrices = self._as_matrices(rotations, betas)
+        rest = self.rest_joints(betas)
+        turned, placed = forward_kinematics(matrices, rest, self.parents)
+        vertices = self._skinned(slice(None), matrices, betas, turned, placed, rest)
+        keypoints = self._gather(vertices[:, self.kp_index], placed, self.kp_matrix)
+        h36m = self._gather(vertices[:, self.h36m_index], placed, self.h36m_matrix)
+        parts = vertices, placed, keypoints, h36m
+        if translation is not None:
+            parts = tuple(part + translation[:, None] for part in parts)
+        return BodyOutput(*parts)
+
+    def vertices(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """The mesh alone, (B, V, 3) metres; arguments as for `forward`."""
+        matrices = self._as_matrices(rotations, betas)
+        rest = self.rest_joints(betas)
+        turned, placed = forward_kinematics(matrices, rest, self.parents)
+        return self._skinned(slice(None), matrices, betas, turned, placed, rest)
+
+    def keypoints(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """The 49 keypoints alone, (B, 49, 3) metres, equal to `forward`'s."""
+        return self._sparse(rotations, betas, self.kp_index, self.kp_matrix)
+
+    def h36m(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """Human3.6M's 17 joints alone, (B, 17, 3) metres, equal to `forward`'s."""
+        return self._sparse(rotations, betas, self.h36m_index, self.h36m_matrix)
+
+    def joints(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        """SMPL's 24 joints alone, (B, 24, 3) metres, equal to `forward`'s."""
+        matrices = self._as_matrices(rotations, betas)
+        return forward_kinematics(matrices, self.rest_joints(betas), self.parents)[1]
+
+    def rest_joints(self, betas: Tensor) -> Tensor:
+        """The 24 joints in T-pose, (B, 24, 3) metres."""
+        return blend_shapes(self.joint_template, self.joint_shapedirs, betas)
+
+    def _sparse(self, rotations: Tensor, betas: Tensor, index: Tensor, matrix: Tensor) -> Tensor:
+        matrices = self._as_matrices(rotations, betas)
+        rest = self.rest_joints(betas)
+        turned, placed = forward_kinematics(matrices, rest, self.parents)
+        points = self._skinned(index, matrices, betas, turned, placed, rest)
+        return self._gather(points, placed, matrix)
+
+    def _skinned(
+        self,
+        which: Tensor | slice,
+        matrices: Tensor,
+        betas: Tensor,
+        turned: Tensor,
+        placed: Tensor,
+        rest: Tensor,
+    ) -> Tensor:
+        points = blend_shapes(self.v_template[which], self.shapedirs[which], betas)
+        if hasattr(self, "posedirs"):
+            directions = self.posedirs.view(-1, self.n_vertices, 3)[:, which].flatten(1)
+            points = points + (pose_features(matrices) @ directions).view_as(points)
+        return skin(points, self.weights[which], turned, placed, rest)
+
+    @staticmethod
+    def _gather(points: Tensor, placed: Tensor, matrix: Tensor) -> Tensor:
+        """Regress from the posed joints and the chosen vertices together."""
+        return matrix @ torch.cat([placed, points], 1)
+
+    def _as_matrices(self, rotations: Tensor, betas: Tensor) -> Tensor:
+        if betas.ndim != 2 or betas.shape[1] != self.shapedirs.shape[2]:
+            raise ValueError(f"betas: expected (B, 10), got {tuple(betas.shape)}")
+        batch = betas.shape[0]
+        if rotations.shape == (batch, 24, 3, 3):
+            return rotations
+        if rotations.shape in ((batch, 72), (batch, 24, 3)):
+            return axis_angle_to_matrix(rotations.reshape(batch, 24, 3))
+        raise ValueError(
+            f"rotations: expected ({batch}, 24, 3, 3) matrices or axis-angles ({batch}, 24, 3) or "
+            f"({batch}, 72), to go with betas {tuple(betas.shape)}; got {tuple(rotations.shape)}"
+        )
+
+    def _constant(self, name: str, value: Tensor | None) -> None:
+        """Move with the module, but stay out of its state dict: the body is no weight."""
+        self.register_buffer(name, value, persistent=False)
+
+
+@dataclass(frozen=True)
+class _Points:
+    """The vertices that some regressed points need, and the rows over [24 joints | vertices]."""
+
+    index: np.ndarray  # (M,)
+    matrix: np.ndarray  # (R, 24 + M)
+
+    @classmethod
+    def choose(cls, arrays: BodyArrays, rows: np.ndarray) -> _Points:
+        """From rows over [24 joints | V vertices], or over the vertices alone."""
+        n = len(arrays.v_template)
+        if rows.shape[1] == n:
+            rows = np.concatenate([np.zeros((len(rows), N_POINT_JOINTS)), rows], 1)
+        index = np.flatnonzero(np.abs(rows[:, N_POINT_JOINTS:]).sum(0) > 0)
+        return cls(
+            index,
+            np.concatenate([rows[:, :N_POINT_JOINTS], rows[:, N_POINT_JOINTS:][:, index]], 1),
+        )
+
+
+def _keypoint_matrix(arrays: BodyArrays) -> np.ndarray:
+    """The 49 keypoints as rows over [24 joints | V vertices]."""
+    n = len(arrays.v_template)
+    rows = np.zeros((54, N_POINT_JOINTS + n))
+    rows[:24, :24] = np.eye(24)
+    rows[np.arange(24, 45), N_POINT_JOINTS + arrays.landmarks] = 1
+    rows[45:, N_POINT_JOINTS:] = arrays.extra_regressor
+    return rows[list(KEYPOINT_ROWS)]
+
+
+def load_body(
+    source: str | Path | None = None, detail: str = "full", dtype: torch.dtype = torch.float32
+) -> Body:
+    """Load a body model.
+
+    Args:
+        source: "free" for hmrlab's own, or the path of an `.npz` in the documented format; by
+            default `$HMRLAB_BODY`, and "free" where that is not set.
+        detail: "full", or "light" with about 5,000 vertices; only the free body has both. The two
+            have the same joints and betas.
+
+    Raises:
+        FileProblem: the file cannot be used.
+        ValueError: there is no such detail.
+    """
+    source = source or os.environ.get("HMRLAB_BODY") or "free"
+    if detail not in DETAILS:
+        raise ValueError(f"detail {detail!r} is not one of {', '.join(DETAILS)}")
+    path = ASSETS / f"free_body_{detail}.npz" if source == "free" else Path(source).expanduser()
+    return Body(read_body_file(path), dtype)

@@ -1,0 +1,175 @@
+"""The body's file: SMPL's own arrays in an `.npz`, and nothing that could run.
+
+    v_template     (V, 3)        the mean body in T-pose, metres, y up, facing +z
+    shapedirs      (V, 3, S)     displacement of each vertex for each shape coefficient, metres;
+                                 the first 10 are used
+    posedirs       (V, 3, 207)   pose correctives; optional
+    J_regressor    (24, V)       each joint as a weighted sum of vertices; rows sum to 1
+    weights        (V, 24)       skinning weights; rows sum to 1, none negative
+    kintree_table  (2, 24)       first row: the parent of each joint (the root's is ignored)
+    f              (F, 3)        triangles, counter-clockwise from outside
+
+    landmarks            (21,)      vertices that smplx would append (`joints.LANDMARKS`)
+    J_regressor_extra    (9, V)     `joints.EXTRA_JOINTS`
+    J_regressor_h36m     (17, V)    `joints.H36M_JOINTS`
+    lsp_labels           (V,)       index into `joints.LSP_PARTS`; optional
+
+The first seven are those of the released SMPL files; the others come from SPIN's data.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hmrlab.bodies.joints import LANDMARKS, SMPL_PARENTS
+from hmrlab.files import FileProblem, save_npz_whole
+
+N_BETAS = 10
+N_JOINTS = len(SMPL_PARENTS)
+POSE_FEATURES = 9 * (N_JOINTS - 1)
+
+
+@dataclass(frozen=True)
+class BodyArrays:
+    """What a body file holds, checked; shapes as in the module's text with S = 10."""
+
+    v_template: np.ndarray
+    shapedirs: np.ndarray
+    posedirs: np.ndarray | None
+    joint_regressor: np.ndarray
+    weights: np.ndarray
+    faces: np.ndarray
+    landmarks: np.ndarray
+    extra_regressor: np.ndarray
+    h36m_regressor: np.ndarray
+    lsp_labels: np.ndarray | None
+
+
+def read_body_file(path: str | Path) -> BodyArrays:
+    """Read and check a body file.
+
+    Raises:
+        FileProblem: it is missing, damaged, no body file, or its numbers cannot be a body's.
+    """
+    path = Path(path)
+    arrays = _read_arrays(path)
+    template = _take(arrays, path, "v_template", (None, 3))
+    n = len(template)
+    shapedirs = _take(arrays, path, "shapedirs", (n, 3, None))
+    if shapedirs.shape[2] < N_BETAS:
+        raise _problem(
+            path, "shapedirs", f"at least {N_BETAS} shape directions", shapedirs.shape[2]
+        )
+    posedirs = None
+    if "posedirs" in arrays:
+        posedirs = _take(arrays, path, "posedirs", (n, 3, POSE_FEATURES))
+    weights = _take(arrays, path, "weights", (n, N_JOINTS))
+    regressor = _take(arrays, path, "J_regressor", (N_JOINTS, n))
+    extra = _take(arrays, path, "J_regressor_extra", (9, n))
+    h36m = _take(arrays, path, "J_regressor_h36m", (17, n))
+    for key, rows in (("weights", weights), ("J_regressor", regressor),
+                      ("J_regressor_extra", extra), ("J_regressor_h36m", h36m)):  # fmt: skip
+        _check_rows_sum_to_one(path, key, rows)
+    if weights.min() < -1e-6:
+        raise _problem(path, "weights", "no negative weight", f"{weights.min():.3g}")
+    _check_tree(path, _take(arrays, path, "kintree_table", (2, N_JOINTS)))
+    faces = _take_indices(arrays, path, "f", (None, 3), n)
+    landmarks = _take_indices(arrays, path, "landmarks", (len(LANDMARKS),), n)
+    labels = _take_indices(arrays, path, "lsp_labels", (n,), 6) if "lsp_labels" in arrays else None
+    return BodyArrays(
+        template, shapedirs[..., :N_BETAS], posedirs, regressor, weights, faces, landmarks,
+        extra, h36m, labels,
+    )  # fmt: skip
+
+
+def write_body_file(path: str | Path, body: BodyArrays) -> Path:
+    """Write a body file, whole or not at all; single precision, compressed."""
+    optional = {"posedirs": body.posedirs, "lsp_labels": body.lsp_labels}
+    parents = np.array(SMPL_PARENTS, dtype=np.int64)
+    return save_npz_whole(
+        path,
+        v_template=body.v_template.astype(np.float32),
+        shapedirs=body.shapedirs.astype(np.float32),
+        J_regressor=body.joint_regressor.astype(np.float32),
+        weights=body.weights.astype(np.float32),
+        kintree_table=np.stack([parents, np.arange(N_JOINTS)]),
+        f=body.faces.astype(np.int32),
+        landmarks=body.landmarks.astype(np.int32),
+        J_regressor_extra=body.extra_regressor.astype(np.float32),
+        J_regressor_h36m=body.h36m_regressor.astype(np.float32),
+        **{key: value for key, value in optional.items() if value is not None},
+    )
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise FileProblem(
+            f"no body file at {path}. Give the path of an .npz in hmrlab's body format "
+            "(see hmrlab/bodies/format.py), or 'free' for the body that comes with hmrlab."
+        )
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("a single array")
+            return {key: archive[key] for key in archive.files}
+    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+        raise FileProblem(
+            f"{path} is not a readable .npz body file ({error}). It may be cut short, or be a "
+            "pickle (SMPL's own .pkl must be converted first; hmrlab never unpickles)."
+        ) from error
+
+
+def _take(
+    arrays: dict[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...]
+) -> np.ndarray:
+    if key not in arrays:
+        raise _problem(path, key, "this array", f"only {', '.join(sorted(arrays)) or 'nothing'}")
+    value = arrays[key]
+    fits = value.ndim == len(shape) and all(
+        want is None or want == got for want, got in zip(shape, value.shape, strict=True)
+    )
+    if not fits:
+        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+        raise _problem(path, key, f"shape {wanted}", f"shape {value.shape}")
+    if value.dtype.kind not in "fiu":
+        raise _problem(path, key, "numbers", f"dtype {value.dtype}")
+    if not np.isfinite(value).all():
+        count = int((~np.isfinite(value)).sum())
+        raise _problem(path, key, "finite numbers", f"{count} NaN or infinite")
+    return value.astype(np.float64) if value.dtype.kind == "f" else value
+
+
+def _take_indices(
+    arrays: dict[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...], stop: int
+) -> np.ndarray:
+    value = _take(arrays, path, key, shape)
+    if value.dtype.kind == "f" or value.size == 0 or value.min() < 0 or value.max() >= stop:
+        span = "none" if value.size == 0 else f"{value.dtype} {value.min()}..{value.max()}"
+        raise _problem(path, key, f"integers from 0 to {stop - 1}", span)
+    return value.astype(np.int64)
+
+
+def _check_rows_sum_to_one(path: Path, key: str, rows: np.ndarray) -> None:
+    sums = rows.sum(1)
+    worst = int(np.abs(sums - 1).argmax())
+    if abs(sums[worst] - 1) > 1e-3:
+        raise _problem(path, key, "rows that sum to 1", f"row {worst} sums to {sums[worst]:.4f}")
+
+
+def _check_tree(path: Path, table: np.ndarray) -> None:
+    parents = table[0].astype(np.int64)
+    if tuple(parents[1:]) != SMPL_PARENTS[1:]:
+        raise _problem(
+            path, "kintree_table", "SMPL's 24-joint tree", f"parents {parents[1:].tolist()}"
+        )
+
+
+def _problem(path: Path, key: str, wanted: object, found: object) -> FileProblem:
+    return FileProblem(
+        f"{path}: {key}: expected {wanted}, found {found}. "
+        "Is it the file of another body model, or an older conversion?"
+    )

@@ -1,0 +1,81 @@
+"""Linear blend skinning, the four steps of SMPL (Loper et al., 2015) as stateless functions."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+
+def blend_shapes(template: Tensor, directions: Tensor, betas: Tensor) -> Tensor:
+    """Add the shape's displacements to the mean body (SMPL, equation 8).
+
+    Args:
+        template: (N, 3) metres.
+        directions: (N, 3, S) metres per unit of beta.
+        betas: (B, S).
+
+    Returns:
+        (B, N, 3) metres.
+    """
+    n = template.shape[0]
+    flat = directions.reshape(n * 3, -1)
+    return (template.reshape(1, -1) + betas @ flat.T).view(-1, n, 3)
+
+
+def pose_features(rotations: Tensor) -> Tensor:
+    """What the pose correctives are linear in: R - I of every joint but the root (equation 9).
+
+    Args:
+        rotations: (B, J, 3, 3).
+
+    Returns:
+        (B, 9 (J - 1)).
+    """
+    identity = torch.eye(3, dtype=rotations.dtype, device=rotations.device)
+    return (rotations[:, 1:] - identity).flatten(1)
+
+
+def forward_kinematics(
+    rotations: Tensor, rest_joints: Tensor, parents: tuple[int, ...]
+) -> tuple[Tensor, Tensor]:
+    """Walk the tree from the root: where each joint goes, and how it is turned (equation 3).
+
+    Args:
+        rotations: (B, J, 3, 3), each relative to its parent.
+        rest_joints: (B, J, 3) metres, in T-pose.
+        parents: the parent of each joint, smaller than the joint's own index; the root's is -1.
+
+    Returns:
+        global rotations (B, J, 3, 3) and posed joints (B, J, 3), metres.
+    """
+    turned = [rotations[:, 0]]
+    placed = [rest_joints[:, 0]]
+    for joint, parent in enumerate(parents[1:], start=1):
+        bone = (rest_joints[:, joint] - rest_joints[:, parent])[..., None]
+        placed.append(placed[parent] + (turned[parent] @ bone)[..., 0])
+        turned.append(turned[parent] @ rotations[:, joint])
+    return torch.stack(turned, 1), torch.stack(placed, 1)
+
+
+def skin(
+    points: Tensor, weights: Tensor, turned: Tensor, placed: Tensor, rest_joints: Tensor
+) -> Tensor:
+    """Move each point by the weighted mean of its joints' rigid motions (equation 2).
+
+    Blending matrices is what makes a forearm collapse when the elbow is twisted by 180 degrees:
+    the mean of two opposite rotations is no rotation.
+
+    Args:
+        points: (B, N, 3) metres, in T-pose.
+        weights: (N, J), rows sum to 1.
+        turned: (B, J, 3, 3) global rotations.
+        placed: (B, J, 3) metres, posed joints.
+        rest_joints: (B, J, 3) metres.
+
+    Returns:
+        (B, N, 3) metres.
+    """
+    offset = placed - (turned @ rest_joints[..., None])[..., 0]
+    motions = torch.cat([turned, offset[..., None]], -1).flatten(2)  # (B, J, 12)
+    blended = (weights @ motions).view(*points.shape[:2], 3, 4)
+    return (blended[..., :3] @ points[..., None])[..., 0] + blended[..., 3]

@@ -1,0 +1,114 @@
+"""A room imports only from rooms on lower floors."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).resolve().parent.parent / "hmrlab"
+
+FLOORS = {
+    "geometry": 0,
+    "ledger": 0,
+    "paths": 0,
+    "files": 0,
+    "bodies": 1,
+    "models": 2,
+    "fitting": 2,
+    "data": 2,
+    "viewer": 2,
+    "rendering": 2,
+    "evaluation": 3,
+    "training": 4,
+    "reproduce": 5,
+    "lessons": 5,
+    "doctor": 6,
+    "cli": 7,
+}
+
+
+def room_of(module: str) -> str | None:
+    """`hmrlab.bodies.joints` -> `bodies`; None for the package itself."""
+    parts = module.split(".")
+    return parts[1] if len(parts) > 1 else None
+
+
+def imports(tree: ast.AST, module: str, is_package: bool) -> list[str]:
+    """All modules of hmrlab that a file imports anywhere, also inside functions."""
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = node.module or ""
+            if node.level:
+                parents = module.split(".")
+                keep = len(parents) - node.level + (1 if is_package else 0)
+                base = ".".join([*parents[:keep], *([base] if base else [])])
+            # `from hmrlab import paths` names a room only in its second half
+            found += [f"{base}.{alias.name}" for alias in node.names]
+        elif isinstance(node, ast.Call) and _name(node.func) in ("import_module", "__import__"):
+            found += [arg.value for arg in node.args[:1] if isinstance(arg, ast.Constant)]
+    return [name for name in found if name.split(".")[0] == "hmrlab"]
+
+
+def _name(function: ast.expr) -> str:
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
+def offences(source: str, module: str, is_package: bool = False) -> list[str]:
+    """Imports of a file that its room's floor does not allow, in words."""
+    own = room_of(module)
+    bad = []
+    for imported in imports(ast.parse(source), module, is_package):
+        other = room_of(imported)
+        if other in (None, own, "__version__"):
+            continue
+        if other not in FLOORS:
+            bad.append(f"{module} imports {imported}, a room without a floor in this test")
+        elif own is None or FLOORS[other] >= FLOORS[own]:
+            bad.append(f"{module} imports {imported}, which does not stand on a lower floor")
+    return bad
+
+
+MODULES = sorted(PACKAGE.rglob("*.py"))
+
+
+def test_every_room_has_a_floor():
+    rooms = {path.relative_to(PACKAGE).parts[0].removesuffix(".py") for path in MODULES}
+    assert rooms - {"__init__", "__main__"} <= set(FLOORS)
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_rooms_import_only_from_below(path):
+    is_package = path.name == "__init__.py"
+    parts = ("hmrlab", *path.relative_to(PACKAGE).with_suffix("").parts)
+    module = ".".join(parts[:-1] if is_package else parts)
+    assert offences(path.read_text(encoding="utf-8"), module, is_package) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import hmrlab.training",
+        "from hmrlab.training.runs import Run",
+        "from hmrlab import training",
+        "from ..training import runs",
+        "from .. import training",
+        "def lazily():\n    from hmrlab.evaluation import metrics",
+        "import importlib\nimportlib.import_module('hmrlab.rendering')",
+        "from hmrlab.models import HMR",
+        "from hmrlab.attic import lost",
+    ],
+)
+def test_the_scan_sees_every_way_of_importing_from_above(line):
+    assert len(offences(line, "hmrlab.data.crops")) == 1
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["from hmrlab.bodies import load_body", "from hmrlab import paths", "from . import batch",
+     "from hmrlab.data.batch import Batch", "import numpy.training", "from .batch import Batch"],
+)  # fmt: skip
+def test_the_scan_lets_pass_what_is_below_or_at_home(line):
+    assert offences(line, "hmrlab.data.crops") == []

@@ -51,15 +51,21 @@ _JOINT_HEADS: dict[str, tuple[str, ...]] = {
 }  # fmt: skip
 """Each joint lies at the mean of these bones' heads."""
 
-_BUILD = (
+_LENGTHS = (
     "measure-upperarm-length-incr", "measure-lowerarm-length-incr",
     "measure-upperleg-height-incr", "measure-lowerleg-height-incr",
     "measure-shoulder-dist-incr", "measure-napetowaist-dist-incr", "measure-neck-height-incr",
-    "measure-hips-circ-incr", "measure-waist-circ-incr", "measure-bust-circ-incr",
-    "torso-vshape-incr", "stomach-tone-incr", "buttocks-volume-incr",
+    "torso-vshape-incr",
 )  # fmt: skip
-"""Measures that differ between people of one height and weight; anny's local changes."""
-_BUILD_SPREAD = 0.45  # standard deviation, of at most 1 either way
+"""Measures that differ between people of one height; anny's local changes, drawn one by one."""
+_GIRTHS = (
+    "measure-hips-circ-incr", "measure-waist-circ-incr", "measure-bust-circ-incr",
+    "measure-thigh-circ-incr", "measure-calf-circ-incr", "measure-upperarm-circ-incr",
+    "measure-neck-circ-incr", "buttocks-volume-incr", "stomach-pregnant-incr",
+)  # fmt: skip
+"""Measures that grow together as a person gains weight."""
+_LENGTH_SPREAD = 0.4  # standard deviation, of at most 1 either way
+_GIRTH_SHARED, _GIRTH_OWN = 0.38, 0.2
 
 _ARMS = (("shoulder", "elbow"), ("elbow", "wrist"), ("wrist", "hand"))
 TO_BODY_FRAME = np.array([[1.0, 0, 0], [0, 0, 1.0], [0, -1.0, 0]])  # anny: z up, facing -y
@@ -97,39 +103,44 @@ def load_anny() -> Any:
             "building the free body needs the package 'anny', which nothing else does. "
             "Install it with: pip install 'hmrlab[body]'"
         ) from error
-    return anny.Anny(local_changes=list(_BUILD))
+    return anny.Anny(local_changes=[*_LENGTHS, *_GIRTHS])
 
 
-def sample_build(count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Independent proportions for each adult, each (count,) in [-1, 1]."""
-    return {label: np.clip(rng.normal(0, _BUILD_SPREAD, count), -1, 1) for label in _BUILD}
+def sample_traits(
+    count: int, rng: np.random.Generator
+) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """Adults whose traits vary like people's.
 
+    Sex runs from 0 (male) to 1 (female), with most people near an end. Stature is about 1.76 m
+    +- 7 cm for men and 1.63 m +- 6.5 cm for women (NCD-RisC, 2016, pooled roughly). One factor,
+    fatness, moves weight and all girths together; lengths vary on their own.
 
-def sample_phenotypes(count: int, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Adults whose traits vary like people's; anny's scales, mostly 0 to 1.
-
-    Sex runs from 0 (male) to 1 (female), with most people near an end. `height` is drawn so that
-    men are about 1.76 m +- 7 cm and women 1.63 m +- 6.5 cm (NCD-RisC, 2016, pooled roughly).
+    Returns:
+        phenotypes and local changes for anny by name, each (count,).
     """
     sex = np.clip(np.where(rng.random(count) < 0.5, 0.08, 0.92) + rng.normal(0, 0.12, count), 0, 1)
     stature = rng.normal(1.76 - 0.13 * sex, 0.07 - 0.005 * sex)
     middle = 1.908 - 0.139 * sex  # stature at height = 0.5, which anny gives by sex
-    return {
+    fatness = np.clip(rng.normal(0, 1, count), -2.2, 2.2)
+    phenotypes = {
         "gender": sex,
         "age": rng.uniform(0.67, 0.9, count),
         "muscle": np.clip(rng.normal(0.5, 0.25, count), 0, 1),
-        "weight": np.clip(rng.normal(0.55, 0.28, count), 0, 1),
+        "weight": np.clip(0.55 + 0.24 * fatness, 0, 1),
         "height": np.clip(0.5 + (stature - middle) / 1.09, 0, 1),
         "proportions": rng.uniform(0.1, 0.9, count),
     }
+    changes = {name: rng.normal(0, _LENGTH_SPREAD, count) for name in _LENGTHS}
+    for name in _GIRTHS:
+        changes[name] = _GIRTH_SHARED * fatness + rng.normal(0, _GIRTH_OWN, count)
+    return phenotypes, {name: np.clip(value, -1, 1) for name, value in changes.items()}
 
 
 def sample_population(
     anny: Any, rig: Rig, count: int, rng: np.random.Generator, batch: int = 50
 ) -> Population:
     """Draw adults and put each into the T-pose."""
-    phenotypes = sample_phenotypes(count, rng)
-    build = sample_build(count, rng)
+    phenotypes, build = sample_traits(count, rng)
     vertices, joints = [], []
     for start in tqdm(range(0, count, batch), desc="bodies", unit="batch"):
         chosen = slice(start, start + batch)

@@ -1,0 +1,1 @@
+"""Records of people in pictures: reading, checking, cropping, augmenting, batching."""

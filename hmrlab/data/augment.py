@@ -1,0 +1,143 @@
+"""SPIN's augmentations, drawn and applied for a whole batch of tensors on any device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP, POSE_FLIP
+from hmrlab.data.batch import Batch
+from hmrlab.data.crops import warp
+from hmrlab.geometry import (
+    apply_affine,
+    axis_angle_to_matrix,
+    crop_matrix,
+    flip_keypoints,
+    flip_rotations,
+    pixels_to_normalised,
+    rotate_in_image_plane,
+)
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class AugmentationSettings:
+    """How much pictures are changed. The defaults are SPIN's (its `options` and `base_dataset`)."""
+
+    flip_probability: float = 0.5
+    channel_noise: float = 0.4  # each colour channel times U[1 - n, 1 + n]
+    scale_deviation: float = 0.25  # box side times N(1, d), clipped to [1 - d, 1 + d]
+    rotation_deviation: float = 30.0  # degrees, clipped to twice that
+    no_rotation_probability: float = 0.6
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """One draw for each of B samples."""
+
+    flip: Tensor  # (B,) bool
+    channels: Tensor  # (B, 3) factors
+    scale: Tensor  # (B,) factors of the box side
+    rotation: Tensor  # (B,) degrees
+
+    @classmethod
+    def none(cls, n: int) -> Augmentation:
+        """Leaves everything as it is."""
+        return cls(
+            torch.zeros(n, dtype=torch.bool), torch.ones(n, 3), torch.ones(n), torch.zeros(n)
+        )
+
+
+@dataclass(frozen=True)
+class RawBatch:
+    """B samples as stored: pictures of one size and labels in their pixels."""
+
+    images: Tensor  # (B, H, W, 3) uint8
+    center: Tensor  # (B, 2) pixels
+    scale: Tensor  # (B,) box side / 200 pixels
+    keypoints: Tensor  # (B, 49, 3) pixels, confidence
+    joints_3d: Tensor  # (B, 24, 4) metres, confidence
+    pose: Tensor  # (B, 24, 3) axis-angles, radians
+    betas: Tensor  # (B, 10)
+    has_smpl: Tensor  # (B,) bool
+    has_pose_3d: Tensor  # (B,) bool
+    index: Tensor  # (B,) long
+
+
+def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> Augmentation:
+    """Draw an augmentation for each of n samples."""
+
+    def uniform(*shape: int) -> Tensor:
+        return torch.rand(*shape, generator=generator)
+
+    spread = settings.scale_deviation
+    scale = (1 + spread * torch.randn(n, generator=generator)).clamp(1 - spread, 1 + spread)
+    turn = settings.rotation_deviation
+    rotation = (turn * torch.randn(n, generator=generator)).clamp(-2 * turn, 2 * turn)
+    rotation = torch.where(uniform(n) < settings.no_rotation_probability, 0.0, rotation)
+    return Augmentation(
+        flip=uniform(n) < settings.flip_probability,
+        channels=1 + settings.channel_noise * (2 * uniform(n, 3) - 1),
+        scale=scale,
+        rotation=rotation,
+    )
+
+
+def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch:
+    """Crop, turn, mirror and colour a batch; pictures and labels through the same maps.
+
+    Args:
+        raw: samples as stored.
+        augmentation: one draw each; `Augmentation.none` for testing.
+        resolution: side of the crops, pixels.
+    """
+    device = raw.images.device
+    flip = augmentation.flip.to(device)
+    rotation = augmentation.rotation.to(device)
+    matrix = crop_matrix(
+        raw.center, raw.scale * augmentation.scale.to(device), resolution, rotation
+    )
+    keypoints = apply_affine(matrix, raw.keypoints[..., :2])
+    keypoints = torch.cat([pixels_to_normalised(keypoints, resolution), raw.keypoints[..., 2:]], -1)
+    upright = torch.eye(3, device=device).expand(len(rotation), 3, 3)
+    turn = rotate_in_image_plane(upright, rotation)
+    joints = torch.cat([raw.joints_3d[..., :3] @ turn.mT, raw.joints_3d[..., 3:]], -1)
+    rotations = axis_angle_to_matrix(raw.pose)
+    rotations = torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], 1)
+    return Batch(
+        images=_pictures(raw.images, matrix, flip, augmentation.channels.to(device), resolution),
+        keypoints_2d=_where(flip, flip_keypoints(keypoints, KEYPOINT_FLIP), keypoints),
+        keypoints_3d=_where(flip, flip_keypoints(joints, ANNOTATED_FLIP), joints),
+        rotations=_where(flip, flip_rotations(rotations, POSE_FLIP), rotations),
+        betas=raw.betas,
+        has_smpl=raw.has_smpl,
+        has_pose_3d=raw.has_pose_3d,
+        index=raw.index,
+    )
+
+
+def _pictures(
+    images: Tensor, matrix: Tensor, flip: Tensor, channels: Tensor, resolution: int
+) -> Tensor:
+    crops = warp(images.permute(0, 3, 1, 2).float() / 255, matrix, resolution)
+    crops = _where(flip, crops.flip(-1), crops)
+    crops = (crops * channels[:, :, None, None]).clamp(0, 1)
+    mean = crops.new_tensor(IMAGENET_MEAN)[:, None, None]
+    deviation = crops.new_tensor(IMAGENET_DEVIATION)[:, None, None]
+    return (crops - mean) / deviation
+
+
+def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
+    return torch.where(condition.view(-1, *[1] * (no.ndim - 1)), yes, no)
+
+
+def to_pictures(images: Tensor) -> Tensor:
+    """Undo the normalisation, for looking: (B, 3, R, R) float -> (B, R, R, 3) uint8."""
+    mean = images.new_tensor(IMAGENET_MEAN)[:, None, None]
+    deviation = images.new_tensor(IMAGENET_DEVIATION)[:, None, None]
+    colours = ((images * deviation + mean).clamp(0, 1) * 255).round()
+    return colours.permute(0, 2, 3, 1).to(torch.uint8)

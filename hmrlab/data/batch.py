@@ -1,0 +1,31 @@
+"""What a training step gets: people cropped, with whatever is known about them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Batch:
+    """B people, each in the middle of a square crop of R pixels; camera frame x right, y down."""
+
+    images: Tensor  # (B, 3, R, R) float, ImageNet's mean taken off and divided by its deviation
+    keypoints_2d: Tensor  # (B, 49, 3) x, y in [-1, 1] over the crop, confidence
+    keypoints_3d: Tensor  # (B, 24, 4) annotated joints, metres, camera frame, confidence
+    rotations: Tensor  # (B, 24, 3, 3) SMPL pose, the root in the camera frame
+    betas: Tensor  # (B, 10)
+    has_smpl: Tensor  # (B,) bool, rotations and betas are known
+    has_pose_3d: Tensor  # (B,) bool, keypoints_3d is known
+    index: Tensor  # (B,) long, row of the record file
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def to(self, device: torch.device | str) -> Batch:
+        """The same batch on a device."""
+        return Batch(
+            **{f.name: getattr(self, f.name).to(device, non_blocking=True) for f in fields(self)}
+        )

@@ -1,0 +1,161 @@
+"""The sample record: SPIN's own `.npz` vocabulary, checked on opening.
+
+    imgname   (N,) text       picture file, or "images.npy#17" for row 17 of a packed array
+    center    (N, 2)          middle of the person's box, pixels
+    scale     (N,)            box side / 200 pixels
+    part      (N, 24, 3)      annotated keypoints: x, y in pixels, confidence
+    openpose  (N, 25, 3)      detected keypoints: x, y in pixels, confidence
+    S         (N, 24, 4)      annotated joints in 3D: metres in the camera frame, confidence
+    pose      (N, 72)         SMPL axis-angles, radians, the root in the camera frame
+    shape     (N, 10)         SMPL betas
+    has_smpl  (N,)            whether pose and shape are to be believed
+    gender    (N,) text       m, f or n
+    maskname, partname (N,)   segmentation masks
+
+Only the first three are required; SPIN's released files leave out what a data set does not have.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hmrlab.files import FileProblem, save_npz_whole
+
+_SHAPES: dict[str, tuple[int, ...]] = {
+    "center": (2,), "scale": (), "part": (24, 3), "openpose": (25, 3), "S": (24, 4),
+    "pose": (72,), "shape": (10,), "has_smpl": (),
+}  # fmt: skip
+_TEXTS = ("imgname", "gender", "maskname", "partname")
+_REQUIRED = ("imgname", "center", "scale")
+_MAY_BE_ABSENT = tuple(key for key in (*_SHAPES, *_TEXTS) if key not in _REQUIRED)
+
+
+@dataclass(frozen=True)
+class Records:
+    """N people. Arrays as in the module's text; what a file lacks is zero, and its has_* False."""
+
+    path: Path
+    imgname: np.ndarray  # (N,) str
+    center: np.ndarray  # (N, 2) float32
+    scale: np.ndarray  # (N,) float32
+    keypoints: np.ndarray  # (N, 49, 3) float32, pixels: openpose then part
+    joints_3d: np.ndarray  # (N, 24, 4) float32, metres
+    pose: np.ndarray  # (N, 24, 3) float32, radians
+    betas: np.ndarray  # (N, 10) float32
+    has_smpl: np.ndarray  # (N,) bool
+    has_pose_3d: np.ndarray  # (N,) bool
+    texts: dict[str, np.ndarray]  # gender, maskname, partname, where the file has them
+
+    def __len__(self) -> int:
+        return len(self.imgname)
+
+    @classmethod
+    def open(cls, path: str | Path) -> Records:
+        """Read a record file and check it.
+
+        Raises:
+            FileProblem: it is missing or damaged, lacks a key, a shape is wrong, or a number is
+                not finite; the message names file, key and rows.
+        """
+        path = Path(path)
+        arrays = _read(path)
+        for key in _REQUIRED:
+            if key not in arrays:
+                raise FileProblem(
+                    f"{path}: has no '{key}', which every record needs. It has: "
+                    f"{', '.join(sorted(arrays)) or 'nothing'}. Is it a record file of SPIN's kind?"
+                )
+        n = len(arrays["imgname"])
+        for key, shape in _SHAPES.items():
+            if key in arrays:
+                arrays[key] = _checked(path, key, arrays[key], (n, *shape))
+        for key in _TEXTS:
+            if key in arrays and (arrays[key].shape != (n,) or arrays[key].dtype.kind not in "US"):
+                raise FileProblem(
+                    f"{path}: '{key}' must be {n} texts, found shape {arrays[key].shape} of "
+                    f"{arrays[key].dtype}."
+                )
+        return cls._from_arrays(path, arrays, n)
+
+    @classmethod
+    def _from_arrays(cls, path: Path, arrays: dict[str, np.ndarray], n: int) -> Records:
+        def get(key: str) -> np.ndarray:
+            found = arrays.get(key)
+            return np.zeros((n, *_SHAPES[key]), np.float32) if found is None else found
+
+        labelled = "pose" in arrays and "shape" in arrays
+        default = np.full(n, labelled)
+        has_smpl = arrays["has_smpl"].astype(bool) if "has_smpl" in arrays else default
+        joints = get("S")
+        return cls(
+            path=path,
+            imgname=arrays["imgname"].astype(str),
+            center=arrays["center"],
+            scale=arrays["scale"],
+            keypoints=np.concatenate([get("openpose"), get("part")], 1),
+            joints_3d=joints,
+            pose=get("pose").reshape(n, 24, 3),
+            betas=get("shape"),
+            has_smpl=has_smpl & labelled,
+            has_pose_3d=(joints[..., 3] > 0).any(1),
+            texts={key: arrays[key] for key in _TEXTS[1:] if key in arrays},
+        )
+
+    def save(self, path: str | Path) -> Path:
+        """Write a record file in SPIN's vocabulary, whole or not at all."""
+        return save_npz_whole(
+            path,
+            imgname=self.imgname,
+            center=self.center,
+            scale=self.scale,
+            openpose=self.keypoints[:, :25],
+            part=self.keypoints[:, 25:],
+            S=self.joints_3d,
+            pose=self.pose.reshape(len(self), 72),
+            shape=self.betas,
+            has_smpl=self.has_smpl.astype(np.uint8),
+            **self.texts,
+        )
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    if not path.is_file():
+        raise FileProblem(f"no record file at {path}.")
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            if not isinstance(archive, np.lib.npyio.NpzFile):
+                raise ValueError("a single array, not an .npz")
+            known = [key for key in archive.files if key in (*_REQUIRED, *_MAY_BE_ABSENT)]
+            return {key: archive[key] for key in known}
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise FileProblem(
+            f"{path} is not a readable .npz record file ({error}). It may be cut short; object "
+            "arrays are refused because reading them could run code: save texts as plain strings."
+        ) from error
+
+
+def _checked(path: Path, key: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if key == "scale" and value.shape == (shape[0], 1):
+        value = value[:, 0]
+    if value.shape != shape:
+        hint = ""
+        if key in ("part", "S", "openpose") and value.ndim == 3:
+            hint = f" A set of {value.shape[1]} joints is not known here; map it to the named ones."
+        raise FileProblem(f"{path}: '{key}' must have shape {shape}, found {value.shape}.{hint}")
+    if value.dtype.kind not in "fiub":
+        raise FileProblem(f"{path}: '{key}' must hold numbers, found {value.dtype}.")
+    value = value.astype(np.float32)
+    bad = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(1))
+    if len(bad):
+        raise FileProblem(
+            f"{path}: '{key}' has NaN or infinite numbers in {len(bad)} of {len(value)} rows "
+            f"(first: {', '.join(map(str, bad[:5]))}). Set unknown keypoints to 0 with "
+            "confidence 0, or leave the rows out."
+        )
+    if key == "scale" and len(value) and value.min() <= 0:
+        raise FileProblem(f"{path}: 'scale' must be positive; row {int(value.argmin())} is not.")
+    return value

@@ -1,0 +1,239 @@
+"""The training loop: steps, checkpoints that are whole, and a guard against NaN."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from hmrlab.bodies import Body
+from hmrlab.data.batch import Batch
+from hmrlab.data.dataset import BatchLoader
+from hmrlab.files import FileProblem, write_whole
+from hmrlab.models import HMR
+from hmrlab.training.losses import LossWeights, compute_losses
+from hmrlab.training.scalars import BackgroundWriter
+from hmrlab.training.schedule import learning_rate
+
+BATCH_DUMP = "diverged_batch.pt"
+CHECKPOINT = "checkpoint.pt"
+PICTURES_IN_ALL = 10
+
+
+class TrainingDivergedError(RuntimeError):
+    """A loss became NaN or infinite; the message says where the batch was saved."""
+
+
+@dataclass(frozen=True)
+class TrainerSettings:
+    """How to train, apart from the model and the data."""
+
+    losses: LossWeights
+    steps: int
+    learning_rate: float
+    n_iter: int = 3
+    schedule: str = "warm_cosine"
+    weight_decay: float = 1e-4
+    accumulate: int = 1
+    precision: str = "fp32"
+    checkpoint_seconds: float = 60.0
+    fingerprint: str = ""  # a checkpoint of other settings is refused
+
+
+@dataclass(frozen=True)
+class History:
+    """What was measured along the way: `values[name][k]` belongs to optimiser step `steps[k]`."""
+
+    steps: np.ndarray
+    values: dict[str, np.ndarray]
+    seconds: float  # of training, over all sittings
+
+
+PictureMaker = Callable[[Batch, HMR], Callable[[], np.ndarray]]
+
+
+class Trainer:
+    """Trains one model; goes on from the folder's checkpoint if it finds one.
+
+    After a kill at any moment the next `fit` continues from the last whole checkpoint with the
+    same batches, the same random numbers and, on the CPU, bit for bit the same result.
+    """
+
+    def __init__(
+        self,
+        model: HMR,
+        body: Body,
+        loader: BatchLoader,
+        settings: TrainerSettings,
+        folder: Path,
+        device: torch.device,
+        writer: BackgroundWriter | None = None,
+        pictures: PictureMaker | None = None,
+    ) -> None:
+        self.model = model.to(device, memory_format=torch.channels_last)
+        self.body = body.to(device)
+        self.loader = loader
+        self.settings = settings
+        self.folder = folder
+        self.device = device
+        self.writer = writer
+        self.pictures = pictures
+        self.optimizer = torch.optim.AdamW(
+            self.model.parameters(),
+            lr=settings.learning_rate,
+            weight_decay=settings.weight_decay,
+        )
+        self.step = 0
+        self._seconds = 0.0
+        self._logged: list[tuple[int, dict[str, float]]] = []
+
+    def fit(self, progress: bool = True) -> History:
+        """Train to the last step and leave a checkpoint there.
+
+        Raises:
+            TrainingDivergedError: a loss is not finite.
+            FileProblem: a checkpoint in the folder does not belong to this run or is damaged, or
+                the disk is full.
+        """
+        self._restore_if_there()
+        self.model.train()
+        saved = time.monotonic()
+        bar = tqdm(
+            total=self.settings.steps,
+            initial=self.step,
+            desc="training",
+            unit="step",
+            disable=not progress,
+            mininterval=1.0,
+        )
+        batches = self._batches()
+        with bar:
+            while self.step < self.settings.steps:
+                started = time.monotonic()
+                losses, batch = self._one_step(batches)
+                self.step += 1
+                self._seconds += time.monotonic() - started
+                bar.update()
+                self._report(losses, batch, bar)
+                if time.monotonic() - saved > self.settings.checkpoint_seconds:
+                    self.save()
+                    saved = time.monotonic()
+        self.save()
+        return self.history()
+
+    def history(self) -> History:
+        """The losses logged so far."""
+        steps = np.array([step for step, _ in self._logged], dtype=np.int64)
+        names = list(self._logged[0][1]) if self._logged else []
+        values = {name: np.array([row[name] for _, row in self._logged]) for name in names}
+        return History(steps, values, self._seconds)
+
+    def save(self) -> Path:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "fingerprint": self.settings.fingerprint,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "loader": self.loader.state(),
+            "random": torch.get_rng_state(),
+            "cuda_random": (
+                torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
+            ),
+            "seconds": self._seconds,
+            "logged": self._logged,
+        }
+        return write_whole(self.folder / CHECKPOINT, lambda file: torch.save(state, file))
+
+    def _restore_if_there(self) -> None:
+        path = self.folder / CHECKPOINT
+        if not path.exists():
+            return
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except Exception as error:
+            raise FileProblem(
+                f"{path} is not a whole checkpoint ({type(error).__name__}). "
+                "Delete it to train from the start."
+            ) from error
+        if state.get("fingerprint") != self.settings.fingerprint:
+            raise FileProblem(
+                f"{path} belongs to a training with other settings "
+                f"({state.get('fingerprint')!r}, expected {self.settings.fingerprint!r}). "
+                "Use another folder, or delete it to train from the start."
+            )
+        self.model.load_state_dict(state["model"], strict=True)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.loader.restore(state["loader"])
+        torch.set_rng_state(state["random"])
+        if state["cuda_random"] is not None and self.device.type == "cuda":
+            torch.cuda.set_rng_state(state["cuda_random"], self.device)
+        self.step = state["step"]
+        self._seconds = state["seconds"]
+        self._logged = list(state["logged"])
+
+    def _batches(self) -> Iterator[Batch]:
+        while True:
+            yield from self.loader
+
+    def _one_step(self, batches: Iterator[Batch]) -> tuple[dict[str, torch.Tensor], Batch]:
+        """Forward and backward over the micro-batches, then one move of the weights."""
+        settings = self.settings
+        rate = learning_rate(self.step, settings.steps, settings.learning_rate, settings.schedule)
+        for group in self.optimizer.param_groups:
+            group["lr"] = rate
+        self.optimizer.zero_grad(set_to_none=True)
+        mean: dict[str, torch.Tensor] = {}
+        for _ in range(settings.accumulate):
+            batch = next(batches).to(self.device)
+            losses = self._losses(batch)
+            if not torch.isfinite(losses["total"]):
+                self._stop_diverged(batch, losses)
+            (losses["total"] / settings.accumulate).backward()
+            for name, value in losses.items():
+                mean[name] = mean.get(name, 0) + value.detach() / settings.accumulate
+        self.optimizer.step()
+        return mean, batch
+
+    def _losses(self, batch: Batch) -> dict[str, torch.Tensor]:
+        """The network in the chosen precision; body and losses always in float32."""
+        images = batch.images.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(
+            self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"
+        ):
+            prediction = self.model(images, n_iter=self.settings.n_iter)
+        prediction = prediction.float()
+        keypoints = self.body.keypoints(prediction.rotations, prediction.betas)
+        return compute_losses(prediction, batch, keypoints, self.settings.losses)
+
+    def _stop_diverged(self, batch: Batch, losses: dict[str, torch.Tensor]) -> None:
+        values = {name: float(value.detach()) for name, value in losses.items()}
+        content = {"step": self.step, "losses": values, "index": batch.index.cpu()}
+        content["images"] = batch.images.cpu()
+        path = write_whole(self.folder / BATCH_DUMP, lambda file: torch.save(content, file))
+        worst = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
+        raise TrainingDivergedError(
+            f"the loss is not finite at step {self.step} ({worst}). The batch (sample indices and "
+            f"images) is in {path}. Try a smaller learning rate; if it happens at once, look for "
+            "NaN in the data."
+        )
+
+    def _report(self, losses: dict[str, torch.Tensor], batch: Batch, bar: tqdm) -> None:
+        every = max(1, self.settings.steps // 200)
+        if self.step % every and self.step != self.settings.steps:
+            return
+        values = {name: float(value) for name, value in losses.items()}
+        self._logged.append((self.step, values))
+        bar.set_postfix({name: f"{value:.2f}" for name, value in values.items()}, refresh=False)
+        if self.writer is None:
+            return
+        self.writer.scalars({f"loss/{name}": value for name, value in values.items()}, self.step)
+        pictures_every = max(1, self.settings.steps // PICTURES_IN_ALL)
+        if self.pictures is not None and self.step % pictures_every == 0:
+            self.writer.picture("people", self.pictures(batch, self.model), self.step)

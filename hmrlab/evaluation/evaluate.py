@@ -1,0 +1,163 @@
+"""Scores of a model on a labelled set, and of the baseline that always answers the same body."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+
+import numpy as np
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from hmrlab.bodies import Body
+from hmrlab.bodies.joints import ANNOTATED, H36M_TO_J14
+from hmrlab.bodies.limits import TWIST_LIMITS_DEG
+from hmrlab.data.batch import Batch
+from hmrlab.evaluation import metrics
+from hmrlab.evaluation.scores import Scores
+from hmrlab.geometry import bone_axes, project_normalised
+from hmrlab.models import HMR, Prediction
+from hmrlab.models.regressor import MEAN_CAMERA
+
+MILLIMETRES = 1000.0
+H36M_PELVIS = 0
+
+
+def evaluate_model(
+    model: HMR,
+    batches: Iterable[Batch],
+    body: Body,
+    n_iter: int = 3,
+    *,
+    progress: bool = False,
+) -> Scores:
+    """Score a model's bodies against the true ones, on the 14 joints of SPIN's protocol.
+
+    Both bodies' joints are regressed from their meshes by Human3.6M's regressor and centred on its
+    pelvis. Samples without true SMPL parameters are left out.
+
+    Args:
+        model: used in evaluation mode, and left in the mode that it was in.
+        batches: not augmented, in any order.
+        body: on the model's device.
+        n_iter: corrections of the regressor.
+        progress: show a bar.
+
+    Raises:
+        ValueError: no sample has true parameters, or the model's answer for one is not finite.
+    """
+    device = next(model.parameters()).device
+    was_training = model.training
+    model.eval()
+    try:
+        return _evaluate(
+            lambda batch: model(batch.images, n_iter=n_iter).float(),
+            batches,
+            body,
+            device,
+            progress,
+        )
+    finally:
+        model.train(was_training)
+
+
+def constant_predictor_scores(
+    batches: Iterable[Batch],
+    body: Body,
+    rotations: Tensor,
+    betas: Tensor | None = None,
+    camera: Tensor | None = None,
+    *,
+    progress: bool = False,
+) -> Scores:
+    """Score the baseline that gives every picture the same body: what looking is worth.
+
+    Args:
+        batches: as for `evaluate_model`.
+        body: whose device is used.
+        rotations: (24, 3, 3) the answer, for example the training set's mean pose, root in the
+            camera's frame.
+        betas: (10,) default 0.
+        camera: (3,) default the regressor's mean camera.
+        progress: show a bar.
+
+    Raises:
+        ValueError: see `evaluate_model`.
+    """
+    device = body.faces.device
+    betas = torch.zeros(10) if betas is None else betas
+    camera = torch.tensor(MEAN_CAMERA) if camera is None else camera
+    answer = [torch.as_tensor(value).to(device).float() for value in (rotations, betas, camera)]
+
+    def predict(batch: Batch) -> Prediction:
+        count = len(batch.index)
+        return Prediction(*(value.expand(count, *value.shape) for value in answer))
+
+    return _evaluate(predict, batches, body, device, progress)
+
+
+def _evaluate(
+    predict: Callable[[Batch], Prediction],
+    batches: Iterable[Batch],
+    body: Body,
+    device: torch.device,
+    progress: bool,
+) -> Scores:
+    parts: list[dict[str, np.ndarray]] = []
+    with torch.inference_mode():
+        axes = bone_axes(body.rest_joints(torch.zeros(1, 10, device=device))[0], body.parents)
+        limits = torch.tensor(TWIST_LIMITS_DEG, dtype=axes.dtype, device=device)
+        for batch in tqdm(batches, desc="evaluating", unit="batch", disable=not progress):
+            batch = batch.to(device)
+            if bool(batch.has_smpl.any()):
+                scored = _score_batch(predict(batch), batch, body, axes, limits)
+                parts.append({name: value.cpu().numpy() for name, value in scored.items()})
+    if not parts:
+        raise ValueError("no sample of this set has true SMPL parameters to evaluate against")
+    return Scores(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+
+
+def _score_batch(
+    prediction: Prediction, batch: Batch, body: Body, axes: Tensor, limits: Tensor
+) -> dict[str, Tensor]:
+    """The fields of `Scores` for the samples of one batch that have true parameters."""
+    known = batch.has_smpl.bool()
+    rotations, betas = prediction.rotations[known], prediction.betas[known]
+    camera, index = prediction.camera[known], batch.index[known]
+    _check_finite(index, rotations, betas, camera)
+    true_rotations, true_betas = batch.rotations[known], batch.betas[known]
+
+    posed, truth = body(rotations, betas), body(true_rotations, true_betas)
+    pelvis = posed.h36m[:, H36M_PELVIS, None]
+    true_pelvis = truth.h36m[:, H36M_PELVIS, None]
+    chosen = list(H36M_TO_J14)
+    joints, true_joints = posed.h36m[:, chosen] - pelvis, truth.h36m[:, chosen] - true_pelvis
+    vertices, true_vertices = posed.vertices - pelvis, truth.vertices - true_pelvis
+    projected = project_normalised(posed.keypoints[:, ANNOTATED], camera)
+    beyond = metrics.beyond_twist_limits(rotations, axes, limits)
+    beyond[:, 0] = False  # the root has no limit: a person may face any way
+    return {
+        "index": index,
+        "joint_error_mm": MILLIMETRES * metrics.joint_errors(joints, true_joints),
+        "pa_mpjpe_mm": MILLIMETRES * metrics.pa_mpjpe(joints, true_joints),
+        "pve_mm": MILLIMETRES * metrics.pve(vertices, true_vertices),
+        "rotation_error_deg": metrics.rotation_error(rotations, true_rotations),
+        "twist_deg": metrics.twist_angle(rotations, axes),
+        "true_twist_deg": metrics.twist_angle(true_rotations, axes),
+        "beyond_limits": beyond,
+        "betas": betas,
+        "true_betas": true_betas,
+        "keypoint_error_percent": metrics.keypoint_error(
+            projected, batch.keypoints_2d[known][:, ANNOTATED]
+        ),
+    }
+
+
+def _check_finite(index: Tensor, *values: Tensor) -> None:
+    finite = torch.stack([value.flatten(1).isfinite().all(1) for value in values]).all(0)
+    if not bool(finite.all()):
+        bad = index[~finite].tolist()
+        raise ValueError(
+            f"the prediction for sample(s) {bad[:8]} is not finite ({len(bad)} in this batch); "
+            "the model's weights or these pictures hold NaN or infinity"
+        )

@@ -1,0 +1,122 @@
+"""Errors of predicted bodies, for each sample of a batch.
+
+Points are in metres, rotations are matrices, angles in degrees. No function loops over samples.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from hmrlab.geometry import procrustes_align, rotation_angle_between, swing_twist
+
+
+def joint_errors(predicted: Tensor, true: Tensor) -> Tensor:
+    """Distance of each point from its truth: (B, J, 3) twice, metres -> (B, J), metres.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if predicted.shape != true.shape:
+        raise ValueError(
+            "predicted and true points must have one shape, got "
+            f"{tuple(predicted.shape)} and {tuple(true.shape)}"
+        )
+    return torch.linalg.vector_norm(predicted - true, dim=-1)
+
+
+def mpjpe(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean per joint position error, of points centred alike: (B, J, 3) twice -> (B,), metres."""
+    return joint_errors(predicted, true).mean(-1)
+
+
+def pa_mpjpe(predicted: Tensor, true: Tensor) -> Tensor:
+    """Reconstruction error: `mpjpe` after the best scale, rotation and translation, metres.
+
+    Each sample is aligned by itself (Zhou et al., "Sparseness Meets Deepness", CVPR 2016).
+    """
+    return mpjpe(procrustes_align(predicted, true), true)
+
+
+def pve(predicted: Tensor, true: Tensor) -> Tensor:
+    """Per vertex error, of vertices centred alike: (B, V, 3) twice -> (B,), metres."""
+    return joint_errors(predicted, true).mean(-1)
+
+
+def rotation_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """Geodesic distance of each joint's rotation: (B, J, 3, 3) twice -> (B, J), degrees to 180."""
+    return torch.rad2deg(rotation_angle_between(predicted, true))
+
+
+def twist_angle(rotations: Tensor, axes: Tensor) -> Tensor:
+    """How far each joint turns about its own bone, see `hmrlab.geometry.swing_twist`.
+
+    Args:
+        rotations: (B, J, 3, 3) each relative to the parent.
+        axes: (J, 3) unit bone axes at rest, from `hmrlab.geometry.bone_axes`.
+
+    Returns:
+        (B, J) degrees, -180 to 180.
+    """
+    return torch.rad2deg(swing_twist(rotations, axes)[1])
+
+
+def twist_error(predicted: Tensor, true: Tensor, axes: Tensor) -> Tensor:
+    """Difference of the twists about each bone, the short way round.
+
+    Args:
+        predicted: (B, J, 3, 3).
+        true: (B, J, 3, 3).
+        axes: (J, 3) unit bone axes at rest.
+
+    Returns:
+        (B, J) degrees, 0 to 180.
+    """
+    return wrapped_difference(twist_angle(predicted, axes), twist_angle(true, axes))
+
+
+def wrapped_difference(a: Tensor, b: Tensor) -> Tensor:
+    """Size of the difference of two angles in degrees, the short way round: 0 to 180."""
+    return (torch.remainder(a - b + 180, 360) - 180).abs()
+
+
+def beyond_twist_limits(rotations: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
+    """Which joints are twisted further than a person can.
+
+    Args:
+        rotations: (B, J, 3, 3).
+        axes: (J, 3) unit bone axes at rest.
+        limits: (J,) largest twist either way, degrees (`hmrlab.bodies.limits`).
+
+    Returns:
+        (B, J) bool.
+    """
+    return twist_angle(rotations, axes).abs() > limits
+
+
+def share_beyond_twist_limits(rotations: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
+    """Share of each sample's joints, the root aside, that `beyond_twist_limits` finds: (B,).
+
+    The root is left out because a person may face any way.
+    """
+    return beyond_twist_limits(rotations, axes, limits)[:, 1:].float().mean(-1)
+
+
+def betas_error(predicted: Tensor, true: Tensor) -> Tensor:
+    """Mean absolute difference of the shape coefficients: (B, 10) twice -> (B,)."""
+    return (predicted - true).abs().mean(-1)
+
+
+def keypoint_error(predicted: Tensor, labelled: Tensor) -> Tensor:
+    """Mean 2D distance of the keypoints that are labelled, in percent of the crop's side.
+
+    Args:
+        predicted: (B, K, 2) normalised, so that the crop's side is 2.
+        labelled: (B, K, 3) normalised x, y and confidence.
+
+    Returns:
+        (B,) percent; NaN for a sample without any labelled keypoint.
+    """
+    known = labelled[..., 2] > 0
+    distance = torch.linalg.vector_norm(predicted - labelled[..., :2], dim=-1)
+    return 50 * torch.where(known, distance, 0).sum(-1) / known.sum(-1)

@@ -1,0 +1,280 @@
+"""Synthetic sets on disk: made once, checked each time, made again if damaged.
+
+A set's folder holds `records.npz` (SPIN's vocabulary), `images.npy` (N, S, S, 3), `masks.npz` in
+test splits, and `manifest.json` with the settings and the checksum of each file. `studio` is plain
+and fully labelled. `wild` is hard; its train and val splits have 2D keypoints only, its test split
+has everything.
+
+Each chunk of 64 people has a seed sequence of its own, made from (seed, set, split, chunk). So the
+pictures do not depend on how many processes make them, and no split shares a draw with another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from hmrlab import paths
+from hmrlab.bodies.body import ASSETS
+from hmrlab.data.records import Records
+from hmrlab.data.synthetic.people import Chunk, make_chunk
+from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
+
+SETS = ("studio", "wild")
+SPLITS = ("train", "val", "test")
+CHUNK = 64
+VERSION = 1  # of the sampler and renderer: raise it when a picture would come out differently
+SMALL = 16 * CHUNK  # so few are made in this process: others would take longer to start
+BYTES_TO_SPARE = 200_000_000
+
+_checked: dict[Path, float] = {}  # folder -> when its manifest was written, as last verified
+
+
+@dataclass(frozen=True)
+class SetSpec:
+    """Which set to make."""
+
+    name: str  # studio or wild
+    split: str  # train, val or test
+    count: int
+    size: int  # side of the stored pictures, pixels
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.name not in SETS or self.split not in SPLITS:
+            raise ValueError(
+                f"no synthetic set {self.name!r}, split {self.split!r}; there are "
+                f"{', '.join(SETS)} with {', '.join(SPLITS)}"
+            )
+        if self.count < 1 or self.size < 16:
+            raise ValueError(f"count {self.count} and size {self.size} must be at least 1 and 16")
+
+    @property
+    def folder_name(self) -> str:
+        """Readable, and different for every setting and version."""
+        text = json.dumps(asdict(self) | {"version": VERSION, "body": _body_digest()})
+        tag = hashlib.sha256(text.encode()).hexdigest()[:8]
+        return f"{self.name}-{self.split}-{self.count}-{self.size}px-s{self.seed}-{tag}"
+
+    @property
+    def chunks(self) -> int:
+        return -(-self.count // CHUNK)
+
+    @property
+    def hard(self) -> bool:
+        return self.name == "wild"
+
+    def chunk_size(self, number: int) -> int:
+        return min(CHUNK, self.count - number * CHUNK)
+
+    def rng(self, chunk: int) -> np.random.Generator:
+        """The chunk's own source of randomness."""
+        entropy = [self.seed, SETS.index(self.name), SPLITS.index(self.split), chunk]
+        return np.random.default_rng(np.random.SeedSequence(entropy))
+
+
+def ensure_set(
+    spec: SetSpec,
+    root: str | Path | None = None,
+    *,
+    progress: bool = True,
+    workers: int | None = None,
+) -> Path:
+    """The folder of a set, generated now if it is missing, of another version, or damaged.
+
+    Args:
+        spec: which set.
+        root: parent folder; by default `data/synthetic`.
+        progress: show a bar.
+        workers: processes; by default one for each core. The result does not depend on it.
+
+    Raises:
+        FileProblem: the disk is full or the folder cannot be written to.
+    """
+    root = Path(root) if root is not None else paths.data_dir() / "synthetic"
+    folder = root / spec.folder_name
+    if folder.exists():
+        damage = find_damage(folder)
+        if damage is None:
+            return folder
+        print(f"{folder.name}: {damage}; it is made again.", file=sys.stderr)
+        shutil.rmtree(folder)
+    _check_room(root, spec)
+    temporary = None
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
+        _make(spec, temporary, progress, workers)
+        _write_manifest(spec, temporary)
+        temporary.rename(folder)
+    except OSError as error:
+        raise FileProblem(
+            f"could not write {folder}: {error.strerror or error}. Free some disk space, or point "
+            "HMRLAB_HOME at a folder that you may write to."
+        ) from error
+    finally:
+        if temporary is not None and temporary.exists():
+            shutil.rmtree(temporary)
+    return folder
+
+
+def find_damage(folder: Path) -> str | None:
+    """What is wrong with a set's files, or None; each set's checksums are read once a process."""
+    manifest = folder / "manifest.json"
+    try:
+        content = json.loads(manifest.read_text())
+        files = content["files"]
+    except (OSError, ValueError, KeyError):
+        return "its manifest is missing or damaged"
+    stamp = manifest.stat().st_mtime
+    seen = _checked.get(folder) == stamp
+    for name, wanted in files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != wanted["bytes"]:
+            return f"{name} is missing or cut short"
+        if not seen and _digest(path) != wanted["sha256"]:
+            return f"{name} has changed since it was written"
+    _checked[folder] = stamp
+    return None
+
+
+def write_chunk(spec: SetSpec, folder: Path, number: int) -> None:
+    """Make one chunk: pictures into the shared array, labels into a file of their own."""
+    chunk = make_chunk(spec.chunk_size(number), spec.size, spec.hard, spec.rng(number))
+    rows = slice(number * CHUNK, number * CHUNK + len(chunk.images))
+    images = np.load(folder / "images.npy", mmap_mode="r+")
+    images[rows] = chunk.images
+    images.flush()
+    labels = {key: value for key, value in vars(chunk).items() if key != "images"}
+    save_npz_whole(folder / "parts" / f"{number:06d}.npz", **labels)
+
+
+def _make(spec: SetSpec, folder: Path, progress: bool, workers: int | None) -> None:
+    shape = (spec.count, spec.size, spec.size, 3)
+    np.lib.format.open_memmap(folder / "images.npy", mode="w+", dtype=np.uint8, shape=shape).flush()
+    parts = folder / "parts"
+    parts.mkdir()
+    bar = tqdm(
+        total=spec.count, desc=f"{spec.name} {spec.split}", unit="picture", disable=not progress
+    )
+    with bar:
+        if spec.count <= SMALL:
+            for number in range(spec.chunks):
+                write_chunk(spec, folder, number)
+                bar.update(spec.chunk_size(number))
+        else:
+            _make_in_processes(spec, folder, bar, workers or _cores())
+    _collect(spec, folder)
+    shutil.rmtree(parts)
+
+
+def _make_in_processes(spec: SetSpec, folder: Path, bar: tqdm, workers: int) -> None:
+    """Plain child processes: they work alike in scripts, notebooks and tests, on any system."""
+    job = json.dumps(asdict(spec))
+    command = [sys.executable, "-m", "hmrlab.data.synthetic.worker", str(folder), job]
+    children = [
+        subprocess.Popen([*command, str(k), str(workers)], stderr=subprocess.PIPE, text=True)
+        for k in range(workers)
+    ]
+    try:
+        while any(child.poll() is None for child in children):
+            time.sleep(0.2)
+            done = len(list((folder / "parts").glob("*.npz")))
+            if done * CHUNK > bar.n:
+                bar.update(min(done * CHUNK, spec.count) - bar.n)
+            if any(child.poll() for child in children):
+                break
+        for child in children:
+            if child.poll():
+                lines = child.stderr.read().strip().splitlines()
+                raise OSError(f"a worker failed: {lines[-1] if lines else child.returncode}")
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+            child.stderr.close()
+    bar.update(spec.count - bar.n)
+
+
+def _collect(spec: SetSpec, folder: Path) -> None:
+    """Join the chunks' labels into the record file (and the masks' file in test splits)."""
+    loaded = []
+    for number in range(spec.chunks):
+        with np.load(folder / "parts" / f"{number:06d}.npz", allow_pickle=False) as arrays:
+            loaded.append(dict(arrays))
+    joined = {key: np.concatenate([part[key] for part in loaded]) for key in loaded[0]}
+    masks = joined.pop("masks")
+    chunk = Chunk(images=np.empty(0), masks=masks, **joined)
+    _records(spec, folder, chunk).save(folder / "records.npz")
+    save_npz_whole(
+        folder / "cameras.npz",
+        translation=chunk.translation, focal=chunk.focal, principal=chunk.principal,
+        activity=chunk.activity,
+    )  # fmt: skip
+    if spec.split == "test":
+        save_npz_whole(folder / "masks.npz", parts=masks)
+
+
+def _records(spec: SetSpec, folder: Path, chunk: Chunk) -> Records:
+    n = spec.count
+    keep_3d = not (spec.hard and spec.split != "test")
+    single = {
+        key: getattr(chunk, key).astype(np.float32)
+        for key in ("center", "scale", "keypoints", "joints_3d", "pose", "betas")
+    }
+    if not keep_3d:
+        for key in ("joints_3d", "pose", "betas"):
+            single[key][:] = 0
+    return Records(
+        path=folder / "records.npz",
+        imgname=np.array([f"images.npy#{k}" for k in range(n)]),
+        has_smpl=np.full(n, keep_3d),
+        has_pose_3d=np.full(n, keep_3d),
+        texts={"gender": np.full(n, "n")},
+        **single,
+    )
+
+
+def _write_manifest(spec: SetSpec, folder: Path) -> None:
+    files = {
+        path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        for path in sorted(folder.iterdir())
+    }
+    content = {"settings": asdict(spec), "version": VERSION, "body": _body_digest(), "files": files}
+    write_text_whole(folder / "manifest.json", json.dumps(content, indent=1) + "\n")
+
+
+def _check_room(root: Path, spec: SetSpec) -> None:
+    existing = next(path for path in (root, *root.parents) if path.exists())
+    free = shutil.disk_usage(existing).free
+    needed = spec.count * (spec.size**2 * 3 + 2000) + BYTES_TO_SPARE
+    if free < needed:
+        raise FileProblem(
+            f"not enough room in {existing}: {spec.name} {spec.split} needs "
+            f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. Free some, or point "
+            "HMRLAB_HOME at another disk."
+        )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _body_digest() -> str:
+    return _digest(ASSETS / "free_body_light.npz")[:16]
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,199 @@
+"""One chunk of synthetic people: drawn, posed, photographed and labelled."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from scipy.spatial.transform import Rotation
+
+from hmrlab.bodies import Body, load_body
+from hmrlab.bodies.joints import ANNOTATED
+from hmrlab.data.synthetic import raster, scene
+from hmrlab.data.synthetic.appearance import Wardrobe, dress
+from hmrlab.data.synthetic.poses import sample_betas, sample_poses
+
+SUPERSAMPLING = 2
+BOX_FACTOR = 1.2  # box side over the extent of the keypoints
+HIDDEN_CONFIDENCE = 0.3
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """n people. Coordinates: pixels of the picture, metres in the camera frame."""
+
+    images: np.ndarray  # (n, S, S, 3) uint8
+    masks: np.ndarray  # (n, S, S) uint8, 0 background, else 1 + SMPL part
+    center: np.ndarray  # (n, 2)
+    scale: np.ndarray  # (n,)
+    keypoints: np.ndarray  # (n, 49, 3)
+    joints_3d: np.ndarray  # (n, 24, 4)
+    pose: np.ndarray  # (n, 24, 3), the root in the camera frame
+    betas: np.ndarray  # (n, 10)
+    translation: np.ndarray  # (n, 3) metres
+    focal: np.ndarray  # (n,) pixels
+    principal: np.ndarray  # (n, 2) pixels
+    activity: np.ndarray  # (n,) index into ACTIVITIES
+
+
+@lru_cache(maxsize=1)
+def _model() -> tuple[Body, Wardrobe]:
+    body = load_body("free", "light")
+    return body, Wardrobe.of(body)
+
+
+def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk:
+    """Draw n people and take their pictures.
+
+    The camera is a real one: 3 to 8 m away, the person up to 15 degrees off its axis, perspective
+    and all. Training later assumes SPIN's far camera instead (f = 5000 pixels for 224), as SPIN
+    does with its photographs.
+
+    Args:
+        n: people.
+        size: side of the pictures, pixels; a person's box has about two thirds of it.
+        hard: `wild` (patterns, things in front, a second person, noise) or `studio`.
+        rng: source of all randomness.
+    """
+    body, wardrobe = _model()
+    poses, activity = sample_poses(n, rng)
+    poses[:, 0] = _to_camera(poses[:, 0], rng)
+    betas = sample_betas(n, rng)
+    with torch.no_grad():
+        out = body(torch.from_numpy(poses).float(), torch.from_numpy(betas).float())
+    vertices, keypoints = out.vertices.double().numpy(), out.keypoints.double().numpy()
+    distance = rng.uniform(3, 8, n)
+    aside = np.tan(np.radians(rng.uniform(-15, 15, n))) * distance
+    above = np.tan(np.radians(rng.uniform(-6, 6, n))) * distance
+    translation = np.stack([aside, above, distance], 1)
+    cameras = _frame(keypoints + translation[:, None], size, rng)
+    flat = _project(keypoints + translation[:, None], *cameras)
+    center = (flat.min(1) + flat.max(1)) / 2
+    side = BOX_FACTOR * (flat.max(1) - flat.min(1)).max(1)
+    images = np.empty((n, size, size, 3), np.uint8)
+    masks = np.empty((n, size, size), np.uint8)
+    hidden = np.empty((n, 49), bool)
+    for k in range(n):
+        before = None
+        if hard and rng.random() < 0.2:
+            before = vertices[k - 1] + translation[k] + _beside(rng)
+        images[k], masks[k], hidden[k] = _photograph(
+            vertices[k] + translation[k], before, cameras[0][k], cameras[1][k], flat[k],
+            size, hard, wardrobe, rng,
+        )  # fmt: skip
+    inside = ((flat >= 0) & (flat < size)).all(-1)
+    confidence = inside.astype(np.float64)
+    observed = flat.copy()
+    if hard:
+        _worsen_detections(observed, confidence, hidden, side, rng)
+    joints = keypoints[:, ANNOTATED] + translation[:, None]
+    return Chunk(
+        images, masks, center, side / 200,
+        np.concatenate([observed, confidence[..., None]], 2),
+        np.concatenate([joints, np.ones((n, 24, 1))], 2),
+        poses, betas, translation, cameras[0], cameras[1], activity,
+    )  # fmt: skip
+
+
+def _to_camera(roots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """From the body's frame (y up) to the camera's (y down), the camera tilted a little."""
+    n = len(roots)
+    tilt = np.radians(np.stack([rng.normal(0, 8, n), np.zeros(n), rng.normal(0, 4, n)], 1))
+    half_turn = Rotation.from_rotvec([np.pi, 0, 0])
+    return (Rotation.from_rotvec(tilt) * half_turn * Rotation.from_rotvec(roots)).as_rotvec()
+
+
+def _frame(
+    points: np.ndarray, size: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Focal length (n,) and principal point (n, 2) that put each box in the picture's middle."""
+    n = len(points)
+    flat = points[..., :2] / points[..., 2:]
+    low, high = flat.min(1), flat.max(1)
+    wanted = size / 1.5 * rng.uniform(0.9, 1.1, n)
+    focal = wanted / (BOX_FACTOR * (high - low).max(1))
+    middle = size / 2 + rng.uniform(-0.03, 0.03, (n, 2)) * size
+    return focal, middle - focal[:, None] * (low + high) / 2
+
+
+def _project(points: np.ndarray, focal: np.ndarray, principal: np.ndarray) -> np.ndarray:
+    """(n, K, 3) camera frame -> (n, K, 2) pixels."""
+    return focal[:, None, None] * points[..., :2] / points[..., 2:] + principal[:, None]
+
+
+def _beside(rng: np.random.Generator) -> np.ndarray:
+    """Where a second person stands relative to the first, metres."""
+    return np.array([rng.choice([-1, 1]) * rng.uniform(0.45, 0.9), 0.0, rng.uniform(-0.8, 1.5)])
+
+
+def _photograph(
+    vertices: np.ndarray,
+    other: np.ndarray | None,
+    focal: float,
+    principal: np.ndarray,
+    flat: np.ndarray,
+    size: int,
+    hard: bool,
+    wardrobe: Wardrobe,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """One picture (S, S, 3), the person's mask (S, S), and which keypoints things hide (49,)."""
+    picture = scene.background(size, hard, rng)
+    drawn = [(vertices, True)] if other is None else [(vertices, True), (other, False)]
+    drawn.sort(key=lambda item: -item[0][:, 2].mean())  # far to near
+    mask = np.zeros((size, size), np.uint8)
+    for mesh, is_subject in drawn:
+        triangle, covered = _draw(picture, mesh, focal, principal, wardrobe, rng)
+        if is_subject:
+            middle = triangle[1::SUPERSAMPLING, 1::SUPERSAMPLING]
+            part = wardrobe.part[np.maximum(middle, 0)] + 1
+            mask = np.where(middle >= 0, part, mask).astype(np.uint8)
+        else:
+            mask[covered > 0.5] = 0
+    hidden = np.zeros((size, size), bool)
+    if hard and rng.random() < 0.35:
+        box = np.concatenate([flat.min(0), flat.max(0)])
+        hidden = scene.occlude(picture, box, rng)
+        mask[hidden] = 0
+    column, row = np.clip(flat, 0, size - 1).astype(int).T
+    return scene.photograph(picture, hard, rng), mask, hidden[row, column]
+
+
+def _draw(
+    picture: np.ndarray,
+    vertices: np.ndarray,
+    focal: float,
+    principal: np.ndarray,
+    wardrobe: Wardrobe,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, np.ndarray]:
+    """Dress, light and paint one mesh over the picture, in place."""
+    colours = dress(wardrobe, rng)
+    light = scene.brightness(raster.vertex_normals(vertices, wardrobe.faces), rng)
+    points = focal * vertices[:, :2] / vertices[:, 2:] + principal
+    triangle, _ = raster.rasterize(
+        points * SUPERSAMPLING, vertices[:, 2].copy(), wardrobe.faces,
+        len(picture) * SUPERSAMPLING,
+    )  # fmt: skip
+    covered = raster.paint(picture, triangle, wardrobe.faces, colours, light, SUPERSAMPLING)
+    return triangle, covered
+
+
+def _worsen_detections(
+    flat: np.ndarray,
+    confidence: np.ndarray,
+    hidden: np.ndarray,
+    side: np.ndarray,
+    rng: np.random.Generator,
+) -> None:
+    """Make the 25 OpenPose keypoints as imperfect as a detector's, in place.
+
+    They are off by 1 % of the box, one in twenty is missed, and hidden ones are unsure.
+    """
+    n = len(flat)
+    flat[:, :25] += rng.normal(0, 0.01, (n, 25, 2)) * side[:, None, None]
+    found = rng.random((n, 25)) > 0.05
+    sure = np.where(hidden[:, :25], HIDDEN_CONFIDENCE, rng.uniform(0.5, 1, (n, 25)))
+    confidence[:, :25] *= found * sure

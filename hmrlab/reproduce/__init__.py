@@ -1,0 +1,1 @@
+"""Notebooks from source to report, and tables from the ledger."""

@@ -1,0 +1,178 @@
+"""Executing notebooks in order through papermill; a failure is reported, never hidden."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol
+
+from nbclient.exceptions import CellTimeoutError, DeadKernelError
+from nbformat import NotebookNode
+from papermill import PapermillExecutionError, execute_notebook
+
+from hmrlab.reproduce.kernel import kernel_manager_class
+from hmrlab.reproduce.sources import NotebookSource, load_notebook
+
+_STARTS = 3  # a kernel may fail to come up on a busy machine; a cell that ran is never repeated
+_START_TIMEOUT = 180  # seconds
+_ANSI = re.compile(r"\x1b\[[0-9;]*m")
+
+
+class Status(StrEnum):
+    """What became of a notebook."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True)
+class NotebookResult:
+    """One notebook of a series, executed or not."""
+
+    source: NotebookSource
+    status: Status
+    seconds: float = 0.0
+    path: Path | None = None  # the executed notebook, up to the failure if there was one
+    problem: str = ""  # the traceback, or why it was skipped
+
+
+class Progress(Protocol):
+    """Who is told how far it has got. Cells are counted from 1, code cells only."""
+
+    def notebook_started(self, source: NotebookSource, number: int, count: int) -> None: ...
+    def cell_started(self, number: int, count: int, first_line: str) -> None: ...
+    def cell_done(self, number: int, count: int, first_line: str, seconds: float) -> None: ...
+    def notebook_done(self, result: NotebookResult) -> None: ...
+
+
+def execute_series(
+    series: Sequence[NotebookSource],
+    folder: Path,
+    parameters: Mapping[str, Any],
+    progress: Progress,
+    working_folder: Path,
+) -> list[NotebookResult]:
+    """Execute chapters in order.
+
+    A chapter that fails, and those that need it, do not keep the others from running. A needed
+    chapter that is not in the series does not count as failed.
+
+    Args:
+        series: the chapters, in order.
+        folder: where the executed notebooks go, as `<name>.ipynb`.
+        parameters: values for each notebook's parameters cell.
+        progress: told of each notebook and each cell.
+        working_folder: the notebooks' current folder.
+
+    Returns:
+        One result a chapter, in order.
+    """
+    results: list[NotebookResult] = []
+    for number, source in enumerate(series, start=1):
+        progress.notebook_started(source, number, len(series))
+        gone = {r.source.name: r.status for r in results if r.status is not Status.PASSED}
+        missing = [need for need in source.needs if need in gone]
+        if missing:
+            reason = ", ".join(f"{need} ({gone[need]})" for need in missing)
+            result = NotebookResult(source, Status.SKIPPED, problem=f"Skipped: it needs {reason}.")
+        else:
+            result = execute_source(
+                source, folder / f"{source.name}.ipynb", parameters, progress, working_folder
+            )
+        progress.notebook_done(result)
+        results.append(result)
+    return results
+
+
+def execute_source(
+    source: NotebookSource,
+    target: Path,
+    parameters: Mapping[str, Any],
+    progress: Progress,
+    working_folder: Path,
+) -> NotebookResult:
+    """Execute one chapter in a fresh kernel of this interpreter.
+
+    Args:
+        source: the chapter.
+        target: where the executed notebook goes; written as it grows.
+        parameters: values for its parameters cell; empty leaves the cell's own.
+        progress: told of each cell.
+        working_folder: the notebook's current folder.
+    """
+    notebook = load_notebook(source.path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    start = time.monotonic()
+    problem = ""
+    for attempt in range(1, _STARTS + 1):
+        cells = _CellClock(notebook, progress, injected=bool(parameters))
+        try:
+            _run_papermill(notebook, target, parameters, cells, working_folder)
+        except PapermillExecutionError as error:
+            problem = _ANSI.sub("", "\n".join(error.traceback) or f"{error.ename}: {error.evalue}")
+        except (DeadKernelError, CellTimeoutError, RuntimeError) as error:
+            if not cells.begun and attempt < _STARTS:
+                continue
+            problem = f"The kernel died or did not answer ({error}). Out of memory is one reason."
+        break
+    return NotebookResult(
+        source=source,
+        status=Status.FAILED if problem else Status.PASSED,
+        seconds=time.monotonic() - start,
+        path=target if target.exists() else None,
+        problem=problem,
+    )
+
+
+def _run_papermill(
+    notebook: NotebookNode,
+    target: Path,
+    parameters: Mapping[str, Any],
+    cells: _CellClock,
+    working_folder: Path,
+) -> None:
+    with kernel_manager_class() as manager:
+        execute_notebook(
+            notebook,
+            target,
+            parameters=dict(parameters),
+            kernel_name="python3",
+            kernel_manager_class=manager,
+            progress_bar=False,
+            start_timeout=_START_TIMEOUT,
+            cwd=working_folder,
+            on_cell_execute=cells.started,
+            on_cell_executed=cells.done,
+        )
+
+
+class _CellClock:
+    """Turns nbclient's callbacks into progress, with code cells counted and timed."""
+
+    def __init__(self, notebook: NotebookNode, progress: Progress, injected: bool) -> None:
+        code = [c for c in notebook.cells if c.cell_type == "code" and c.source.strip()]
+        self.count = len(code) + injected
+        self.begun = 0
+        self._progress = progress
+        self._start = 0.0
+
+    def started(self, cell: NotebookNode, cell_index: int) -> None:
+        self.begun += 1
+        self._start = time.monotonic()
+        self._progress.cell_started(self.begun, self.count, first_line(cell.source))
+
+    def done(self, cell: NotebookNode, cell_index: int, execute_reply: dict) -> None:
+        seconds = time.monotonic() - self._start
+        self._progress.cell_done(self.begun, self.count, first_line(cell.source), seconds)
+
+
+def first_line(code: str) -> str:
+    """The first line of a cell that says something: no comment, no import, if there is such."""
+    lines = [line.strip() for line in code.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(("#", "import ", "from "))]
+    return (telling or lines or [""])[0]

@@ -5,7 +5,13 @@ Standard library only.
 
 from hmrlab.ledger.book import Ledger
 from hmrlab.ledger.hashing import settings_hash
-from hmrlab.ledger.machine import current_command, describe_machine, source_commit, versions
+from hmrlab.ledger.machine import (
+    current_command,
+    describe_machine,
+    installed_gpu,
+    source_commit,
+    versions,
+)
 from hmrlab.ledger.record import RunRecord, record_run
 
 __all__ = [
@@ -13,6 +19,7 @@ __all__ = [
     "RunRecord",
     "current_command",
     "describe_machine",
+    "installed_gpu",
     "record_run",
     "settings_hash",
     "source_commit",

@@ -35,6 +35,16 @@ def usable_cores() -> int:
     return os.cpu_count() or 1
 
 
+def installed_gpu() -> str | None:
+    """Name of this machine's GPU, "2 x NAME" for two; None without NVIDIA's driver.
+
+    The driver's own tool is asked, since asking CUDA would take memory on the GPU.
+    """
+    names = _output("nvidia-smi", "--query-gpu=name", "--format=csv,noheader").splitlines()
+    counts = {name.strip(): names.count(name) for name in names if name.strip()}
+    return ", ".join(f"{n} x {name}" if n > 1 else name for name, n in counts.items()) or None
+
+
 def versions() -> dict[str, str]:
     """Versions of Python and of the packages that decide a run's numbers."""
     found = {"python": platform.python_version()}

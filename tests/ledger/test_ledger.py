@@ -18,6 +18,7 @@ from hmrlab.ledger import (
     RunRecord,
     current_command,
     describe_machine,
+    installed_gpu,
     record_run,
     versions,
 )
@@ -151,6 +152,16 @@ def test_the_machine_is_described_without_names():
     assert "no GPU" in describe_machine()
     assert socket.gethostname() not in words
     assert getpass.getuser() not in words.split()
+
+
+def test_the_gpu_is_named_by_its_driver(tmp_path, monkeypatch):
+    tool = tmp_path / "nvidia-smi"
+    tool.write_text("#!/bin/sh\necho 'Card A'; echo 'Card B'; echo 'Card A'\n")
+    tool.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    assert installed_gpu() == "2 x Card A, Card B"
+    tool.write_text("#!/bin/sh\necho 'no driver' >&2; exit 9\n")
+    assert installed_gpu() is None
 
 
 def test_the_command_carries_no_folders(monkeypatch):

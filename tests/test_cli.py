@@ -1,0 +1,228 @@
+import errno
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from hmrlab import cli, doctor, training
+from hmrlab.doctor import Finding
+from hmrlab.ledger import Ledger, record_run
+
+CHAPTER = """# %% [markdown]
+# # A chapter
+
+# %% tags=["parameters"]
+scale: str = "laptop"
+seed: int = 0
+
+# %%
+"""
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    """Nothing here writes into the checkout."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("HMRLAB_HOME", str(folder))
+    monkeypatch.delenv("HMRLAB_BODY", raising=False)
+    return folder
+
+
+@pytest.fixture
+def hmrlab(monkeypatch, capsys):
+    """Calls the command in this process; gives its exit code and what it printed."""
+
+    def call(*words: str) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["hmrlab", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
+
+    return call
+
+
+def write_chapters(folder: Path, **bodies: str) -> Path:
+    (folder / "source").mkdir(parents=True)
+    for name, body in bodies.items():
+        (folder / "source" / f"{name[1:]}.py").write_text(CHAPTER + body)
+    return folder
+
+
+def test_help_lists_the_commands_and_loads_nothing_heavy():
+    program = (
+        "import sys\n"
+        "sys.argv = ['hmrlab', '--help']\n"
+        "from hmrlab import cli\n"
+        "try:\n    cli.main()\n"
+        "except SystemExit: pass\n"
+        "print([name for name in ('torch', 'matplotlib', 'papermill') if name in sys.modules])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+    )
+    for command in ("doctor", "run", "train", "body", "data", "table", "notebooks"):
+        assert f"│ {command} " in done.stdout
+    assert done.stdout.strip().endswith("[]")
+
+
+def test_doctor_prints_a_line_each_with_the_remedy(hmrlab, monkeypatch):
+    findings = [
+        Finding("torch", True, "2.14.1 on the CPU"),
+        Finding("data", False, "damaged: x", "made again on next use", essential=False),
+    ]
+    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    done = hmrlab("doctor")
+    assert done.out.splitlines() == [
+        "OK       torch       2.14.1 on the CPU",
+        "MISSING  data        damaged: x",
+        "                     -> made again on next use",
+    ]
+    assert done.code == 0
+
+
+def test_doctor_fails_where_something_essential_is_missing(hmrlab, monkeypatch):
+    monkeypatch.setattr(doctor, "examine", lambda: [Finding("torch", False, "none", "install it")])
+    assert hmrlab("doctor").code == 1
+
+
+def test_run_executes_reports_and_says_where_to_look(hmrlab, home, tmp_path):
+    folder = write_chapters(tmp_path / "n", _00_one="print(scale)\n")
+    done = hmrlab("run", "--scale", "smoke", "--notebooks", str(folder))
+    assert done.code == 0, done.out + done.err
+    assert "[1/1] 00_one" in done.out
+    assert "1 of 1 notebooks passed" in done.out
+    (report,) = (home / "runs").glob("*/index.html")
+    assert done.out.replace("\n", "").endswith(f"Look at {report}")
+
+
+def test_run_ends_with_1_where_a_notebook_failed(hmrlab, tmp_path, home):
+    folder = write_chapters(tmp_path / "n", _00_one="1 / 0\n")
+    done = hmrlab("run", "0", "--scale", "smoke", "--notebooks", str(folder))
+    assert done.code == 1
+    assert "ZeroDivisionError: division by zero" in done.out
+    assert "0 of 1 notebooks passed, 1 failed" in done.out
+    assert list((home / "runs").glob("*/index.html"))
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("run", "--scale", "big"), "unknown scale 'big'; choose one of smoke, quick"),
+        (("data", "make", "--scale", "big"), "unknown scale 'big'"),
+        (("train", "with_smp"), "Did you mean 'with_smpl'?"),
+        (("train", "with_smpl", "--device", "gpu"), "is not one of auto, cpu, cuda, cuda:N"),
+        (("nonsense",), "No such command 'nonsense'"),
+    ],
+)
+def test_a_wrong_word_is_answered_with_the_right_ones(hmrlab, words, said):
+    done = hmrlab(*words)
+    assert done.code == 2
+    assert " ".join(said.split()) in " ".join(done.err.replace("│", " ").split())
+
+
+def test_train_lists_the_runs(hmrlab):
+    done = hmrlab("train", "--list")
+    assert done.code == 0
+    assert "| keypoints_only | keypoint losses only" in done.out
+
+
+@pytest.mark.parametrize(("reused", "words"), [(True, "From the ledger:"), (False, "Trained:")])
+def test_train_runs_the_named_one_and_shows_its_scores(hmrlab, monkeypatch, reused, words):
+    asked = []
+
+    def run_training(run, *, device):
+        asked.append((run.name, run.scale.name, run.seed, device))
+        return SimpleNamespace(reused=reused, record=a_record(), folder=Path("runs/x"))
+
+    monkeypatch.setattr(training, "run_training", run_training)
+    done = hmrlab("train", "with_smpl", "--scale", "smoke", "--seed", "3", "--device", "cpu")
+    assert done.code == 0, done.err
+    assert asked == [("with_smpl", "smoke", 3, "cpu")]
+    assert words in done.out
+    assert "studio (synthetic): MPJPE, mm" in done.out
+
+
+def test_a_training_that_diverges_is_a_message(hmrlab, monkeypatch):
+    def run_training(run, *, device):
+        raise training.TrainingDivergedError("the loss became nan at step 3")
+
+    monkeypatch.setattr(training, "run_training", run_training)
+    done = hmrlab("train", "with_smpl", "--scale", "smoke")
+    assert (done.code, done.err) == (1, "hmrlab: the loss became nan at step 3\n")
+
+
+def test_a_full_disk_is_a_message(hmrlab, monkeypatch):
+    def run_training(run, *, device):
+        raise OSError(errno.ENOSPC, "No space left on device", "model.pt")
+
+    monkeypatch.setattr(training, "run_training", run_training)
+    done = hmrlab("train", "with_smpl", "--scale", "smoke")
+    assert (done.code, done.err) == (1, "hmrlab: No space left on device (model.pt)\n")
+
+
+def test_body_info_checks_a_file(hmrlab, tmp_path):
+    assert "24 joints, 10 betas" in hmrlab("body", "info").out
+    for name, content in (("cut.npz", b"PK\x03\x04 cut"), ("text.npz", b"hello")):
+        (tmp_path / name).write_bytes(content)
+        done = hmrlab("body", "info", str(tmp_path / name))
+        assert done.code == 1
+        assert done.err.startswith("hmrlab: ")
+        assert name in done.err
+        assert "Traceback" not in done.err
+    assert "no body file at" in hmrlab("body", "info", str(tmp_path / "gone.npz")).err
+
+
+def test_body_build_says_which_package_it_needs(hmrlab, monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "anny", None)
+    done = hmrlab("body", "build", "--out", str(tmp_path))
+    assert done.code == 1
+    assert "hmrlab[body]" in done.err
+
+
+def test_data_is_made_and_its_damage_found(hmrlab, home):
+    assert hmrlab("data", "status").out.count("not made yet") == 12
+    done = hmrlab("data", "make", "--scale", "smoke")
+    assert done.code == 0, done.err
+    lines = [line for line in hmrlab("data", "status").out.splitlines() if "smoke" in line]
+    assert [line.split("|")[4].strip() for line in lines] == ["there"] * 3
+    (records,) = home.glob("data/synthetic/wild-test-*/records.npz")
+    records.unlink()
+    assert "records.npz is missing" in hmrlab("data", "status").out
+    finding = doctor.look_at_data()
+    assert not finding.ok
+    assert not finding.essential
+    assert "damaged: wild-test" in finding.words
+
+
+def test_the_table_of_runs(hmrlab, home):
+    assert "No runs recorded" in hmrlab("table", "runs").out
+    ledger = Ledger(home / "runs" / "ledger.jsonl")
+    ledger.append(a_record())
+    ledger.append(a_record())
+    shown = hmrlab("table", "runs").out
+    assert shown.count("| keypoints_only") == 1
+    assert hmrlab("table", "runs", "--all").out.count("| keypoints_only") == 2
+
+
+def test_notebooks_are_built_and_a_failing_one_left_as_it_was(hmrlab, tmp_path):
+    folder = write_chapters(tmp_path / "n", _00_one="print(scale)\n", _01_two="1 / 0\n")
+    (folder / "01_two.ipynb").write_text("the old one")
+    done = hmrlab("notebooks", "build", "--notebooks", str(folder))
+    assert done.code == 1
+    assert "1 of 2 notebooks failed" in done.err
+    assert '"laptop\\n"' in (folder / "00_one.ipynb").read_text()
+    assert (folder / "01_two.ipynb").read_text() == "the old one"
+
+
+def a_record():
+    return record_run(
+        name="keypoints_only",
+        settings={"scale": {"name": "smoke"}},
+        settings_hash="a",
+        seed=0,
+        metrics={"studio/mpjpe_mm": 254.7},
+        seconds=12,
+    )

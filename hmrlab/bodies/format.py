@@ -112,9 +112,10 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             "(see hmrlab/bodies/format.py), or 'free' for the body that comes with hmrlab."
         )
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array")
+        with archive:
             return {key: archive[key] for key in archive.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
         raise FileProblem(

@@ -249,6 +249,8 @@ def _in_background(make, capacity: int) -> Iterator:
         return False
 
     def work() -> None:
+        # For this thread alone: two pools of OpenMP threads on the same cores wait for each other.
+        torch.set_num_threads(1)
         try:
             for item in make():
                 if not put((item, None)):

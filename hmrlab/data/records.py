@@ -126,9 +126,10 @@ def _read(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         raise FileProblem(f"no record file at {path}.")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("a single array, not an .npz")
+        archive = np.load(path, allow_pickle=False)
+        if not isinstance(archive, np.lib.npyio.NpzFile):
+            raise ValueError("a single array, not an .npz")
+        with archive:
             known = [key for key in archive.files if key in (*_REQUIRED, *_MAY_BE_ABSENT)]
             return {key: archive[key] for key in known}
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:

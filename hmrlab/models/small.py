@@ -24,9 +24,9 @@ class SmallNet(nn.Module):
 
     def __init__(
         self,
-        widths: Sequence[int] = (48, 96, 192, 256),
-        blocks: Sequence[int] = (2, 2, 2, 1),
-        strides: Sequence[int] = (2, 2, 2, 1),
+        widths: Sequence[int] = (32, 64, 128, 256),
+        blocks: Sequence[int] = (1, 2, 2, 2),
+        strides: Sequence[int] = (2, 2, 2, 2),
         feature_size: int = 512,
     ) -> None:
         super().__init__()

@@ -19,7 +19,6 @@ from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
 from hmrlab.models import HMR, create_encoder
 from hmrlab.models.checkpoints import load_weights, save_weights
 from hmrlab.training.device import choose_device, choose_precision
-from hmrlab.training.pictures import keypoint_pictures
 from hmrlab.training.runs import Run
 from hmrlab.training.scalars import BackgroundWriter
 from hmrlab.training.sets import load_set
@@ -153,6 +152,7 @@ def _train(
         n_iter=run.n_iter,
         schedule=run.schedule,
         weight_decay=run.weight_decay,
+        clip_norm=run.clip_norm,
         accumulate=run.accumulate,
         precision=precision,
         fingerprint=key,
@@ -162,7 +162,6 @@ def _train(
     try:
         trainer = Trainer(
             build_model(run), body, loader, settings, folder, device, writer,
-            pictures=keypoint_pictures(body),
         )  # fmt: skip
         history = trainer.fit(progress)
     finally:

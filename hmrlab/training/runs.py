@@ -22,6 +22,7 @@ class Run:
     schedule: str = "warm_cosine"
     weight_decay: float = 1e-4
     dropout: float = 0.5
+    clip_norm: float = 5.0
     accumulate: int = 1  # micro-batches for one optimiser step
     precision: str = "auto"
     augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)

@@ -40,6 +40,7 @@ class TrainerSettings:
     n_iter: int = 3
     schedule: str = "warm_cosine"
     weight_decay: float = 1e-4
+    clip_norm: float = 0.0  # largest norm of all gradients together; 0 leaves them
     accumulate: int = 1
     precision: str = "fp32"
     checkpoint_seconds: float = 60.0
@@ -198,6 +199,8 @@ class Trainer:
             (losses["total"] / settings.accumulate).backward()
             for name, value in losses.items():
                 mean[name] = mean.get(name, 0) + value.detach() / settings.accumulate
+        if settings.clip_norm:
+            torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimizer.step()
         return mean, batch
 

@@ -9,6 +9,7 @@ import nbformat
 import pytest
 
 from hmrlab.ledger import Ledger, record_run
+from hmrlab.reproduce import execute
 from hmrlab.reproduce.execute import Status, execute_series, execute_source, first_line
 from hmrlab.reproduce.series import run_series
 from hmrlab.reproduce.sources import read_series, read_source
@@ -176,6 +177,32 @@ def test_a_kernel_that_dies_is_reported(tmp_path, write_chapter, recorder):
         ("cell", 1, 2, 'scale: str = "laptop"'),
         ("cell", 2, 2, "os._exit(3)"),
     ]
+
+
+@pytest.mark.parametrize(
+    ("failures", "after_a_cell", "tries", "status"),
+    [
+        (2, False, 3, Status.PASSED),
+        (9, False, 3, Status.FAILED),
+        (9, True, 1, Status.FAILED),  # a cell that ran may have trained for an hour
+    ],
+)
+def test_only_a_kernel_that_does_not_start_is_tried_again(
+    tmp_path, write_chapter, recorder, monkeypatch, failures, after_a_cell, tries, status
+):
+    calls = []
+
+    def run_papermill(notebook, target, parameters, cells, working_folder):
+        calls.append(target)
+        if after_a_cell:
+            cells.started(notebook.cells[1], 1)
+        if len(calls) <= failures:
+            raise RuntimeError("Kernel died before replying to kernel_info")
+
+    monkeypatch.setattr(execute, "_run_papermill", run_papermill)
+    source = read_source(write_chapter(tmp_path, "00_start", "# %%\n1\n"))
+    result = execute_source(source, tmp_path / "out.ipynb", {}, recorder, tmp_path)
+    assert (len(calls), result.status) == (tries, status)
 
 
 def test_a_chapter_runs_alone_though_it_needs_another(series, tmp_path, recorder):

@@ -76,18 +76,19 @@ def look_at_torch() -> Finding:
 
 
 def look_at_rendering() -> Finding:
-    """Which ways there are of making pictures of meshes."""
+    """Which ways there are of making pictures of meshes; the first that works is used."""
     from hmrlab.rendering.backends import available_backends
 
     gl = "for GL, on Debian and Ubuntu: apt install libegl1 libgl1-mesa-dri"
-    found = list(available_backends())
-    if not found:
-        return Finding("rendering", False, "no way of drawing a mesh", f"make install; {gl}")
-    words = f"{found[0]} is used"
-    if found[1:]:
-        words += f"; there is also {', '.join(found[1:])}"
-    software_only = found[0].startswith("embree")
-    return Finding("rendering", True, words, f"works as it is; {gl}" if software_only else "")
+    answers = available_backends()
+    working = [name for name, answer in answers.items() if answer == "OK"]
+    reasons = "; ".join(f"no {name}: {a}" for name, a in answers.items() if a != "OK")
+    if not working:
+        return Finding("rendering", False, reasons, f"make install; {gl}")
+    others = f", {' and '.join(working[1:])} would do too" if working[1:] else ""
+    words = f"{working[0]} is used{others}" + (f"; {reasons}" if reasons else "")
+    by_rays_only = working == ["embreex"]
+    return Finding("rendering", True, words, f"works as it is; {gl}" if by_rays_only else "")
 
 
 def look_at_body() -> Finding:

@@ -1,11 +1,12 @@
 import shutil
 import sys
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 import torchvision
 
 from hmrlab import doctor
+from hmrlab.rendering import backends
 
 
 @pytest.fixture(autouse=True)
@@ -44,15 +45,15 @@ def test_a_torchvision_of_another_torch_is_found(monkeypatch):
 @pytest.mark.parametrize(
     ("found", "ok", "words", "remedy"),
     [
-        (["egl", "embree"], True, "egl is used; there is also embree", ""),
-        (["embree"], True, "embree is used", "works as it is; for GL"),
-        ([], False, "no way of drawing a mesh", "apt install libegl1"),
+        (["OK", "OK", "OK"], True, "egl is used, osmesa and embreex would do too", ""),
+        (["OK", "no lib", "OK"], True, "egl is used, embreex would do too; no osmesa: no lib", ""),
+        (["a", "b", "OK"], True, "embreex is used; no egl: a; no osmesa: b", "works as it is; "),
+        (["a", "b", "c"], False, "no egl: a; no osmesa: b; no embreex: c", "apt install libegl1"),
     ],
 )
 def test_rendering_is_named_by_what_will_be_used(monkeypatch, found, ok, words, remedy):
-    backends = ModuleType("hmrlab.rendering.backends")
-    backends.available_backends = lambda: found
-    monkeypatch.setitem(sys.modules, "hmrlab.rendering.backends", backends)
+    answers = dict(zip(["egl", "osmesa", "embreex"], found, strict=True))
+    monkeypatch.setattr(backends, "available_backends", lambda: answers)
     finding = doctor.look_at_rendering()
     assert (finding.ok, finding.words) == (ok, words)
     assert remedy in finding.remedy

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from hmrlab.training.schedule import learning_rate
@@ -12,7 +14,7 @@ def test_warm_cosine_rises_to_the_peak_and_ends_near_zero():
     assert rates[0] == pytest.approx(1 / 50)
     assert max(rates) == pytest.approx(1.0)
     assert rates.index(max(rates)) in (49, 50)
-    assert all(a >= b for a, b in zip(rates[50:], rates[51:], strict=False))
+    assert all(a >= b for a, b in pairwise(rates[50:]))
     assert rates[-1] == pytest.approx(0.01, abs=1e-4)
 
 

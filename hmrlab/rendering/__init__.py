@@ -1,0 +1,21 @@
+"""Pictures from meshes, on machines with and without a graphics library."""
+
+from hmrlab.rendering.backends import available_backends, choose_backend
+from hmrlab.rendering.galleries import contact_sheet, draw_keypoints, gallery, save_png
+from hmrlab.rendering.heat import colour_bar, joint_heat
+from hmrlab.rendering.pictures import overlay, render_bodies, side_view, turntable
+
+__all__ = [
+    "available_backends",
+    "choose_backend",
+    "colour_bar",
+    "contact_sheet",
+    "draw_keypoints",
+    "gallery",
+    "joint_heat",
+    "overlay",
+    "render_bodies",
+    "save_png",
+    "side_view",
+    "turntable",
+]

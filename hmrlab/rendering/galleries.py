@@ -1,0 +1,111 @@
+"""Pictures side by side, with words."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
+
+from hmrlab.bodies.joints import ANNOTATED_NAMES, SKELETON_24
+from hmrlab.files import write_whole
+
+_LEFT, _RIGHT, _MIDDLE = (230, 80, 50), (40, 120, 220), (60, 160, 80)
+
+
+def gallery(
+    columns: dict[str, np.ndarray], captions: Sequence[str] | None = None, width: float = 2.0
+) -> Figure:
+    """One row for each person, one titled column for each kind of picture.
+
+    Args:
+        columns: title -> (N, H, W, 3) uint8; all of the same N.
+        captions: N texts, written below each row.
+        width: of a picture, inches.
+
+    Raises:
+        ValueError: the columns have different numbers of pictures.
+    """
+    counts = {title: len(images) for title, images in columns.items()}
+    n = next(iter(counts.values()))
+    if len(set(counts.values())) != 1 or (captions is not None and len(captions) != n):
+        raise ValueError(f"every column and the captions need the same number, got {counts}")
+    extra = 0.22 if captions else 0.0
+    figure = Figure(figsize=(width * len(columns), (width + extra) * n + 0.3), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0)
+    axes = figure.subplots(n, len(columns), squeeze=False)
+    for column, (title, images) in enumerate(columns.items()):
+        axes[0, column].set_title(title, fontsize=10)
+        for row in range(n):
+            axis = axes[row, column]
+            axis.imshow(images[row], interpolation="nearest")
+            axis.set(xticks=[], yticks=[])
+            axis.spines[:].set_visible(False)
+    if captions is not None:
+        middle = len(columns) // 2
+        for row, caption in enumerate(captions):
+            axes[row, middle].set_xlabel(caption, fontsize=9)
+    return figure
+
+
+def contact_sheet(images: np.ndarray, columns: int = 8, zoom: int = 1) -> np.ndarray:
+    """(N, H, W, 3) uint8 in a grid: (rows H zoom, columns W zoom, 3); empty places are white."""
+    n, height, width, _ = images.shape
+    rows = -(-n // columns)
+    padded = np.full((rows * columns, height, width, 3), 255, np.uint8)
+    padded[:n] = images
+    sheet = padded.reshape(rows, columns, height, width, 3).swapaxes(1, 2)
+    sheet = sheet.reshape(rows * height, columns * width, 3)
+    return sheet.repeat(zoom, 0).repeat(zoom, 1)
+
+
+def draw_keypoints(
+    image: np.ndarray, keypoints: np.ndarray, zoom: int = 4, least_confidence: float = 0.1
+) -> np.ndarray:
+    """The 24 annotated keypoints and their skeleton over a picture.
+
+    The person's left is red, the right blue, the middle green.
+
+    Args:
+        image: (H, W, 3) uint8.
+        keypoints: (24, 3) x, y in pixels of the image, confidence.
+        zoom: the picture is enlarged first, so that lines stay thin.
+
+    Returns:
+        (H zoom, W zoom, 3) uint8.
+    """
+    height, width, _ = image.shape
+    picture = Image.fromarray(image).resize((width * zoom, height * zoom), Image.BICUBIC)
+    pen = ImageDraw.Draw(picture)
+    places = [tuple(float(v) for v in point[:2] * zoom) for point in keypoints]
+    seen = keypoints[:, 2] >= least_confidence
+    thick = max(1, zoom * width // 128)
+    for a, b in SKELETON_24:
+        if seen[a] and seen[b]:
+            pen.line([places[a], places[b]], fill=_side_colour(a, b), width=thick)
+    for k in np.flatnonzero(seen):
+        x, y = places[k]
+        pen.ellipse([x - thick, y - thick, x + thick, y + thick], fill=_side_colour(k, k))
+    return np.asarray(picture)
+
+
+def save_png(path: str | Path, picture: np.ndarray | Figure, dpi: int = 100) -> Path:
+    """Write a picture or a figure as PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    if isinstance(picture, Figure):
+        picture.savefig(buffer, format="png", dpi=dpi)
+    else:
+        Image.fromarray(picture).save(buffer, format="png", optimize=True)
+    return write_whole(path, lambda file: file.write(buffer.getvalue()))
+
+
+def _side_colour(a: int, b: int) -> tuple[int, int, int]:
+    names = ANNOTATED_NAMES[a] + ANNOTATED_NAMES[b]
+    if "left" in names and "right" not in names:
+        return _LEFT
+    if "right" in names and "left" not in names:
+        return _RIGHT
+    return _MIDDLE

@@ -1,0 +1,39 @@
+"""Numbers of joints as colours of the skin."""
+
+from __future__ import annotations
+
+import matplotlib
+import numpy as np
+from matplotlib.figure import Figure
+
+HEAT = "inferno_r"
+
+
+def joint_heat(
+    values: np.ndarray, weights: np.ndarray, most: float, colour_map: str = HEAT
+) -> np.ndarray:
+    """Spread each joint's number over the vertices that it moves.
+
+    Args:
+        values: (B, 24), 0 to `most`; more is shown as `most`.
+        weights: (V, 24) skinning weights.
+        most: value of the last colour.
+        colour_map: one of matplotlib's.
+
+    Returns:
+        (B, V, 3) colours in [0, 1].
+    """
+    spread = np.asarray(values, dtype=np.float64) @ np.asarray(weights, dtype=np.float64).T
+    # The darkest end of the map would hide the shading.
+    shade = 0.03 + 0.85 * np.clip(spread / most, 0, 1)
+    return matplotlib.colormaps[colour_map](shade)[..., :3]
+
+
+def colour_bar(most: float, label: str, colour_map: str = HEAT) -> Figure:
+    """A legend for `joint_heat`, with the unit in its label."""
+    figure = Figure(figsize=(4.5, 0.7), layout="constrained")
+    axis = figure.add_subplot()
+    ramp = matplotlib.colormaps[colour_map](0.03 + 0.85 * np.linspace(0, 1, 256))[None]
+    axis.imshow(ramp, aspect="auto", extent=(0, most, 0, 1))
+    axis.set(yticks=[], xlabel=label)
+    return figure

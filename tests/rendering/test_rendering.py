@@ -1,0 +1,218 @@
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.figure import Figure
+from PIL import Image
+
+from hmrlab.bodies import load_body
+from hmrlab.geometry import axis_angle_to_matrix, project_normalised
+from hmrlab.rendering import (
+    available_backends,
+    choose_backend,
+    colour_bar,
+    contact_sheet,
+    draw_keypoints,
+    gallery,
+    joint_heat,
+    overlay,
+    render_bodies,
+    save_png,
+    side_view,
+    turntable,
+)
+from hmrlab.rendering.backends import BACKENDS, Pinhole, probe
+from hmrlab.rendering.pictures import depth_map
+
+HALF_TURN = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
+
+
+@pytest.fixture(scope="module")
+def body():
+    return load_body("free", "light")
+
+
+@pytest.fixture(scope="module")
+def facing(body):
+    """One person facing the camera with an arm up, in the camera's frame."""
+    pose = torch.zeros(1, 24, 3)
+    pose[0, 16, 2] = 0.9
+    rotations = axis_angle_to_matrix(pose)
+    rotations[:, 0] = HALF_TURN
+    betas = torch.zeros(1, 10)
+    return body.vertices(rotations, betas), body.keypoints(rotations, betas)
+
+
+def test_some_backend_works_and_the_best_is_chosen():
+    found = available_backends()
+    assert set(found) == set(BACKENDS)
+    assert choose_backend() == next(name for name in BACKENDS if found[name] == "OK")
+
+
+@pytest.mark.parametrize("name", BACKENDS[:2])
+def test_graphics_libraries_draw_what_rays_see(name, facing, body, tmp_path):
+    """Silhouettes and depth of each backend against ray casting, which needs no library."""
+    if probe(name) != "OK":
+        reason = f"{name} cannot be compared on this machine: {probe(name)}"
+        warnings.warn(reason, stacklevel=1)
+        pytest.skip(reason)
+    if name == "pyrender-osmesa" and probe("pyrender-egl") == "OK":
+        # One process has one GL platform.
+        depth = _depth_in_own_process(name, facing[0], body, tmp_path)
+    else:
+        depth = depth_map(_placed(facing[0]), body.faces, CAMERA, name)
+    rays = depth_map(_placed(facing[0]), body.faces, CAMERA, "embreex")
+    ours, theirs = depth > 0, rays > 0
+    assert (ours & theirs).sum() / (ours | theirs).sum() > 0.98
+    assert np.median(np.abs(depth - rays)[ours & theirs]) < 2e-3
+    # GL takes depth from a sample beside the pixel's middle; a shift by a whole pixel is a mistake.
+    shift = np.argwhere(ours).mean(0) - np.argwhere(theirs).mean(0)
+    assert np.abs(shift).max() < 0.5
+
+
+CAMERA = Pinhole(900.0, (300.0, 300.0), 600, 600)
+
+
+def _placed(vertices):
+    return vertices[0].numpy() + np.array([0.0, 0.0, 4.0])
+
+
+def _depth_in_own_process(name, vertices, body, folder):
+    np.savez(folder / "in.npz", v=_placed(vertices), f=body.faces.numpy())
+    code = (
+        "import numpy as np, sys\n"
+        "from hmrlab.rendering.backends import Pinhole\n"
+        "from hmrlab.rendering.pictures import depth_map\n"
+        "a = np.load(sys.argv[1] + '/in.npz')\n"
+        "c = Pinhole(900.0, (300.0, 300.0), 600, 600)\n"
+        "np.save(sys.argv[1] + '/out.npy', depth_map(a['v'], a['f'], c, sys.argv[2]))\n"
+    )
+    subprocess.run([sys.executable, "-c", code, folder, name], check=True)
+    return np.load(folder / "out.npy")
+
+
+def test_the_overlay_lands_on_the_projected_keypoints(facing, body):
+    camera = torch.tensor([[0.9, 0.05, -0.1]])
+    blank = np.zeros((1, 128, 128, 3), np.uint8)
+    picture = overlay(blank, facing[0], body.faces, camera, backend="embreex")[0]
+    inside = project_normalised(facing[1], camera)[0]
+    for name in (7, 4, 0):  # wrists and nose: thin parts show an offset
+        x, y = ((inside[name] + 1) * 64).int().tolist()
+        assert picture[y - 1 : y + 2, x - 1 : x + 2].any()
+    drawn = np.argwhere(picture.any(-1)) / 64 - 1
+    low, high = drawn.min(0)[::-1], drawn.max(0)[::-1]
+    vertices = project_normalised(facing[0], camera)[0].numpy()
+    np.testing.assert_allclose([low, high], [vertices.min(0), vertices.max(0)], atol=0.04)
+
+
+def test_an_overlay_leaves_the_rest_of_the_picture_alone(facing, body):
+    photo = np.random.default_rng(0).integers(0, 255, (1, 64, 64, 3), dtype=np.uint8)
+    picture = overlay(photo, facing[0], body.faces, torch.tensor([[0.9, 0.0, 0.0]]))
+    corner = slice(0, 6)
+    np.testing.assert_array_equal(picture[0, corner, corner], photo[0, corner, corner])
+    assert (picture != photo).any()
+
+
+def test_from_the_side_a_person_is_narrow(facing, body):
+    camera = torch.tensor([[0.9, 0.0, 0.0]])
+    blank = np.full((1, 128, 128, 3), 255, np.uint8)
+    front = overlay(blank, facing[0], body.faces, camera)[0]
+    side = side_view(facing[0], body.faces, camera, size=128)[0]
+
+    def width(picture):
+        columns = (picture < 250).any((0, 2))
+        return np.ptp(np.flatnonzero(columns))
+
+    assert width(side) < 0.6 * width(front)
+
+
+def test_yaw_shows_the_left_side(body):
+    """Seen from the body's left, the nose points to the picture's left."""
+    vertices = body.vertices(torch.zeros(1, 72), torch.zeros(1, 10))
+    nose = body.keypoints(torch.zeros(1, 72), torch.zeros(1, 10))[0, 0, 2]
+    assert nose > 0.05
+    picture = render_bodies(vertices, body.faces, size=200, yaw=90, backend="embreex")[0]
+    rows = np.flatnonzero((picture < 250).any((1, 2)))
+    feet = picture[rows[-8:]]  # toes reach further forward than heels reach back
+    columns = np.flatnonzero((feet < 250).any((0, 2)))
+    head = picture[rows[:20]]
+    middle = np.flatnonzero((head < 250).any((0, 2))).mean()
+    assert middle - columns.min() > columns.max() - middle
+
+
+def test_pictures_do_not_depend_on_the_type_of_array(body):
+    vertices = body.vertices(torch.zeros(1, 72), torch.zeros(1, 10))
+    one = render_bodies(vertices, body.faces, size=64, backend="embreex")
+    other = render_bodies(vertices.numpy(), body.faces.numpy(), size=64, backend="embreex")
+    np.testing.assert_array_equal(one, other)
+
+
+def test_heat_shows_where_the_number_is_large(body):
+    values = np.zeros((1, 24))
+    values[0, 18] = 90
+    colours = joint_heat(values, body.weights.numpy(), most=90)
+    hot = colours[0, body.part_labels.numpy() == 18].mean(0)
+    cold = colours[0, body.part_labels.numpy() == 4].mean(0)
+    assert np.abs(hot - cold).max() > 0.4
+    assert isinstance(colour_bar(90, "degrees"), Figure)
+
+
+def test_a_turntable_shows_the_body_from_all_round(body):
+    strip = turntable(body.vertices(torch.zeros(1, 72), torch.zeros(1, 10))[0], body.faces, 4, 50)
+    assert strip.shape == (50, 200, 3)
+    views = np.split(strip, 4, axis=1)
+    assert not np.array_equal(views[0], views[1])
+
+
+def test_a_gallery_has_a_row_a_person_and_refuses_uneven_columns():
+    images = np.zeros((3, 8, 8, 3), np.uint8)
+    figure = gallery({"a": images, "b": images}, ["x", "y", "z"])
+    assert len(figure.axes) == 6
+    with pytest.raises(ValueError, match="same number"):
+        gallery({"a": images, "b": images[:2]})
+
+
+def test_a_contact_sheet_fills_up_with_white():
+    sheet = contact_sheet(np.zeros((3, 4, 5, 3), np.uint8), columns=2, zoom=2)
+    assert sheet.shape == (16, 20, 3)
+    assert (sheet[8:, 10:] == 255).all()
+    assert (sheet[:8] == 0).all()
+
+
+def test_keypoints_are_drawn_where_they_are_and_only_if_seen():
+    image = np.zeros((32, 32, 3), np.uint8)
+    keypoints = np.zeros((24, 3))
+    keypoints[5] = (10.0, 20.0, 1.0)
+    keypoints[6] = (30.0, 4.0, 0.0)
+    drawn = draw_keypoints(image, keypoints, zoom=2)
+    assert drawn.shape == (64, 64, 3)
+    assert drawn[40, 20].any()
+    assert not drawn[4:12, 54:].any()
+
+
+def test_a_saved_picture_reads_the_same(tmp_path):
+    picture = np.random.default_rng(0).integers(0, 255, (5, 6, 3), dtype=np.uint8)
+    path = save_png(tmp_path / "a.png", picture)
+    np.testing.assert_array_equal(np.asarray(Image.open(path)), picture)
+
+
+@pytest.mark.parametrize(
+    ("call", "says"),
+    [
+        (lambda v, f: render_bodies(v[0], f), "expected"),
+        (lambda v, f: render_bodies(torch.cat([v, v * torch.nan]), f), "body 1 has vertices"),
+        (lambda v, f: render_bodies(v, f, colours=np.zeros((7, 3))), "colours"),
+        (lambda v, f: render_bodies(v, f, backend="povray"), "unknown renderer 'povray'"),
+    ],
+)
+def test_wrong_input_is_named(facing, body, call, says):
+    with pytest.raises(ValueError, match=says):
+        call(facing[0], body.faces)
+
+
+def test_the_environment_chooses_the_renderer(monkeypatch):
+    monkeypatch.setenv("HMRLAB_RENDERER", "embreex")
+    assert choose_backend() == "embreex"

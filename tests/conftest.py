@@ -7,6 +7,8 @@ import pytest
 import torch
 from hypothesis import settings
 
+from hmrlab.data.records import Records
+
 settings.register_profile("hmrlab", deadline=None, derandomize=True, max_examples=50)
 settings.load_profile("hmrlab")
 
@@ -24,3 +26,37 @@ def golden() -> dict[str, torch.Tensor]:
 def golden_folder() -> Path:
     """Where the golden numbers lie."""
     return GOLDEN_FOLDER
+
+
+@pytest.fixture
+def make_records(tmp_path):
+    """Write a record file of n labelled people in pictures of `size` pixels, and open it."""
+
+    def make(n: int = 6, size: int = 96, packed: bool = True, folder: Path = tmp_path) -> Records:
+        rng = np.random.default_rng(0)
+        keypoints = np.concatenate([rng.uniform(20, 76, (n, 49, 2)), np.ones((n, 49, 1))], 2)
+        joints = np.concatenate([rng.normal(size=(n, 24, 3)), np.ones((n, 24, 1))], 2)
+        names = [f"images.npy#{k}" if packed else f"{k}.png" for k in range(n)]
+        np.savez(
+            folder / "records.npz",
+            imgname=np.array(names),
+            center=np.full((n, 2), size / 2),
+            scale=np.full(n, 64 / 200),
+            openpose=keypoints[:, :25],
+            part=keypoints[:, 25:],
+            S=joints,
+            pose=rng.normal(0, 0.4, (n, 72)),
+            shape=rng.normal(size=(n, 10)),
+            has_smpl=np.ones(n),
+        )
+        pictures = rng.integers(0, 256, (n, size, size, 3), dtype=np.uint8)
+        if packed:
+            np.save(folder / "images.npy", pictures)
+        else:
+            from PIL import Image
+
+            for k, picture in enumerate(pictures):
+                Image.fromarray(picture).save(folder / f"{k}.png")
+        return Records.open(folder / "records.npz")
+
+    return make

@@ -19,7 +19,8 @@ class SmallNet(nn.Module):
         widths: channels of the stages.
         blocks: residual blocks of each stage.
         strides: by how much each stage shrinks the picture's sides.
-        feature_size: length of the feature vector.
+        channels: of the last map, which is averaged over `grid` x `grid` fields.
+        grid: with more than one field the features keep where in the picture something is.
     """
 
     def __init__(
@@ -27,27 +28,29 @@ class SmallNet(nn.Module):
         widths: Sequence[int] = (32, 64, 128, 256),
         blocks: Sequence[int] = (1, 2, 2, 2),
         strides: Sequence[int] = (2, 2, 2, 2),
-        feature_size: int = 512,
+        channels: int = 512,
+        grid: int = 1,
     ) -> None:
         super().__init__()
-        self.feature_size = feature_size
+        self.feature_size = channels * grid * grid
         self.stem = _convolution(3, widths[0] // 2, size=3, stride=2)
         stages = []
-        channels = widths[0] // 2
+        before = widths[0] // 2
         for width, count, stride in zip(widths, blocks, strides, strict=True):
-            layers = [ResidualBlock(channels, width, stride)]
+            layers = [ResidualBlock(before, width, stride)]
             layers += [ResidualBlock(width, width) for _ in range(count - 1)]
             stages.append(nn.Sequential(*layers))
-            channels = width
+            before = width
         self.stages = nn.Sequential(*stages)
-        self.head = _convolution(channels, feature_size, size=1)
+        self.head = _convolution(before, channels, size=1)
+        self.pool = nn.AdaptiveAvgPool2d(grid)
         self.apply(_he_start)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, feature_size)."""
         features = torch.relu(self.stem(images))
         features = torch.relu(self.head(self.stages(features)))
-        return features.mean(dim=(2, 3))
+        return self.pool(features).flatten(1)
 
 
 class ResidualBlock(nn.Module):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -19,13 +20,23 @@ from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
 from hmrlab.models import HMR, create_encoder
 from hmrlab.models.checkpoints import load_weights, save_weights
 from hmrlab.training.device import choose_device, choose_precision
+from hmrlab.training.losses import LossWeights
+from hmrlab.training.pictures import keypoint_pictures
 from hmrlab.training.runs import Run
 from hmrlab.training.scalars import BackgroundWriter
-from hmrlab.training.sets import load_set
+from hmrlab.training.sets import load_set, set_spec
 from hmrlab.training.trainer import CHECKPOINT, History, Trainer, TrainerSettings
 
 TEST_SETS = ("studio", "wild")
 BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
+
+
+@dataclass(frozen=True)
+class _Identity:
+    """What makes two trainings the same: the run, and the very data that its scale stands for."""
+
+    run: Run
+    sets: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -48,10 +59,10 @@ class RunResult:
         load_weights(self.folder / "model.pt", model)
         return model.eval()
 
-    def scores(self, name: str) -> dict[str, np.ndarray]:
-        """Per-sample and per-joint scores on a test set, "studio" or "wild"."""
+    def scores(self, name: str) -> Scores:
+        """Every person's errors on a test set, "studio" or "wild"."""
         with np.load(self.folder / f"scores_{name}.npz", allow_pickle=False) as arrays:
-            return dict(arrays)
+            return Scores(**arrays)
 
     def history(self) -> History:
         """The losses along the training."""
@@ -88,7 +99,7 @@ def run_training(
         FileProblem: a file cannot be read or written.
     """
     ledger = ledger or Ledger(paths.runs_dir() / "ledger.jsonl")
-    key = settings_hash(run)
+    key = settings_hash(_Identity(run, _set_names(run)))
     folder = paths.runs_dir() / "trainings" / f"{run.name}-{run.scale.name}-s{run.seed}-{key[:8]}"
     found = ledger.find(key, artifacts_under=paths.home())
     if found is not None:
@@ -130,10 +141,39 @@ def evaluation_loader(dataset: PoseDataset, run: Run, device: torch.device) -> B
     )
 
 
+def _set_names(run: Run) -> tuple[str, ...]:
+    """The folders of the sets that a run uses; they change with the body and the generator."""
+    used = [("studio", "train"), *((name, "test") for name in TEST_SETS)]
+    return tuple(set_spec(name, split, run.scale).folder_name for name, split in used)
+
+
+def check_labels(dataset: PoseDataset, losses: LossWeights) -> dict[str, float]:
+    """The share of samples with each kind of label; warns of losses that have none to work with.
+
+    A flag that is 0 everywhere does not fail, it only teaches nothing: the diary lost weeks to it.
+    """
+    shares = dataset.label_shares()
+    needed = {
+        "keypoints_2d": ("keypoints",) if losses.annotated else (),
+        "pose_3d": ("keypoints_3d",),
+        "smpl": ("pose", "betas", "vertices"),
+    }
+    for label, names in needed.items():
+        idle = [name for name in names if getattr(losses, name)]
+        if idle and shares[label] == 0:
+            warnings.warn(
+                f"{dataset.name}: no sample has the label {label!r}, so the losses "
+                f"{', '.join(idle)} can teach nothing. Is the flag read right?",
+                stacklevel=2,
+            )
+    return shares
+
+
 def _train(
     run: Run, key: str, body: Body, folder: Path, device: torch.device, progress: bool
 ) -> tuple[HMR, History, str]:
     dataset = load_set("studio", "train", run.scale)
+    check_labels(dataset, run.losses)
     precision = choose_precision(run.precision, device)
     loader = BatchLoader(
         dataset,
@@ -162,6 +202,7 @@ def _train(
     try:
         trainer = Trainer(
             build_model(run), body, loader, settings, folder, device, writer,
+            keypoint_pictures(body, run.n_iter),
         )  # fmt: skip
         history = trainer.fit(progress)
     finally:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from hmrlab.data.dataset import BatchLoader
 from hmrlab.files import FileProblem, write_whole
 from hmrlab.models import HMR
 from hmrlab.training.losses import LossWeights, compute_losses
+from hmrlab.training.pictures import PictureMaker
 from hmrlab.training.scalars import BackgroundWriter
 from hmrlab.training.schedule import learning_rate
 
@@ -54,9 +55,6 @@ class History:
     steps: np.ndarray
     values: dict[str, np.ndarray]
     seconds: float  # of training, over all sittings
-
-
-PictureMaker = Callable[[Batch, HMR], Callable[[], np.ndarray]]
 
 
 class Trainer:

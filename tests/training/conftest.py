@@ -1,0 +1,46 @@
+import pytest
+import torch
+
+from hmrlab.bodies import load_body
+from hmrlab.data.augment import AugmentationSettings
+from hmrlab.data.dataset import BatchLoader, open_set
+from hmrlab.data.synthetic.generate import SetSpec, ensure_set
+from hmrlab.models import HMR
+from hmrlab.models.small import SmallNet
+from hmrlab.training import LossWeights, Trainer, TrainerSettings
+
+
+@pytest.fixture(scope="session")
+def studio(tmp_path_factory):
+    """The folder of a small studio set."""
+    root = tmp_path_factory.mktemp("sets")
+    return ensure_set(SetSpec("studio", "train", 48, 48), root, progress=False)
+
+
+@pytest.fixture(scope="session")
+def body():
+    return load_body("free", "light")
+
+
+@pytest.fixture
+def make_trainer(studio, body, tmp_path):
+    """A trainer of a tiny network on 32 px crops; fields of its settings can be set."""
+
+    def make(folder=tmp_path, writer=None, pictures=None, batch_size=8, dataset=None, **settings):
+        torch.manual_seed(0)
+        model = HMR(SmallNet((8, 8, 8, 8), (1, 1, 1, 1), channels=16))
+        loader = BatchLoader(
+            dataset or open_set(studio),
+            batch_size=batch_size,
+            resolution=32,
+            augmentation=AugmentationSettings(),
+            shuffle=True,
+            drop_last=True,
+        )
+        wanted = {"losses": LossWeights(), "steps": 4, "learning_rate": 1e-3} | settings
+        device = torch.device("cpu")
+        return Trainer(
+            model, body, loader, TrainerSettings(**wanted), folder, device, writer, pictures
+        )
+
+    return make

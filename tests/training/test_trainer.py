@@ -1,0 +1,186 @@
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from hmrlab.data.dataset import PoseDataset, open_set
+from hmrlab.files import FileProblem
+from hmrlab.training import LossWeights, TrainingDivergedError
+from hmrlab.training.pictures import keypoint_pictures
+from hmrlab.training.scalars import BackgroundWriter
+from hmrlab.training.trainer import BATCH_DUMP, CHECKPOINT
+
+CHILD = Path(__file__).with_name("killed_training.py")
+
+
+class Sink:
+    """Keeps what would go to TensorBoard."""
+
+    def __init__(self):
+        self.values, self.pictures = [], []
+
+    def add_scalar(self, tag, value, step):
+        self.values.append((tag, value, step))
+
+    def add_image(self, tag, image, step, dataformats):
+        self.pictures.append((tag, image, step, dataformats))
+
+    def close(self): ...
+
+
+def start(studio, folder, pause):
+    environment = os.environ | {"OMP_NUM_THREADS": "1"}
+    return subprocess.Popen([sys.executable, CHILD, studio, folder, str(pause)], env=environment)
+
+
+def checkpoint(folder):
+    return torch.load(folder / CHECKPOINT, weights_only=True)
+
+
+def test_a_killed_training_goes_on_to_the_same_bits(studio, tmp_path):
+    """SIGKILL in the middle, start again: weights, optimiser and history as without the kill."""
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    unbroken = start(studio, whole, 0)
+    victim = start(studio, killed, 0.15)
+    deadline = time.monotonic() + 120
+    while not (killed / CHECKPOINT).exists() or checkpoint(killed)["step"] < 4:
+        assert time.monotonic() < deadline
+        assert victim.poll() is None
+        time.sleep(0.02)
+    victim.send_signal(signal.SIGKILL)
+    victim.wait()
+    stopped_at = checkpoint(killed)["step"]
+    assert 4 <= stopped_at < 14
+    assert start(studio, killed, 0).wait(120) == 0
+    assert unbroken.wait(120) == 0
+    one, other = checkpoint(whole), checkpoint(killed)
+    assert one["step"] == other["step"] == 14
+    for name, value in one["model"].items():
+        assert torch.equal(value, other["model"][name]), name
+    for key, moments in one["optimizer"]["state"].items():
+        for name, value in moments.items():
+            assert torch.equal(value, other["optimizer"]["state"][key][name])
+    assert one["logged"] == other["logged"]
+    assert one["loader"] == other["loader"]
+
+
+def test_training_lowers_the_loss(make_trainer):
+    trainer = make_trainer(steps=60, clip_norm=5.0)
+    history = trainer.fit(progress=False)
+    assert trainer.step == 60
+    assert history.steps[-1] == 60
+    total = history.values["total"]
+    assert total[-10:].mean() < 0.8 * total[:5].mean()
+    assert set(history.values) == {"keypoints", "keypoints_3d", "pose", "betas", "camera", "total"}
+
+
+def test_accumulated_gradients_are_those_of_the_large_batch(make_trainer, monkeypatch, tmp_path):
+    """Two micro-batches of 4 move the weights as one of 8 does.
+
+    Batch normalisation and dropout see the batch, so they stand still here, and every kind of
+    label is there for everybody, so that means of means are the mean.
+    """
+    moved = []
+    for batch_size, accumulate in ((8, 1), (4, 2)):
+        trainer = make_trainer(
+            tmp_path / str(accumulate), batch_size=batch_size, accumulate=accumulate, steps=1
+        )
+        trainer.model.eval()
+        monkeypatch.setattr(trainer.model, "train", lambda mode=True: None)
+        monkeypatch.setattr(trainer.loader, "augmentation", None)
+        trainer.fit(progress=False)
+        moved.append({name: p.grad.clone() for name, p in trainer.model.named_parameters()})
+    for name, gradient in moved[0].items():
+        scale = float(gradient.abs().max()) + 1e-6
+        torch.testing.assert_close(moved[1][name] / scale, gradient / scale, atol=1e-3, rtol=0)
+
+
+def test_clipping_bounds_the_norm_of_all_gradients(make_trainer):
+    trainer = make_trainer(clip_norm=0.01, steps=1)
+    trainer.fit(progress=False)
+    squares = [float(p.grad.square().sum()) for p in trainer.model.parameters()]
+    assert np.sqrt(sum(squares)) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_mixed_precision_leaves_the_weights_in_float32(make_trainer):
+    trainer = make_trainer(precision="bf16", steps=2)
+    history = trainer.fit(progress=False)
+    assert all(p.dtype == torch.float32 for p in trainer.model.parameters())
+    assert np.isfinite(history.values["total"]).all()
+
+
+def test_nan_stops_the_training_and_keeps_the_batch(make_trainer, tmp_path):
+    trainer = make_trainer(steps=5)
+    with torch.no_grad():
+        trainer.model.encoder.head[0].weight[0, 0] = float("nan")
+    before = trainer.model.regressor.fc1.weight.clone()
+    with pytest.raises(TrainingDivergedError, match="not finite at step 0"):
+        trainer.fit(progress=False)
+    kept = torch.load(tmp_path / BATCH_DUMP, weights_only=True)
+    assert kept["images"].shape == (8, 3, 32, 32)
+    assert len(kept["index"]) == 8
+    assert torch.equal(trainer.model.regressor.fc1.weight, before)
+    assert not (tmp_path / CHECKPOINT).exists()
+
+
+def test_a_damaged_checkpoint_is_named(make_trainer, tmp_path):
+    make_trainer(steps=2).fit(progress=False)
+    path = tmp_path / CHECKPOINT
+    path.write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(FileProblem, match=r"not a whole checkpoint.*Delete it"):
+        make_trainer(steps=2).fit(progress=False)
+
+
+def test_a_checkpoint_of_other_settings_is_refused(make_trainer):
+    make_trainer(steps=2, fingerprint="one").fit(progress=False)
+    with pytest.raises(FileProblem, match="other settings"):
+        make_trainer(steps=2, fingerprint="two").fit(progress=False)
+
+
+def test_a_finished_training_does_nothing_more(make_trainer):
+    first = make_trainer(steps=3)
+    first.fit(progress=False)
+    again = make_trainer(steps=3)
+    history = again.fit(progress=False)
+    assert again.step == 3
+    assert len(history.steps) == 3
+    assert torch.equal(first.model.regressor.fc1.weight, again.model.regressor.fc1.weight)
+
+
+def test_pictures_and_scalars_are_written_and_change_nothing(make_trainer, body, tmp_path):
+    sink = Sink()
+    writer = BackgroundWriter(sink)
+    pictured = make_trainer(
+        tmp_path / "a", writer, keypoint_pictures(body, n_iter=3, people=3), steps=4
+    )
+    pictured.fit(progress=False)
+    writer.close()
+    plain = make_trainer(tmp_path / "b", steps=4)
+    plain.fit(progress=False)
+    assert torch.equal(pictured.model.regressor.fc1.weight, plain.model.regressor.fc1.weight)
+    assert [step for _, _, step, _ in sink.pictures] == [1, 2, 3, 4]
+    tag, image, _, layout = sink.pictures[0]
+    assert (tag, layout, image.dtype) == ("people", "HWC", np.uint8)
+    assert image.shape == (2 * 128, 3 * 128, 3)
+    assert {tag for tag, _, _ in sink.values} >= {"loss/total", "loss/keypoints"}
+
+
+def test_damaged_pictures_are_left_out_and_counted(make_records, make_trainer, tmp_path):
+    """Training goes on without what cannot be read."""
+    make_records(n=20, packed=False)
+    (tmp_path / "3.png").write_bytes(b"not a picture")
+    (tmp_path / "7.png").unlink()
+    dataset: PoseDataset = open_set(tmp_path)
+    trainer = make_trainer(
+        tmp_path / "run", dataset=dataset, steps=6, losses=LossWeights(keypoints_3d=0.0)
+    )
+    with pytest.warns(UserWarning, match=r"left out: .*\.png"):
+        trainer.fit(progress=False)
+    assert trainer.step == 6
+    assert set(dataset.skipped) == {3, 7}

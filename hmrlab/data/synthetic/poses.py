@@ -23,6 +23,8 @@ from scipy.spatial.transform import Rotation
 
 from hmrlab.bodies.joints import POSE_FLIP, SMPL_JOINTS
 
+MOST_HIP_TWIST = 40.0  # degrees; the limit is 45, about an axis a few degrees from this one
+
 Angles = dict[str, np.ndarray]
 """Degrees. Keys of `_REST`; limbs hold (n, 2), left and right, the trunk (n,)."""
 
@@ -301,7 +303,9 @@ def _to_rotations(angles: Angles) -> np.ndarray:
             "shoulder": _arm_swing(a["arm_up"], a["arm_front"]) @ _euler("x", a["arm_twist"]),
             "elbow": _euler("y", -a["elbow"]) @ _euler("x", a["forearm_twist"]),
             "wrist": _euler("z", a["wrist"]),
-            "hip": _euler("z", a["hip_out"]) @ _euler("x", -a["hip"]) @ _euler("y", a["hip_twist"]),
+            "hip": _limit_twist(
+                _euler("z", a["hip_out"]) @ _euler("x", -a["hip"]) @ _euler("y", a["hip_twist"])
+            ),
             "knee": _euler("x", a["knee"]),
             "ankle": _euler("x", -a["ankle"]),
         }
@@ -328,6 +332,18 @@ def _euler(axis: str, degrees: np.ndarray) -> np.ndarray:
 def _mirror(rotation: np.ndarray) -> np.ndarray:
     signs = np.array([-1.0, 1.0, 1.0])
     return rotation * signs[:, None] * signs
+
+
+def _limit_twist(thigh: np.ndarray) -> np.ndarray:
+    """Take back the twist about the thigh, along y at rest, that goes beyond a limit.
+
+    Bending and spreading the hip together turns the thigh about itself, though neither does alone.
+    """
+    quaternion = Rotation.from_matrix(thigh).as_quat()
+    twist = 2 * np.arctan2(quaternion[:, 1], quaternion[:, 3])
+    twist = (np.degrees(twist) + 180) % 360 - 180
+    excess = twist - np.clip(twist, -MOST_HIP_TWIST, MOST_HIP_TWIST)
+    return thigh @ _euler("y", -excess)
 
 
 def _arm_swing(up: np.ndarray, front: np.ndarray) -> np.ndarray:

@@ -1,0 +1,97 @@
+"""Looking at what a network answers: the same people, several ways."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from IPython.display import Image as Shown
+from matplotlib.figure import Figure
+from PIL import Image
+from torch import Tensor
+
+from hmrlab.bodies import Body
+from hmrlab.bodies.joints import ANNOTATED
+from hmrlab.data.augment import to_pictures
+from hmrlab.data.batch import Batch
+from hmrlab.data.dataset import BatchLoader, PoseDataset
+from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, estimate_translation, normalised_to_pixels
+from hmrlab.models import HMR, Prediction
+
+
+@dataclass(frozen=True)
+class Look:
+    """N people: their pictures, what is true of them, what a network answers."""
+
+    pictures: np.ndarray  # (N, S, S, 3) uint8, enlarged crops
+    batch: Batch
+    prediction: Prediction
+    mesh: Tensor  # (N, V, 3) metres, camera frame, the answer
+    true_mesh: Tensor  # (N, V, 3) the truth
+    true_camera: Tensor  # (N, 3) the far camera that puts the truth where the picture shows it
+
+
+def look_at(
+    model: HMR,
+    dataset: PoseDataset,
+    body: Body,
+    *,
+    people: int,
+    resolution: int,
+    n_iter: int,
+    size: int = 192,
+) -> Look:
+    """What a network answers for the first people of a set; nobody picks them.
+
+    Args:
+        model: in evaluation mode.
+        people: how many.
+        resolution: of the crops that the network sees, pixels.
+        n_iter: corrections of the regressor.
+        size: of the pictures to look at, pixels.
+    """
+    loader = BatchLoader(dataset, batch_size=people, resolution=resolution, prefetch=0)
+    batch = next(iter(loader))
+    with torch.no_grad():
+        prediction = model(batch.images, n_iter=n_iter).float()
+        mesh = body.vertices(prediction.rotations, prediction.betas)
+        true_mesh = body.vertices(batch.rotations, batch.betas)
+        keypoints = body.keypoints(batch.rotations, batch.betas)[:, ANNOTATED]
+    pictures = np.stack(
+        [
+            np.asarray(Image.fromarray(picture).resize((size, size), Image.BICUBIC))
+            for picture in to_pictures(batch.images).numpy()
+        ]
+    )
+    camera = far_camera(keypoints, batch.keypoints_2d[:, ANNOTATED])
+    return Look(pictures, batch, prediction, mesh, true_mesh, camera)
+
+
+def far_camera(points: Tensor, keypoints: Tensor) -> Tensor:
+    """The weak-perspective camera (s, tx, ty) that best puts points onto their keypoints.
+
+    Args:
+        points: (B, K, 3) metres, camera frame.
+        keypoints: (B, K, 3) x, y in [-1, 1] over the crop, confidence.
+
+    Returns:
+        (B, 3).
+    """
+    places = normalised_to_pixels(keypoints[..., :2], int(SPIN_IMAGE_SIZE))
+    translation = estimate_translation(points, torch.cat([places, keypoints[..., 2:]], -1))
+    x, y, depth = translation.unbind(-1)
+    return torch.stack([2 * SPIN_FOCAL / (SPIN_IMAGE_SIZE * depth), x, y], -1)
+
+
+def show(picture: Figure | np.ndarray, dpi: int = 90, quality: int = 88) -> Shown:
+    """A figure or a picture (H, W, 3) for a notebook, as JPEG: photographs stay small."""
+    buffer = io.BytesIO()
+    if isinstance(picture, Figure):
+        picture.savefig(
+            buffer, format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": quality}
+        )
+    else:
+        Image.fromarray(picture).save(buffer, format="jpeg", quality=quality)
+    return Shown(data=buffer.getvalue(), format="jpeg")

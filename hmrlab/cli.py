@@ -210,6 +210,20 @@ def table_runs(
     typer.echo(runs_table(records if everything else newest(records)).to_markdown())
 
 
+@app.command()
+def figures(scale: ScaleName = "laptop", seed: Seed = 0, folder: Path = Path("figures")) -> None:
+    """Make the README's figures from recorded runs; trains what the ledger lacks."""
+    from hmrlab.reproduce.figures import make_figures
+    from hmrlab.training import named_run, run_training
+
+    sizes = _scale(scale)
+    results = [
+        run_training(named_run(name, sizes, seed)) for name in ("keypoints_only", "with_smpl")
+    ]
+    for path in make_figures(folder, results):
+        print(path)
+
+
 @notebooks_app.command("build")
 def notebooks_build(chapters: Chapters = None, notebooks: NotebooksFolder = None) -> None:
     """Execute notebooks/source at laptop scale into the notebooks that are committed."""

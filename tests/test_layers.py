@@ -20,10 +20,10 @@ FLOORS = {
     "rendering": 2,
     "evaluation": 3,
     "training": 4,
-    "reproduce": 5,
     "lessons": 5,
-    "doctor": 6,
-    "cli": 7,
+    "reproduce": 6,
+    "doctor": 7,
+    "cli": 8,
 }
 
 

@@ -2,19 +2,23 @@
 
 from hmrlab.lessons.checks import Check, CheckFailedError, State, Verdict, answer, exercise
 from hmrlab.lessons.compare import compare
-from hmrlab.lessons.look import Look, look_at, show
+from hmrlab.lessons.look import Answers, People, ask, first_people, show
+from hmrlab.lessons.sliders import body_sliders
 from hmrlab.lessons.tables import score_table
 
 __all__ = [
+    "Answers",
     "Check",
     "CheckFailedError",
-    "Look",
+    "People",
     "State",
     "Verdict",
     "answer",
+    "ask",
+    "body_sliders",
     "compare",
     "exercise",
-    "look_at",
+    "first_people",
     "score_table",
     "show",
 ]

@@ -22,51 +22,52 @@ from hmrlab.models import HMR, Prediction
 
 
 @dataclass(frozen=True)
-class Look:
-    """N people: their pictures, what is true of them, what a network answers."""
+class People:
+    """N people: their pictures and what is true of them."""
 
     pictures: np.ndarray  # (N, S, S, 3) uint8, enlarged crops
     batch: Batch
+    mesh: Tensor  # (N, V, 3) metres, camera frame
+    camera: Tensor  # (N, 3) the far camera that puts the mesh where the picture shows it
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a network answers for N people."""
+
     prediction: Prediction
-    mesh: Tensor  # (N, V, 3) metres, camera frame, the answer
-    true_mesh: Tensor  # (N, V, 3) the truth
-    true_camera: Tensor  # (N, 3) the far camera that puts the truth where the picture shows it
+    mesh: Tensor  # (N, V, 3) metres, camera frame
 
 
-def look_at(
-    model: HMR,
-    dataset: PoseDataset,
-    body: Body,
-    *,
-    people: int,
-    resolution: int,
-    n_iter: int,
-    size: int = 192,
-) -> Look:
-    """What a network answers for the first people of a set; nobody picks them.
+def first_people(
+    dataset: PoseDataset, body: Body, *, count: int, resolution: int, size: int = 192
+) -> People:
+    """The first people of a set; nobody picks them.
 
     Args:
-        model: in evaluation mode.
-        people: how many.
-        resolution: of the crops that the network sees, pixels.
-        n_iter: corrections of the regressor.
+        dataset: whose people have true bodies.
+        body: for the meshes.
+        count: how many.
+        resolution: of the crops that a network sees, pixels.
         size: of the pictures to look at, pixels.
     """
-    loader = BatchLoader(dataset, batch_size=people, resolution=resolution, prefetch=0)
-    batch = next(iter(loader))
-    with torch.no_grad():
-        prediction = model(batch.images, n_iter=n_iter).float()
-        mesh = body.vertices(prediction.rotations, prediction.betas)
-        true_mesh = body.vertices(batch.rotations, batch.betas)
-        keypoints = body.keypoints(batch.rotations, batch.betas)[:, ANNOTATED]
+    batch = next(iter(BatchLoader(dataset, batch_size=count, resolution=resolution, prefetch=0)))
     pictures = np.stack(
         [
             np.asarray(Image.fromarray(picture).resize((size, size), Image.BICUBIC))
             for picture in to_pictures(batch.images).numpy()
         ]
     )
+    keypoints = body.keypoints(batch.rotations, batch.betas)[:, ANNOTATED]
     camera = far_camera(keypoints, batch.keypoints_2d[:, ANNOTATED])
-    return Look(pictures, batch, prediction, mesh, true_mesh, camera)
+    return People(pictures, batch, body.vertices(batch.rotations, batch.betas), camera)
+
+
+def ask(model: HMR, people: People, body: Body, n_iter: int) -> Answers:
+    """A network's bodies for these people; the model is in evaluation mode."""
+    with torch.no_grad():
+        prediction = model(people.batch.images, n_iter=n_iter).float()
+        return Answers(prediction, body.vertices(prediction.rotations, prediction.betas))
 
 
 def far_camera(points: Tensor, keypoints: Tensor) -> Tensor:

@@ -27,12 +27,13 @@ class SmallNet(nn.Module):
         self,
         widths: Sequence[int] = (32, 64, 128, 256),
         blocks: Sequence[int] = (1, 2, 2, 2),
-        strides: Sequence[int] = (2, 2, 2, 2),
-        channels: int = 512,
-        grid: int = 1,
+        strides: Sequence[int] = (2, 2, 2, 1),
+        channels: int = 64,
+        grid: int = 4,
+        hidden: int = 512,
     ) -> None:
         super().__init__()
-        self.feature_size = channels * grid * grid
+        self.feature_size = hidden
         self.stem = _convolution(3, widths[0] // 2, size=3, stride=2)
         stages = []
         before = widths[0] // 2
@@ -44,13 +45,16 @@ class SmallNet(nn.Module):
         self.stages = nn.Sequential(*stages)
         self.head = _convolution(before, channels, size=1)
         self.pool = nn.AdaptiveAvgPool2d(grid)
+        self.mix = nn.Sequential(
+            nn.Linear(channels * grid * grid, hidden, bias=False), nn.BatchNorm1d(hidden)
+        )
         self.apply(_he_start)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, feature_size)."""
         features = torch.relu(self.stem(images))
         features = torch.relu(self.head(self.stages(features)))
-        return self.pool(features).flatten(1)
+        return torch.relu(self.mix(self.pool(features).flatten(1)))
 
 
 class ResidualBlock(nn.Module):

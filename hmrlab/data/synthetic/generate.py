@@ -34,7 +34,7 @@ from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
 SETS = ("studio", "wild")
 SPLITS = ("train", "val", "test")
 CHUNK = 64
-VERSION = 2  # of the sampler and renderer: raise it when a picture would come out differently
+VERSION = 3  # of the sampler and renderer: raise it when a picture would come out differently
 SMALL = 16 * CHUNK  # so few are made in this process: others would take longer to start
 BYTES_TO_SPARE = 200_000_000
 

@@ -18,6 +18,7 @@ from hmrlab.data.synthetic.poses import sample_betas, sample_poses
 SUPERSAMPLING = 2
 BOX_FACTOR = 1.2  # box side over the extent of the keypoints
 HIDDEN_CONFIDENCE = 0.3
+OFF_AXIS = {False: 4.0, True: 15.0}  # degrees sideways; up and down 0.4 of it
 
 
 @dataclass(frozen=True)
@@ -47,9 +48,10 @@ def _model() -> tuple[Body, Wardrobe]:
 def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk:
     """Draw n people and take their pictures.
 
-    The camera is a real one: 3 to 8 m away, the person up to 15 degrees off its axis, perspective
-    and all. Training later assumes SPIN's far camera instead (f = 5000 pixels for 224), as SPIN
-    does with its photographs.
+    The camera is a real one: 3 to 8 m away, perspective and all. In the studio it is pointed at
+    the person; in the wild the person is up to 15 degrees off its axis, and looks turned by as
+    much. Training later assumes SPIN's far camera instead (f = 5000 pixels for 224, on the axis),
+    as SPIN does with its photographs.
 
     Args:
         n: people.
@@ -65,8 +67,9 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
         out = body(torch.from_numpy(poses).float(), torch.from_numpy(betas).float())
     vertices, keypoints = out.vertices.double().numpy(), out.keypoints.double().numpy()
     distance = rng.uniform(3, 8, n)
-    aside = np.tan(np.radians(rng.uniform(-15, 15, n))) * distance
-    above = np.tan(np.radians(rng.uniform(-6, 6, n))) * distance
+    most = OFF_AXIS[hard]
+    aside = np.tan(np.radians(rng.uniform(-most, most, n))) * distance
+    above = np.tan(np.radians(rng.uniform(-most, most, n) * 0.4)) * distance
     translation = np.stack([aside, above, distance], 1)
     cameras = _frame(keypoints + translation[:, None], size, rng)
     flat = _project(keypoints + translation[:, None], *cameras)

@@ -1,0 +1,87 @@
+"""Sliders that move a body, drawn anew by the kernel at each change."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass
+
+import ipywidgets as widgets
+import numpy as np
+import torch
+from PIL import Image
+
+from hmrlab.bodies import Body
+from hmrlab.bodies.joints import SMPL_JOINTS
+from hmrlab.geometry import axis_angle_to_matrix, bone_axes
+from hmrlab.rendering import render_bodies
+
+ELBOW = SMPL_JOINTS.index("left_elbow")
+
+
+@dataclass(frozen=True)
+class Slider:
+    """One slider: its range, step and unit."""
+
+    least: float
+    most: float
+    step: float
+    unit: str
+
+
+SLIDERS: dict[str, Slider] = {
+    "beta_0": Slider(-3, 3, 0.25, "sd"),
+    "beta_1": Slider(-3, 3, 0.25, "sd"),
+    "elbow_bend": Slider(0, 140, 5, "°"),
+    "elbow_twist": Slider(-180, 180, 5, "°"),
+    "yaw": Slider(-180, 180, 10, "°"),
+}
+
+
+def draw_body(body: Body, size: tuple[int, int] = (330, 360), **values: float) -> np.ndarray:
+    """The body with the left arm and two betas as given.
+
+    Args:
+        body: any in float32.
+        size: height and width, pixels.
+        values: by the names in `SLIDERS`, degrees and standard deviations; 0 where absent.
+
+    Returns:
+        (H, W, 3) uint8.
+    """
+    given = dict.fromkeys(SLIDERS, 0.0) | values
+    rest = body.rest_joints(torch.zeros(1, 10))[0]
+    twist = np.radians(given["elbow_twist"]) * bone_axes(rest, body.parents)[ELBOW]
+    bend = torch.tensor([0.0, -float(np.radians(given["elbow_bend"])), 0.0])
+    rotations = torch.eye(3).repeat(1, 24, 1, 1)
+    rotations[0, ELBOW] = axis_angle_to_matrix(bend) @ axis_angle_to_matrix(twist)
+    betas = torch.zeros(1, 10)
+    betas[0, 0], betas[0, 1] = given["beta_0"], given["beta_1"]
+    vertices = body.vertices(rotations, betas)
+    return render_bodies(vertices, body.faces, size=size, yaw=given["yaw"])[0]
+
+
+def body_sliders(body: Body) -> widgets.Box:
+    """The sliders and the picture, for a notebook with a running kernel."""
+    picture = widgets.Image(format="jpeg", value=_jpeg(draw_body(body)))
+    controls = {
+        name: widgets.FloatSlider(
+            value=0.0, min=s.least, max=s.most, step=s.step,
+            description=f"{name.replace('_', ' ')}, {s.unit}", continuous_update=True,
+            style={"description_width": "110px"}, readout_format=".2f" if s.unit == "sd" else ".0f",
+        )
+        for name, s in SLIDERS.items()
+    }  # fmt: skip
+
+    def redraw(_change: object) -> None:
+        values = {name: control.value for name, control in controls.items()}
+        picture.value = _jpeg(draw_body(body, **values))
+
+    for control in controls.values():
+        control.observe(redraw, names="value")
+    return widgets.HBox([widgets.VBox(list(controls.values())), picture])
+
+
+def _jpeg(picture: np.ndarray) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="jpeg", quality=88)
+    return buffer.getvalue()

@@ -1,0 +1,133 @@
+"""The pictures of the README, made by `hmrlab figures`, with what they came from beside them."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from hmrlab.bodies import load_body
+from hmrlab.bodies.joints import SMPL_JOINTS
+from hmrlab.files import write_text_whole
+from hmrlab.geometry import axis_angle_to_matrix, bone_axes, swing_twist
+from hmrlab.ledger import current_command, describe_machine, source_commit, versions
+from hmrlab.lessons.chapter_01 import close_up
+from hmrlab.lessons.look import ask, first_people
+from hmrlab.rendering import (
+    gallery,
+    joint_heat,
+    overlay,
+    render_bodies,
+    save_png,
+    side_view,
+)
+from hmrlab.training import RunResult, Scale, load_set
+
+PEOPLE = 4
+TWISTS = (0, 60, 120, 180)  # degrees
+LARGEST_TWIST = 180.0
+
+
+def make_figures(folder: Path, results: list[RunResult]) -> list[Path]:
+    """All figures, and `provenance.json` with the runs, the machine and the command.
+
+    Args:
+        folder: where they go.
+        results: the trainings shown, keypoints only and with SMPL losses.
+
+    Raises:
+        FileProblem: the folder cannot be written to.
+    """
+    written = [
+        save_png(folder / "free_body_betas.png", betas_figure(), dpi=90),
+        save_png(folder / "free_body_twist.png", twist_figure(), dpi=90),
+        save_png(folder / "first_light.png", first_light(*results), dpi=90),
+    ]
+    content = {
+        "command": current_command(),
+        "commit": source_commit(),
+        "machine": describe_machine(),
+        "versions": versions(),
+        "figures": {
+            "free_body_betas.png": "the shape directions of the free body; no run",
+            "free_body_twist.png": "the light free body, left elbow twisted; no run",
+            "first_light.png": [asdict(result.record) for result in results],
+        },
+    }
+    text = json.dumps(content, indent=1, default=str) + "\n"
+    return [*written, write_text_whole(folder / "provenance.json", text)]
+
+
+def betas_figure() -> Figure:
+    """-2, 0 and +2 standard deviations of each beta, all at one scale."""
+    body = load_body("free", "full")
+    steps = (-2.0, 0.0, 2.0)
+    shapes = torch.zeros(len(steps), 10, 10)
+    for row, value in enumerate(steps):
+        shapes[row] = value * torch.eye(10)
+    pose = torch.zeros(30, 24, 3)
+    pose[:, SMPL_JOINTS.index("left_shoulder"), 2] = -1.0  # arms lowered, to save room
+    pose[:, SMPL_JOINTS.index("right_shoulder"), 2] = 1.0
+    vertices = body.vertices(pose, shapes.flatten(0, 1))
+    pictures = render_bodies(vertices, body.faces, size=(300, 200), yaw=20)
+    figure = Figure(figsize=(13, 6.1), layout="constrained")
+    figure.get_layout_engine().set(w_pad=0, h_pad=0, wspace=0, hspace=0)
+    axes = figure.subplots(len(steps), 10)
+    for k, axis in enumerate(axes.flat):
+        row, column = divmod(k, 10)
+        axis.imshow(pictures[k])
+        axis.set(xticks=[], yticks=[])
+        axis.spines[:].set_visible(False)
+        if row == 0:
+            axis.set_title(f"beta {column}", fontsize=9)
+        if column == 0:
+            axis.set_ylabel(f"{steps[row]:+.0f}", rotation=0, ha="right", fontsize=9)
+    return figure
+
+
+def twist_figure() -> Figure:
+    """The left forearm turned about its own bone: the candy wrapper."""
+    body = load_body("free", "full")
+    elbow = SMPL_JOINTS.index("left_elbow")
+    axis_of_bone = bone_axes(body.rest_joints(torch.zeros(1, 10))[0], body.parents)[elbow]
+    rotations = torch.eye(3).repeat(len(TWISTS), 24, 1, 1)
+    for k, degrees in enumerate(TWISTS):
+        rotations[k, elbow] = axis_angle_to_matrix(np.radians(degrees) * axis_of_bone)
+    vertices = body.vertices(rotations, torch.zeros(len(TWISTS), 10))
+    pictures = close_up(vertices, body, size=(120, 330))
+    figure = Figure(figsize=(13, 1.5), layout="constrained")
+    for axis, picture, degrees in zip(figure.subplots(1, 4), pictures, TWISTS, strict=True):
+        axis.imshow(picture)
+        axis.set_title(f"forearm turned by {degrees}°", fontsize=10)
+        axis.set_axis_off()
+    return figure
+
+
+def first_light(keypoints_only: RunResult, with_smpl: RunResult) -> Figure:
+    """The first test people: what each network answers, and the truth."""
+    scale: Scale = keypoints_only.run.scale
+    body = load_body("free", "light")
+    people = first_people(
+        load_set("studio", "test", scale), body, count=PEOPLE, resolution=scale.resolution, size=256
+    )
+    answers = ask(keypoints_only.model(), people, body, keypoints_only.run.n_iter)
+    told = ask(with_smpl.model(), people, body, with_smpl.run.n_iter)
+    camera = answers.prediction.camera
+    axes = bone_axes(body.rest_joints(torch.zeros(1, 10))[0], body.parents)
+    twist = swing_twist(answers.prediction.rotations, axes)[1].rad2deg().abs()
+    twist[:, 0] = 0  # the root may face any way
+    heat = joint_heat(twist, body.weights, LARGEST_TWIST)
+    paper = np.full_like(people.pictures, 255)
+    columns = {
+        "picture": people.pictures,
+        "keypoint losses only": overlay(people.pictures, answers.mesh, body.faces, camera),
+        "the same, from the side": side_view(answers.mesh, body.faces, camera, size=256),
+        "the same, by twist": overlay(paper, answers.mesh, body.faces, camera, colours=heat),
+        "with SMPL losses": overlay(people.pictures, told.mesh, body.faces, told.prediction.camera),
+        "truth": overlay(people.pictures, people.mesh, body.faces, people.camera),
+    }
+    return gallery(columns, width=1.75)

@@ -1,4 +1,4 @@
-"""Checks of notebook 01, the body, and the close-up of its arm."""
+"""Checks of notebook 01, the body, and a tape measure for its arm."""
 
 from __future__ import annotations
 
@@ -6,15 +6,14 @@ import itertools
 
 import numpy as np
 import torch
+from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
-from hmrlab.bodies import Body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.bodies.limits import TWIST_LIMITS_DEG
-from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.geometry import axis_angle_to_matrix, swing_twist
 from hmrlab.lessons.checks import answer, exercise
 from hmrlab.lessons.compare import compare
-from hmrlab.rendering import render_bodies
 
 Answer = str | None
 LEFT_ARM = [
@@ -26,19 +25,40 @@ LEFT_ARM = [
 ]  # fmt: skip
 
 
-def close_up(vertices: Tensor, body: Body, size: tuple[int, int]) -> np.ndarray:
-    """Pictures (B, H, W, 3) of the left arm alone.
+def girths(
+    vertices: Tensor, faces: Tensor, origin: Tensor, axis: Tensor, places: np.ndarray
+) -> np.ndarray:
+    """What a taut tape measures around a limb: the outline of its slices.
 
     Args:
-        vertices: (B, V, 3) metres, the body's frame.
-        body: whose vertices they are.
-        size: height and width, pixels.
+        vertices: (B, V, 3) metres.
+        faces: (F, 3) of the limb alone.
+        origin: (3,) metres, where places are counted from.
+        axis: (3,) unit vector along the limb, at right angles to the slices.
+        places: (P,) metres along the axis.
+
+    Returns:
+        (B, P) metres.
+
+    Raises:
+        ValueError: the limb does not reach one of the places.
     """
-    parts = [SMPL_JOINTS.index(f"left_{name}") for name in ("shoulder", "elbow", "wrist", "hand")]
-    chosen = torch.isin(body.part_labels, torch.tensor(parts))
-    triangles = body.faces[chosen[body.faces].all(1)]
-    used = triangles.unique()
-    return render_bodies(vertices[:, used], torch.searchsorted(used, triangles), size=size, yaw=15)
+    triangles = faces.numpy()
+    edges = triangles[:, [0, 1, 1, 2, 2, 0]].reshape(-1, 2)
+    across = np.linalg.svd(axis.numpy()[None])[2][1:]  # (2, 3), the plane of a slice
+    measured = np.empty((len(vertices), len(places)))
+    for body, points in enumerate((vertices - origin).numpy()):
+        along, flat = points @ axis.numpy(), points @ across.T
+        for k, place in enumerate(places):
+            height = along - place
+            start, end = edges[(height[edges[:, 0]] < 0) & (height[edges[:, 1]] >= 0)].T
+            share = (height[start] / (height[start] - height[end]))[:, None]
+            outline = flat[start] + share * (flat[end] - flat[start])
+            try:
+                measured[body, k] = ConvexHull(outline).area  # in a plane: the perimeter
+            except (ValueError, QhullError) as error:
+                raise ValueError(f"nothing to measure at {place:.3f} m along the limb") from error
+    return measured
 
 
 @exercise("Where is the wrist?")
@@ -88,50 +108,62 @@ def _walk(
     return place
 
 
-@exercise("The joints of a tall person")
-def check_joints_of_shape(attempt) -> Answer:
-    """Joints regressed from the shaped mesh."""
+@exercise("The joints of a crowd")
+def check_joints_of_crowd(attempt) -> Answer:
+    """Joints regressed from many shaped meshes."""
     generator = torch.Generator().manual_seed(8)
     template = torch.randn(50, 3, generator=generator)
     shapedirs = torch.randn(50, 3, 10, generator=generator)
     regressor = torch.rand(24, 50, generator=generator)
     regressor = regressor / regressor.sum(1, keepdim=True)
-    betas = torch.randn(10, generator=generator)
-    shaped = template + shapedirs @ betas
+    betas = torch.randn(5, 10, generator=generator)
+    moved = torch.einsum("vcs,bs->bvc", shapedirs, betas)
+    right = regressor @ (template + moved)
     return compare(
         answer(attempt, template, shapedirs, regressor, betas),
-        regressor @ shaped,
+        right,
         "the joints",
         unit="m",
         mistakes={
-            "These are the average person's joints: shape the mesh first.": regressor @ template,
-            "These are only how the joints move: the template is missing.": (
-                regressor @ (shapedirs @ betas)
+            "These are the average person's joints: shape the mesh first.": (
+                (regressor @ template).expand_as(right)
             ),
+            "These are only how the joints move: the template is missing.": regressor @ moved,
+            "All have the first person's shape.": right[:1].expand_as(right),
         },
     )
 
 
 @exercise("Possible or not?")
 def check_beyond_limits(attempt) -> Answer:
-    """Twists, taken the short way round, against the limits."""
+    """Twists out of axis-angles of any length, against the limits."""
     generator = torch.Generator().manual_seed(9)
-    twist = 400 * torch.randn(30, 24, generator=generator)
-    limits = torch.tensor(TWIST_LIMITS_DEG, dtype=torch.float32)
-    shortest = (twist + 180) % 360 - 180
-    wanted = shortest.abs() > limits
-    given = torch.as_tensor(answer(attempt, twist, limits))
+    pose = 2 * torch.randn(60, 24, 3, generator=generator, dtype=torch.float64)
+    axes = torch.randn(24, 3, generator=generator, dtype=torch.float64)
+    axes = axes / axes.norm(dim=-1, keepdim=True)
+    limits = torch.tensor(TWIST_LIMITS_DEG)
+    rotations = axis_angle_to_matrix(pose)
+    twist = swing_twist(rotations, axes)[1]
+    degrees = twist.rad2deg()
+    whole = (rotations.diagonal(dim1=-2, dim2=-1).sum(-1).sub(1) / 2).clamp(-1, 1).acos().rad2deg()
+    wanted = degrees.abs() > limits
     return compare(
-        given.float(),
+        torch.as_tensor(answer(attempt, pose, axes, limits)).float(),
         wanted.float(),
         "the flags",
         mistakes={
-            "350 degrees are 10 degrees the other way: take the short way round first.": (
+            "swing_twist answers in radians, the limits are in degrees: nothing is ever beyond.": (
                 (twist.abs() > limits).float()
             ),
-            "A twist to the other side counts as much: take abs.": (shortest > limits).float(),
-            "Angles from 0 to 360: 350 degrees would be far beyond. They should run from -180 to "
-            "180.": ((twist % 360) > limits).float(),
+            "A twist to the other side counts as much: take abs.": (degrees > limits).float(),
+            "That is the angle of the whole rotation. A bent elbow is not a twisted one: take the "
+            "twist alone.": (whole > limits).float(),
+            "The length of an axis-angle counts whole turns, and bending too. Make it a rotation "
+            "first.": (pose.norm(dim=-1).rad2deg() > limits).float(),
+            "An axis-angle's share along the bone is not the twist, and it counts whole turns. "
+            "Make it a rotation first, and use swing_twist.": (
+                ((pose * axes).sum(-1).rad2deg().abs() > limits).float()
+            ),
             "True is for those beyond the limits; these are the others.": (~wanted).float(),
         },
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from dataclasses import dataclass
 
+import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import Image as Shown
@@ -90,6 +91,7 @@ def show(picture: Figure | np.ndarray, dpi: int = 90, quality: int = 88) -> Show
     """A figure or a picture (H, W, 3) for a notebook, as JPEG: photographs stay small."""
     buffer = io.BytesIO()
     if isinstance(picture, Figure):
+        plt.close(picture)  # or a notebook would show it a second time
         picture.savefig(
             buffer, format="jpeg", dpi=dpi, facecolor="white", pil_kwargs={"quality": quality}
         )

@@ -13,9 +13,11 @@ from PIL import Image
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes
-from hmrlab.rendering import render_bodies
+from hmrlab.lessons.framing import close_up, in_frame
 
 ELBOW = SMPL_JOINTS.index("left_elbow")
+STAGE = (-1.2, 1.1)  # lowest and highest y that is shown, metres: room for betas of 3 and more
+ARM_SHARE = 3  # one part in three of the picture's height shows the arm
 
 
 @dataclass(frozen=True)
@@ -31,14 +33,15 @@ class Slider:
 SLIDERS: dict[str, Slider] = {
     "beta_0": Slider(-3, 3, 0.25, "sd"),
     "beta_1": Slider(-3, 3, 0.25, "sd"),
+    "beta_3": Slider(-3, 3, 0.25, "sd"),
     "elbow_bend": Slider(0, 140, 5, "°"),
     "elbow_twist": Slider(-180, 180, 5, "°"),
     "yaw": Slider(-180, 180, 10, "°"),
 }
 
 
-def draw_body(body: Body, size: tuple[int, int] = (330, 360), **values: float) -> np.ndarray:
-    """The body with the left arm and two betas as given.
+def draw_body(body: Body, size: tuple[int, int] = (480, 340), **values: float) -> np.ndarray:
+    """The body with the left arm and betas as given, and below it that arm alone.
 
     Args:
         body: any in float32.
@@ -55,9 +58,15 @@ def draw_body(body: Body, size: tuple[int, int] = (330, 360), **values: float) -
     rotations = torch.eye(3).repeat(1, 24, 1, 1)
     rotations[0, ELBOW] = axis_angle_to_matrix(bend) @ axis_angle_to_matrix(twist)
     betas = torch.zeros(1, 10)
-    betas[0, 0], betas[0, 1] = given["beta_0"], given["beta_1"]
+    betas[0, [0, 1, 3]] = torch.tensor([given[f"beta_{k}"] for k in (0, 1, 3)])
     vertices = body.vertices(rotations, betas)
-    return render_bodies(vertices, body.faces, size=size, yaw=given["yaw"])[0]
+    low, high = STAGE
+    below = (size[0] // ARM_SHARE, size[1])
+    whole = in_frame(
+        vertices, body.faces, low=low, high=high, size=(size[0] - below[0], size[1]),
+        yaw=given["yaw"],
+    )  # fmt: skip
+    return np.concatenate([whole[0], close_up(vertices, body, below)[0]])
 
 
 def body_sliders(body: Body) -> widgets.Box:

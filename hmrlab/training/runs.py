@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
-from hmrlab.data.augment import AugmentationSettings
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.scales import SCALES, Scale
 
@@ -21,11 +20,11 @@ class Run:
     n_iter: int = 3
     schedule: str = "warm_cosine"
     weight_decay: float = 1e-4
-    dropout: float = 0.5
+    regressor_rate: float = 0.25  # learning rate of the regressor over the encoder's
+    dropout: float = 0.0
     clip_norm: float = 5.0
     accumulate: int = 1  # micro-batches for one optimiser step
     precision: str = "auto"
-    augmentation: AugmentationSettings = field(default_factory=AugmentationSettings)
     seed: int = 0
 
 

@@ -7,6 +7,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from hmrlab.data.augment import AugmentationSettings
+
+# In trainings of minutes a network sees few people, and learns more from them when they are
+# changed less.
+LIGHT = AugmentationSettings(scale_deviation=0.1, rotation_deviation=15.0)
+SPINS = AugmentationSettings()
+
 
 @dataclass(frozen=True)
 class Scale:
@@ -22,6 +29,7 @@ class Scale:
     batch_size: int
     learning_rate: float  # peak of the schedule
     gallery: int  # people in a notebook's gallery
+    augmentation: AugmentationSettings
 
     @property
     def stored_size(self) -> int:
@@ -32,10 +40,10 @@ class Scale:
 SCALES: dict[str, Scale] = {
     scale.name: scale
     for scale in (
-        Scale("smoke", 64, "small", 128, 32, 32, 6, 16, 1e-3, 5),
-        Scale("quick", 64, "small", 10_000, 500, 500, 1_400, 64, 1e-3, 5),
-        Scale("laptop", 64, "small", 40_000, 1_000, 1_000, 6_000, 64, 1e-3, 10),
-        Scale("gpu", 224, "resnet50", 100_000, 4_000, 4_000, 60_000, 64, 2e-4, 10),
+        Scale("smoke", 64, "small", 128, 32, 32, 6, 16, 2e-3, 5, LIGHT),
+        Scale("quick", 64, "small", 10_000, 500, 500, 1_000, 64, 2e-3, 5, LIGHT),
+        Scale("laptop", 64, "small", 40_000, 1_000, 1_000, 4_000, 64, 2e-3, 6, LIGHT),
+        Scale("gpu", 224, "resnet50", 100_000, 4_000, 4_000, 60_000, 64, 2e-4, 10, SPINS),
     )
 }
 

@@ -170,7 +170,7 @@ for axis, title, first, last in (
         colour = "C3" if "left" in name else "C0" if "right" in name else "C2"
         axis.plot(*places[k], "o", ms=4, color=colour)
         axis.annotate(str(k), places[k], places[k] + (3, -3), fontsize=7, color=colour)
-plt.show()
+show(figure)
 
 # %% tags=["nbval-ignore-output"]
 for k in (4, 31, 9, 27, 8, 39):

@@ -168,7 +168,7 @@ for axis in axes.flat:
 for axis, picture, name in zip(axes.flat, sheet, ACTIVITIES, strict=False):
     axis.imshow(picture)
     axis.set_title(name.replace("_", " "), fontsize=8)
-plt.show()
+show(figure)
 
 # %% [markdown]
 # Are they possible? Chapter 01 took a rotation apart into swing and twist. No joint may twist

@@ -1,16 +1,18 @@
 import itertools
 
+import numpy as np
 import pytest
 import torch
+import trimesh
 
-from hmrlab.bodies import load_body
+from hmrlab.geometry import axis_angle_to_matrix, rotation_angle_between, swing_twist
 from hmrlab.lessons import State
 from hmrlab.lessons.chapter_01 import (
     _walk,
     check_beyond_limits,
-    check_joints_of_shape,
+    check_joints_of_crowd,
     check_left_wrist,
-    close_up,
+    girths,
 )
 
 
@@ -23,18 +25,26 @@ def right_wrist_place(rotations, rest, chain):
 
 
 def right_joints(template, shapedirs, regressor, betas):
-    return regressor @ (template + shapedirs @ betas)
+    return regressor @ (template + torch.einsum("vcs,bs->bvc", shapedirs, betas))
 
 
-def right_flags(twist, limits):
-    return ((twist + 180) % 360 - 180).abs() > limits
+def twists(pose, axes):
+    return swing_twist(axis_angle_to_matrix(pose), axes)[1].rad2deg()
+
+
+def right_flags(pose, axes, limits):
+    return twists(pose, axes).abs() > limits
+
+
+def whole_angles(pose):
+    return rotation_angle_between(axis_angle_to_matrix(pose), torch.eye(3).to(pose)).rad2deg()
 
 
 @pytest.mark.parametrize(
     ("check", "attempt"),
     [
         (check_left_wrist, right_wrist_place),
-        (check_joints_of_shape, right_joints),
+        (check_joints_of_crowd, right_joints),
         (check_beyond_limits, right_flags),
     ],
 )
@@ -61,31 +71,50 @@ def test_mistakes_on_the_way_to_the_wrist_are_named(attempt, hint):
 @pytest.mark.parametrize(
     ("attempt", "hint"),
     [
-        (lambda t, s, r, b: r @ t, "shape the mesh first"),
-        (lambda t, s, r, b: r @ (s @ b), "template is missing"),
+        (lambda t, s, r, b: (r @ t).expand(5, 24, 3), "shape the mesh first"),
+        (lambda t, s, r, b: right_joints(0 * t, s, r, b), "template is missing"),
+        (lambda t, s, r, b: right_joints(t, s, r, b[:1]).expand(5, 24, 3), "first person's"),
+        (lambda t, s, r, b: right_joints(t, s, r, b)[0], "should have the shape (5, 24, 3)"),
     ],
 )
 def test_mistakes_with_joints_are_named(attempt, hint):
-    assert hint in check_joints_of_shape.judge(attempt).hint
+    assert hint in check_joints_of_crowd.judge(attempt).hint
 
 
 @pytest.mark.parametrize(
     ("attempt", "hint"),
     [
-        (lambda t, m: t.abs() > m, "short way round"),
-        (lambda t, m: ((t + 180) % 360 - 180) > m, "take abs"),
-        (lambda t, m: (t % 360) > m, "from -180 to"),
-        (lambda t, m: ~right_flags(t, m), "these are the others"),
+        (lambda p, a, m: twists(p, a).deg2rad().abs() > m, "in radians"),
+        (lambda p, a, m: twists(p, a) > m, "take abs"),
+        (lambda p, a, m: whole_angles(p) > m, "whole rotation"),
+        (lambda p, a, m: p.norm(dim=-1).rad2deg() > m, "length of an axis-angle"),
+        (lambda p, a, m: (p * a).sum(-1).rad2deg().abs() > m, "share along the bone"),
+        (lambda p, a, m: ~right_flags(p, a, m), "these are the others"),
     ],
 )
 def test_mistakes_with_limits_are_named(attempt, hint):
     assert hint in check_beyond_limits.judge(attempt).hint
 
 
-def test_the_close_up_fills_the_picture_with_the_arm():
-    body = load_body("free", "light")
-    vertices = body.vertices(torch.zeros(1, 72), torch.zeros(1, 10))
-    picture = close_up(vertices, body, size=(60, 160))[0]
-    drawn = (picture < 250).any(-1)
-    assert drawn.any(0).mean() > 0.85
-    assert 0.1 < drawn.mean() < 0.6
+@pytest.fixture(scope="module")
+def tube():
+    """A cylinder along x, 3 cm thick, and the same one wrung to half of that in the middle."""
+    mesh = trimesh.creation.cylinder(radius=0.03, height=0.4, sections=90).subdivide_to_size(0.02)
+    vertices = torch.tensor(mesh.vertices[:, [2, 0, 1]])
+    narrow = 1 - 0.5 * torch.exp(-((vertices[:, :1] / 0.05) ** 2))
+    wrung = torch.cat([vertices[:, :1], vertices[:, 1:] * narrow], 1)
+    return torch.stack([vertices, wrung]), torch.tensor(mesh.faces)
+
+
+def test_the_tape_measures_a_cylinder_and_its_neck(tube):
+    vertices, faces = tube
+    origin, axis = torch.tensor([0.1, 0.0, 0.0]).double(), torch.tensor([1.0, 0, 0]).double()
+    measured = girths(vertices, faces, origin, axis, np.array([-0.1, 0.05]))
+    around = 2 * np.pi * 0.03
+    np.testing.assert_allclose(measured, [[around, around], [around / 2, around]], rtol=0.02)
+
+
+def test_the_tape_says_where_there_is_nothing_to_measure(tube):
+    vertices, faces = tube
+    with pytest.raises(ValueError, match=r"nothing to measure at 0\.500 m"):
+        girths(vertices, faces, torch.zeros(3), torch.tensor([1.0, 0, 0]), np.array([0.5]))

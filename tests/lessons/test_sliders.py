@@ -15,8 +15,8 @@ def body():
 
 @pytest.mark.parametrize("name", SLIDERS)
 def test_every_slider_changes_the_picture(body, name):
-    rest = draw_body(body, (80, 90)).astype(int)
-    moved = draw_body(body, (80, 90), **{name: SLIDERS[name].most / 2}).astype(int)
+    rest = draw_body(body, (120, 90)).astype(int)
+    moved = draw_body(body, (120, 90), **{name: SLIDERS[name].most / 2}).astype(int)
     assert np.abs(rest - moved).max() > 30
 
 

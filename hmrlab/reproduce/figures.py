@@ -15,7 +15,7 @@ from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.files import write_text_whole
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, swing_twist
 from hmrlab.ledger import current_command, describe_machine, source_commit, versions
-from hmrlab.lessons.chapter_01 import close_up
+from hmrlab.lessons.framing import close_up
 from hmrlab.lessons.look import ask, first_people
 from hmrlab.rendering import (
     gallery,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import warnings
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -16,7 +15,7 @@ from hmrlab.data.dataset import BatchLoader, PoseDataset
 from hmrlab.data.synthetic.poses import mean_rotations
 from hmrlab.evaluation.evaluate import Scores, evaluate_model
 from hmrlab.files import save_npz_whole
-from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
+from hmrlab.ledger import Ledger, RunRecord, current_command, record_run, settings_hash
 from hmrlab.models import HMR, create_encoder
 from hmrlab.models.checkpoints import load_weights, save_weights
 from hmrlab.training.device import choose_device, choose_precision
@@ -121,7 +120,7 @@ def run_training(
             for metric, value in score.to_dict().items()
         },
         seconds=history.seconds,
-        command=" ".join(sys.argv),
+        command=current_command(),
         artifacts={"folder": str(folder.relative_to(paths.home()))},
     )
     ledger.append(record)

@@ -134,6 +134,20 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         ensure_set(SetSpec("studio", "val", 10, 32), blocked, progress=False)
 
 
+def test_leftovers_of_killed_processes_are_swept(tmp_path):
+    spec = SetSpec("studio", "val", 10, 32)
+    old, fresh = (tmp_path / f".{spec.folder_name}.{name}" for name in ("old", "fresh"))
+    for folder in (old, fresh):
+        folder.mkdir()
+        (folder / "images.npy").write_bytes(b"half")
+    long_ago = 1_000_000_000
+    for path in (old / "images.npy", old):
+        os.utime(path, (long_ago, long_ago))
+    ensure_set(spec, tmp_path, progress=False)
+    assert not old.exists()
+    assert fresh.exists()  # another process may be at it
+
+
 def test_the_manifest_says_how_the_set_was_made(test_set):
     content = json.loads((test_set / "manifest.json").read_text())
     assert content["settings"] == {

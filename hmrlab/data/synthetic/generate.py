@@ -37,6 +37,7 @@ CHUNK = 64
 VERSION = 3  # of the sampler and renderer: raise it when a picture would come out differently
 SMALL = 16 * CHUNK  # so few are made in this process: others would take longer to start
 BYTES_TO_SPARE = 200_000_000
+SWEEP_AFTER = 3600  # seconds
 
 _checked: dict[Path, float] = {}  # folder -> when its manifest was written, as last verified
 
@@ -114,6 +115,7 @@ def ensure_set(
     temporary = None
     try:
         root.mkdir(parents=True, exist_ok=True)
+        _sweep(root, folder.name)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
         _make(spec, temporary, progress, workers)
         _write_manifest(spec, temporary)
@@ -253,6 +255,14 @@ def _write_manifest(spec: SetSpec, folder: Path) -> None:
     }
     content = {"settings": asdict(spec), "version": VERSION, "body": _body_digest(), "files": files}
     write_text_whole(folder / "manifest.json", json.dumps(content, indent=1) + "\n")
+
+
+def _sweep(root: Path, name: str) -> None:
+    """Remove what killed processes left of this set: nobody has written there for an hour."""
+    for left in root.glob(f".{name}.*"):
+        newest = max(path.stat().st_mtime for path in (left, *left.rglob("*")))
+        if time.time() - newest > SWEEP_AFTER:
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _check_room(root: Path, spec: SetSpec) -> None:

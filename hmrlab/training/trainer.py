@@ -241,7 +241,7 @@ class Trainer:
             return
         values = {name: float(value) for name, value in losses.items()}
         self._logged.append((self.step, values))
-        bar.set_postfix({name: f"{value:.2f}" for name, value in values.items()}, refresh=False)
+        bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
         if self.writer is None:
             return
         self.writer.scalars({f"loss/{name}": value for name, value in values.items()}, self.step)

@@ -44,7 +44,7 @@ def draw_body(body: Body, size: tuple[int, int] = (480, 340), **values: float) -
     """The body with the left arm and betas as given, and below it that arm alone.
 
     Args:
-        body: any in float32.
+        body: any, in any float type.
         size: height and width, pixels.
         values: by the names in `SLIDERS`, degrees and standard deviations; 0 where absent.
 
@@ -52,13 +52,13 @@ def draw_body(body: Body, size: tuple[int, int] = (480, 340), **values: float) -
         (H, W, 3) uint8.
     """
     given = dict.fromkeys(SLIDERS, 0.0) | values
-    rest = body.rest_joints(torch.zeros(1, 10))[0]
-    twist = np.radians(given["elbow_twist"]) * bone_axes(rest, body.parents)[ELBOW]
-    bend = torch.tensor([0.0, -float(np.radians(given["elbow_bend"])), 0.0])
-    rotations = torch.eye(3).repeat(1, 24, 1, 1)
+    betas = body.v_template.new_zeros(1, 10)
+    bone = bone_axes(body.rest_joints(betas)[0], body.parents)[ELBOW]
+    twist = np.radians(given["elbow_twist"]) * bone
+    bend = betas.new_tensor([0.0, -np.radians(given["elbow_bend"]), 0.0])
+    rotations = torch.eye(3).to(betas).repeat(1, 24, 1, 1)
     rotations[0, ELBOW] = axis_angle_to_matrix(bend) @ axis_angle_to_matrix(twist)
-    betas = torch.zeros(1, 10)
-    betas[0, [0, 1, 3]] = torch.tensor([given[f"beta_{k}"] for k in (0, 1, 3)])
+    betas[0, [0, 1, 3]] = betas.new_tensor([given[f"beta_{k}"] for k in (0, 1, 3)])
     vertices = body.vertices(rotations, betas)
     low, high = STAGE
     below = (size[0] // ARM_SHARE, size[1])

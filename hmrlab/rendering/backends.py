@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Protocol
@@ -52,7 +53,11 @@ class Backend(Protocol):
 
 
 class PyrenderBackend:
-    """pyrender's offscreen renderer on one of PyOpenGL's headless platforms."""
+    """pyrender's offscreen renderer on one of PyOpenGL's headless platforms.
+
+    It draws in a thread of its own: a GL context belongs to the thread that uses it first, and
+    Jupyter's kernel calls a widget's handlers from another thread than the cells.
+    """
 
     def __init__(self, platform: str) -> None:
         # PyOpenGL reads this once, when it is first imported.
@@ -65,8 +70,14 @@ class PyrenderBackend:
         sys.modules["OpenGL"]._hmrlab_platform = platform
         self._pyrender = pyrender
         self._renderers: dict[tuple[int, int], object] = {}
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hmrlab-gl")
 
     def draw(
+        self, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, camera: Pinhole
+    ) -> tuple[np.ndarray, np.ndarray]:
+        return self._thread.submit(self._draw, vertices, faces, colours, camera).result()
+
+    def _draw(
         self, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, camera: Pinhole
     ) -> tuple[np.ndarray, np.ndarray]:
         pyrender = self._pyrender

@@ -5,7 +5,7 @@ import trimesh
 from scipy.ndimage import binary_dilation
 
 from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import ANNOTATED, SMPL_JOINTS
+from hmrlab.bodies.joints import ANNOTATED, LSP_PARTS, SMPL_JOINTS
 from hmrlab.data.synthetic import raster
 from hmrlab.data.synthetic.people import make_chunk
 
@@ -60,6 +60,16 @@ def test_masks_show_where_the_person_is(chunk, body):
     labels = np.unique(chunk.masks)
     assert labels.max() <= 24
     assert {1 + SMPL_JOINTS.index("head"), 1 + SMPL_JOINTS.index("left_knee")} <= set(labels)
+
+
+def test_the_six_part_masks_are_those_of_the_same_person(chunk):
+    np.testing.assert_array_equal(chunk.masks > 0, chunk.lsp_masks > 0)
+    for part, group in (("head", "head"), ("left_wrist", "left_arm"), ("right_knee", "right_leg")):
+        of_part = chunk.masks == 1 + SMPL_JOINTS.index(part)
+        assert of_part.any()
+        groups = chunk.lsp_masks[of_part]
+        assert (groups == 1 + LSP_PARTS.index(group)).mean() > 0.9, part
+    assert set(np.unique(chunk.lsp_masks)) == set(range(7))
 
 
 def test_detections_are_worse_in_the_wild_only():

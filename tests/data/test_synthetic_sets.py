@@ -75,7 +75,7 @@ def test_test_sets_have_all_the_truth_and_masks(test_set):
     dataset = open_set(test_set)
     assert dataset.label_shares() == {"keypoints_2d": 1.0, "pose_3d": 1.0, "smpl": 1.0}
     with np.load(test_set / "masks.npz") as masks:
-        assert masks["parts"].shape == (70, 48, 48)
+        assert masks["parts"].shape == masks["lsp"].shape == (70, 48, 48)
 
 
 @pytest.mark.parametrize("harm", ["cut", "changed", "missing", "manifest"])

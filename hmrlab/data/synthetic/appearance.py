@@ -36,8 +36,7 @@ class Wardrobe:
     faces: np.ndarray  # (F, 3) int64
     centre: np.ndarray  # (F, 3) metres, T-pose of the mean shape
     part: np.ndarray  # (F,) joint that moves the triangle most
-    part_labels: np.ndarray  # (V,)
-    lsp_labels: np.ndarray  # (V,)
+    lsp_part: np.ndarray  # (F,) index into LSP_PARTS
     neck_height: float
     crown_height: float
     hip_height: float
@@ -51,19 +50,14 @@ class Wardrobe:
         """Measure a body."""
         template = body.v_template.double().cpu().numpy()
         faces = body.faces.cpu().numpy()
-        labels = body.part_labels.cpu().numpy()
-        corners = labels[faces]
-        # Two corners of three decide; where all differ the first does.
-        part = np.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0])
+        lsp = body.part_labels if body.lsp_labels is None else body.lsp_labels
         joints = body.joint_template.double().cpu().numpy()
         height = {name: joints[k, 1] for k, name in enumerate(SMPL_JOINTS)}
-        lsp = body.lsp_labels
         return cls(
             faces=faces,
             centre=template[faces].mean(1),
-            part=part,
-            part_labels=labels,
-            lsp_labels=np.zeros_like(labels) if lsp is None else lsp.cpu().numpy(),
+            part=_of_triangles(body.part_labels.cpu().numpy(), faces),
+            lsp_part=_of_triangles(lsp.cpu().numpy(), faces),
             neck_height=height["neck"],
             crown_height=template[:, 1].max(),
             hip_height=height["left_hip"],
@@ -72,6 +66,12 @@ class Wardrobe:
             shoulder_reach=abs(joints[SMPL_JOINTS.index("left_shoulder"), 0]),
             elbow_reach=abs(joints[SMPL_JOINTS.index("left_elbow"), 0]),
         )
+
+
+def _of_triangles(labels: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Labels (F,) of triangles from those of vertices: two corners of three decide."""
+    corners = labels[faces]
+    return np.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0])
 
 
 def dress(wardrobe: Wardrobe, rng: np.random.Generator) -> np.ndarray:

@@ -1,9 +1,9 @@
 """Synthetic sets on disk: made once, checked each time, made again if damaged.
 
-A set's folder holds `records.npz` (SPIN's vocabulary), `images.npy` (N, S, S, 3), `masks.npz` in
-test splits, and `manifest.json` with the settings and the checksum of each file. `studio` is plain
-and fully labelled. `wild` is hard; its train and val splits have 2D keypoints only, its test split
-has everything.
+A set's folder holds `records.npz` (SPIN's vocabulary), `images.npy` (N, S, S, 3), in test splits
+`masks.npz` (`parts`: 0 or 1 + SMPL's part; `lsp`: 0 or 1 + one of LSP's six), and `manifest.json`
+with the settings and the checksum of each file. `studio` is plain and fully labelled. `wild` is
+hard; its train and val splits have 2D keypoints only, its test split has everything.
 
 Each chunk of 64 people has a seed sequence of its own, made from (seed, set, split, chunk). So the
 pictures do not depend on how many processes make them, and no split shares a draw with another.
@@ -216,8 +216,7 @@ def _collect(spec: SetSpec, folder: Path) -> None:
         with np.load(folder / "parts" / f"{number:06d}.npz", allow_pickle=False) as arrays:
             loaded.append(dict(arrays))
     joined = {key: np.concatenate([part[key] for part in loaded]) for key in loaded[0]}
-    masks = joined.pop("masks")
-    chunk = Chunk(images=np.empty(0), masks=masks, **joined)
+    chunk = Chunk(images=np.empty(0), **joined)
     _records(spec, folder, chunk).save(folder / "records.npz")
     save_npz_whole(
         folder / "cameras.npz",
@@ -225,7 +224,7 @@ def _collect(spec: SetSpec, folder: Path) -> None:
         activity=chunk.activity,
     )  # fmt: skip
     if spec.split == "test":
-        save_npz_whole(folder / "masks.npz", parts=masks)
+        save_npz_whole(folder / "masks.npz", parts=chunk.masks, lsp=chunk.lsp_masks)
 
 
 def _records(spec: SetSpec, folder: Path, chunk: Chunk) -> Records:

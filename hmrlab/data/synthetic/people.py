@@ -27,6 +27,7 @@ class Chunk:
 
     images: np.ndarray  # (n, S, S, 3) uint8
     masks: np.ndarray  # (n, S, S) uint8, 0 background, else 1 + SMPL part
+    lsp_masks: np.ndarray  # (n, S, S) uint8, 0 background, else 1 + index into LSP_PARTS
     center: np.ndarray  # (n, 2)
     scale: np.ndarray  # (n,)
     keypoints: np.ndarray  # (n, 49, 3)
@@ -76,13 +77,13 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
     center = (flat.min(1) + flat.max(1)) / 2
     side = BOX_FACTOR * (flat.max(1) - flat.min(1)).max(1)
     images = np.empty((n, size, size, 3), np.uint8)
-    masks = np.empty((n, size, size), np.uint8)
+    seen = np.empty((n, size, size), np.int64)
     hidden = np.empty((n, 49), bool)
     for k in range(n):
         before = None
         if hard and rng.random() < 0.2:
             before = vertices[k - 1] + translation[k] + _beside(rng)
-        images[k], masks[k], hidden[k] = _photograph(
+        images[k], seen[k], hidden[k] = _photograph(
             vertices[k] + translation[k], before, cameras[0][k], cameras[1][k], flat[k],
             size, hard, wardrobe, rng,
         )  # fmt: skip
@@ -93,7 +94,7 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
         _worsen_detections(observed, confidence, hidden, side, rng)
     joints = keypoints[:, ANNOTATED] + translation[:, None]
     return Chunk(
-        images, masks, center, side / 200,
+        images, _mask(seen, wardrobe.part), _mask(seen, wardrobe.lsp_part), center, side / 200,
         np.concatenate([observed, confidence[..., None]], 2),
         np.concatenate([joints, np.ones((n, 24, 1))], 2),
         poses, betas, translation, cameras[0], cameras[1], activity,
@@ -142,26 +143,33 @@ def _photograph(
     wardrobe: Wardrobe,
     rng: np.random.Generator,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """One picture (S, S, 3), the person's mask (S, S), and which keypoints things hide (49,)."""
+    """One picture (S, S, 3), the person's triangle in each pixel (S, S), hidden keypoints (49,).
+
+    The triangle is -1 where something else is seen.
+    """
     picture = scene.background(size, hard, rng)
     drawn = [(vertices, True)] if other is None else [(vertices, True), (other, False)]
     drawn.sort(key=lambda item: -item[0][:, 2].mean())  # far to near
-    mask = np.zeros((size, size), np.uint8)
+    seen = np.full((size, size), -1)
     for mesh, is_subject in drawn:
         triangle, covered = _draw(picture, mesh, focal, principal, wardrobe, rng)
         if is_subject:
             middle = triangle[1::SUPERSAMPLING, 1::SUPERSAMPLING]
-            part = wardrobe.part[np.maximum(middle, 0)] + 1
-            mask = np.where(middle >= 0, part, mask).astype(np.uint8)
+            seen = np.where(middle >= 0, middle, seen)
         else:
-            mask[covered > 0.5] = 0
+            seen[covered > 0.5] = -1
     hidden = np.zeros((size, size), bool)
     if hard and rng.random() < 0.35:
         box = np.concatenate([flat.min(0), flat.max(0)])
         hidden = scene.occlude(picture, box, rng)
-        mask[hidden] = 0
+        seen[hidden] = -1
     column, row = np.clip(flat, 0, size - 1).astype(int).T
-    return scene.photograph(picture, hard, rng), mask, hidden[row, column]
+    return scene.photograph(picture, hard, rng), seen, hidden[row, column]
+
+
+def _mask(seen: np.ndarray, part: np.ndarray) -> np.ndarray:
+    """Parts (n, S, S) uint8 from triangles (n, S, S): 0 where there is none, else 1 + its part."""
+    return np.where(seen >= 0, part[seen] + 1, 0).astype(np.uint8)
 
 
 def _draw(

@@ -22,7 +22,7 @@
 # - write the two keypoint losses, and say which samples and joints they count;
 # - train your first network that answers with a body;
 # - tell from three numbers and one picture that its bodies are wrecked although its joints are not;
-# - count exactly how many of the body's 85 numbers keypoints cannot see.
+# - count how many of a body's 82 numbers of pose and shape its keypoints cannot see.
 
 # %% tags=["parameters"]
 scale: str = "laptop"  # smoke, quick, laptop or gpu
@@ -235,9 +235,9 @@ table = {"always the mean body": blind.to_dict(), "keypoints only": scores.to_di
 score_table(table)
 
 # %% [markdown]
-# Read it line by line. The joints (MPJPE) are nearer than the blind guess's. Every other line is
-# about the body that carries the joints, and there a network that looks is *worse* than one that
-# does not look at all. MPJPE cannot tell. Nor can PA-MPJPE, the number that most papers put first.
+# Read it line by line. The first two are about joints, the numbers that every paper puts first, and
+# there looking helps. All other lines are about the body that carries the joints, and there a
+# network that looks is *worse* than one that does not look at all. MPJPE cannot tell.
 #
 # ## Why it was bound to happen
 #

@@ -181,7 +181,7 @@ columns = {
     ),
 }
 captions = [f"largest twist: {SMPL_JOINTS[k]}, {t[k]:.0f}°" for t in twist for k in [t.argmax()]]
-show(gallery(columns, captions, width=1.5), quality=82)
+show(gallery(columns, captions, width=1.5), quality=76)
 
 # %% tags=["nbval-ignore-output"]
 show(colour_bar(180, "twist about the bone, degrees"))
@@ -351,7 +351,7 @@ columns = {
         paper, answers_told.mesh, body.faces, answers_told.prediction.camera, colours=heat_told
     ),
 }
-show(gallery(columns, width=1.5), quality=82)
+show(gallery(columns, width=1.5), quality=76)
 
 # %% tags=["nbval-ignore-output"]
 before, after = scores.to_dict(), told.scores("studio").to_dict()

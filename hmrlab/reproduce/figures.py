@@ -42,12 +42,7 @@ def make_figures(folder: Path, results: list[RunResult]) -> list[Path]:
     Raises:
         FileProblem: the folder cannot be written to.
     """
-    written = [
-        save_png(folder / "free_body_betas.png", betas_figure(), dpi=90),
-        save_png(folder / "free_body_twist.png", twist_figure(), dpi=90),
-        save_png(folder / "first_light.png", first_light(*results), dpi=90),
-    ]
-    content = {
+    content = {  # asked before the first file is written: that would count as a change
         "command": current_command(),
         "commit": source_commit(),
         "machine": describe_machine(),
@@ -58,6 +53,11 @@ def make_figures(folder: Path, results: list[RunResult]) -> list[Path]:
             "first_light.png": [asdict(result.record) for result in results],
         },
     }
+    written = [
+        save_png(folder / "free_body_betas.png", betas_figure(), dpi=90),
+        save_png(folder / "free_body_twist.png", twist_figure(), dpi=90),
+        save_png(folder / "first_light.png", first_light(*results), dpi=90),
+    ]
     text = json.dumps(content, indent=1, default=str) + "\n"
     return [*written, write_text_whole(folder / "provenance.json", text)]
 

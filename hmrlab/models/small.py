@@ -7,6 +7,10 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+# oneDNN 3.12 (in torch 2.14) writes beyond its memory in the gradient of a strided 1x1 convolution
+# of fewer input channels at odd batch sizes, on CPUs with AVX-512: the process dies.
+NARROWEST = 16
+
 
 class SmallNet(nn.Module):
     """A stem, stages of residual blocks, and a layer that mixes what is seen where.
@@ -23,6 +27,9 @@ class SmallNet(nn.Module):
         channels: of the last map.
         grid: fields along each side over which the last map is averaged.
         hidden: length of the feature vector.
+
+    Raises:
+        ValueError: a stage narrower than `NARROWEST` channels.
     """
 
     def __init__(
@@ -35,6 +42,8 @@ class SmallNet(nn.Module):
         hidden: int = 512,
     ) -> None:
         super().__init__()
+        if min(widths) < NARROWEST:
+            raise ValueError(f"widths {tuple(widths)}: no stage can have fewer than {NARROWEST}")
         self.feature_size = hidden
         self.stem = _convolution(3, widths[0] // 2, size=3, stride=2)
         stages = []

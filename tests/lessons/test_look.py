@@ -30,7 +30,7 @@ def test_a_far_camera_is_found_again():
 def test_a_look_shows_the_first_people_with_truth_and_answer(tmp_path):
     dataset = open_set(ensure_set(SetSpec("studio", "test", 8, 48), tmp_path, progress=False))
     torch.manual_seed(0)
-    model = HMR(SmallNet((8, 8, 8, 8), (1, 1, 1, 1), channels=16)).eval()
+    model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16)).eval()
     body = load_body("free", "light")
     people = first_people(dataset, body, count=3, resolution=32, size=40)
     answers = ask(model, people, body, n_iter=3)

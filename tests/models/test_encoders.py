@@ -8,6 +8,7 @@ import torchvision
 
 from hmrlab.files import FileProblem
 from hmrlab.models import ENCODER_NAMES, create_encoder, encoders
+from hmrlab.models.small import SmallNet
 
 FEATURES = {
     "small": 512,
@@ -41,6 +42,19 @@ def test_small_is_small_and_takes_other_sizes():
     assert 0.5e6 < parameters < 1e6  # fewer than a third of MobileNetV2's
     for side in (48, 64, 96):
         assert encoder(torch.zeros(1, 3, side, side)).shape == (1, 512)
+
+
+def test_a_width_that_would_crash_the_process_is_refused():
+    with pytest.raises(ValueError, match=r"widths \(8, 16, 16\).*fewer than 16"):
+        SmallNet((8, 16, 16))
+
+
+def test_small_learns_from_batches_of_any_size():
+    """An odd batch is what is left when a picture cannot be read."""
+    encoder = SmallNet((16, 16, 16), channels=8, hidden=16).to(memory_format=torch.channels_last)
+    for count in (2, 3, 5, 7):
+        encoder(torch.ones(count, 3, 32, 32).to(memory_format=torch.channels_last)).sum().backward()
+    assert all(value.grad.isfinite().all() for value in encoder.parameters())
 
 
 def test_two_pictures_do_not_share_features():

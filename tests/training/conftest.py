@@ -28,7 +28,7 @@ def make_trainer(studio, body, tmp_path):
 
     def make(folder=tmp_path, writer=None, pictures=None, batch_size=8, dataset=None, **settings):
         torch.manual_seed(0)
-        model = HMR(SmallNet((8, 8, 8, 8), (1, 1, 1, 1), channels=16))
+        model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16))
         loader = BatchLoader(
             dataset or open_set(studio),
             batch_size=batch_size,

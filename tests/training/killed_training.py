@@ -27,7 +27,7 @@ class SlowTrainer(Trainer):
 def main(set_folder: str, run_folder: str, pause: str) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = HMR(SmallNet((8, 8, 8, 8), (1, 1, 1, 1), channels=16))
+    model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16))
     loader = BatchLoader(
         open_set(set_folder),
         batch_size=8,

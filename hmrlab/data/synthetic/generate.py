@@ -19,10 +19,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from hmrlab import paths
@@ -172,13 +175,28 @@ def _make(spec: SetSpec, folder: Path, progress: bool, workers: int | None) -> N
     )
     with bar:
         if spec.count <= SMALL:
-            for number in range(spec.chunks):
-                write_chunk(spec, folder, number)
-                bar.update(spec.chunk_size(number))
+            with _one_thread():
+                for number in range(spec.chunks):
+                    write_chunk(spec, folder, number)
+                    bar.update(spec.chunk_size(number))
         else:
             _make_in_processes(spec, folder, bar, workers or _cores())
     _collect(spec, folder)
     shutil.rmtree(parts)
+
+
+@contextmanager
+def _one_thread() -> Iterator[None]:
+    """As in the workers: sums come out differently in the last digit if several threads share them.
+
+    A label would then depend on how its set was made.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def _make_in_processes(spec: SetSpec, folder: Path, bar: tqdm, workers: int) -> None:

@@ -102,16 +102,17 @@ def train(
     scale: ScaleName = "laptop",
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    list_them: Annotated[bool, typer.Option("--list", help="List the trainings.")] = False,
+    list_them: Annotated[
+        bool, typer.Option("--list", help="List the trainings and their results so far.")
+    ] = False,
 ) -> None:
     """Train one of the diary's runs, or show its recorded result."""
-    from hmrlab.reproduce.tables import Table, runs_table
-    from hmrlab.training import TrainingDivergedError, list_runs, named_run, run_training
+    from hmrlab.reproduce.tables import runs_table
+    from hmrlab.training import TrainingDivergedError, named_run, run_training
     from hmrlab.training.device import choose_device
 
     if list_them or name is None:
-        rows = tuple((run.name, run.options) for run in list_runs())
-        typer.echo(Table(("run", "what it is"), rows).to_markdown())
+        _list_trainings(_scale(scale), seed)
         return
     try:
         wanted = named_run(name, _scale(scale), seed)
@@ -258,6 +259,18 @@ def _specs(scale: Scale) -> list[SetSpec]:
             except ValueError:  # no scale has all of them
                 continue
     return found
+
+
+def _list_trainings(scale: Scale, seed: int) -> None:
+    from hmrlab.reproduce.tables import trainings_table
+    from hmrlab.training import find_result, list_runs, named_run
+
+    rows = []
+    for listed in list_runs():
+        found = find_result(named_run(listed.name, scale, seed))
+        rows.append((listed.name, listed.options, found.record if found else None))
+    typer.echo(f"Results at {scale.name} scale, seed {seed}; a dash: not run here yet.\n")
+    typer.echo(trainings_table(rows).to_markdown())
 
 
 def _scale(name: str) -> Scale:

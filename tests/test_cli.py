@@ -126,7 +126,28 @@ def test_a_wrong_word_is_answered_with_the_right_ones(hmrlab, words, said):
 def test_train_lists_the_runs(hmrlab):
     done = hmrlab("train", "--list")
     assert done.code == 0
-    assert "| keypoints_only | keypoint losses only" in done.out
+    lines = {line.split("|")[1].strip(): line for line in done.out.splitlines() if "|" in line}
+    diary = [name for name in lines if name.startswith("train_")]
+    assert diary == [
+        "train_test", "train_add_regression", "train_add_regression2", "train_add_smpl_loss",
+        "train_add_smpl_loss2", "train_add_smpl_loss3", "train_add_smpl_loss4",
+    ]  # fmt: skip
+    assert lines["keypoints_only"].rstrip(" |").endswith("-")
+
+
+def test_the_list_shows_what_has_been_run(hmrlab):
+    assert hmrlab("data", "make", "--scale", "smoke").code == 0
+    assert hmrlab("train", "keypoints_only", "--scale", "smoke").code == 0
+    done = hmrlab("train", "--list", "--scale", "smoke")
+    results = {
+        line.split("|")[1].strip(): line.split("|")[3].strip()
+        for line in done.out.splitlines()
+        if "|" in line
+    }
+    assert float(results["keypoints_only"]) > 0
+    assert results["train_add_regression"] == results["keypoints_only"]  # equal settings
+    assert results["with_smpl"] == "-"
+    assert "-" in hmrlab("train", "--list", "--scale", "smoke", "--seed", "1").out
 
 
 @pytest.mark.parametrize(("reused", "words"), [(True, "From the ledger:"), (False, "Trained:")])
@@ -183,11 +204,11 @@ def test_body_build_says_which_package_it_needs(hmrlab, monkeypatch, tmp_path):
 
 
 def test_data_is_made_and_its_damage_found(hmrlab, home):
-    assert hmrlab("data", "status").out.count("not made yet") == 12
+    assert hmrlab("data", "status").out.count("not made yet") == 16
     done = hmrlab("data", "make", "--scale", "smoke")
     assert done.code == 0, done.err
     lines = [line for line in hmrlab("data", "status").out.splitlines() if "smoke" in line]
-    assert [line.split("|")[4].strip() for line in lines] == ["there"] * 3
+    assert [line.split("|")[4].strip() for line in lines] == ["there"] * 4
     (records,) = home.glob("data/synthetic/wild-test-*/records.npz")
     records.unlink()
     assert "records.npz is missing" in hmrlab("data", "status").out

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -51,10 +52,15 @@ class Augmentation:
             torch.zeros(n, dtype=torch.bool), torch.ones(n, 3), torch.ones(n), torch.zeros(n)
         )
 
+    def split(self, counts: Sequence[int]) -> list[Augmentation]:
+        """The draws of the first `counts[0]` samples, of the next `counts[1]`, and so on."""
+        fields = (value.split(list(counts)) for value in vars(self).values())
+        return [Augmentation(*values) for values in zip(*fields, strict=True)]
+
 
 @dataclass(frozen=True)
 class RawBatch:
-    """B samples as stored: pictures of one size and labels in their pixels."""
+    """B samples of one set as stored: pictures of one size and labels in their pixels."""
 
     images: Tensor  # (B, H, W, 3) uint8
     center: Tensor  # (B, 2) pixels
@@ -66,6 +72,15 @@ class RawBatch:
     has_smpl: Tensor  # (B,) bool
     has_pose_3d: Tensor  # (B,) bool
     index: Tensor  # (B,) long
+    source: int = 0  # number of the set
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def to(self, device: torch.device | str) -> RawBatch:
+        """The same samples on a device."""
+        tensors = {key: value for key, value in vars(self).items() if isinstance(value, Tensor)}
+        return replace(self, **{key: value.to(device) for key, value in tensors.items()})
 
 
 def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> Augmentation:
@@ -117,6 +132,7 @@ def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch
         has_smpl=raw.has_smpl,
         has_pose_3d=raw.has_pose_3d,
         index=raw.index,
+        source=torch.full_like(raw.index, raw.source),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 
 import torch
@@ -20,9 +21,18 @@ class Batch:
     has_smpl: Tensor  # (B,) bool, rotations and betas are known
     has_pose_3d: Tensor  # (B,) bool, keypoints_3d is known
     index: Tensor  # (B,) long, row of the record file
+    source: Tensor  # (B,) long, number of the sample's data set among the loader's `names`
 
     def __len__(self) -> int:
         return len(self.images)
+
+    @classmethod
+    def joined(cls, parts: Sequence[Batch]) -> Batch:
+        """Several batches as one."""
+        if len(parts) == 1:
+            return parts[0]
+        names = [f.name for f in fields(cls)]
+        return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""

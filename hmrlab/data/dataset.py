@@ -1,19 +1,17 @@
-"""A data set, and the loader that makes batches of it: seeded, resumable, in the background."""
+"""Data sets: one of them, or several mixed by shares as in SPIN."""
 
 from __future__ import annotations
 
-import queue
-import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
 
-from hmrlab.data.augment import Augmentation, AugmentationSettings, RawBatch, augment, draw
-from hmrlab.data.batch import Batch
+from hmrlab.data.augment import RawBatch
 from hmrlab.data.crops import crop_picture
 from hmrlab.data.images import PACKED_MARK, DamagedImageError, ImageSource
 from hmrlab.data.records import Records
@@ -37,8 +35,17 @@ class PoseDataset:
         self.skipped: dict[int, str] = {}
         self._array, self._rows = self._packed_rows()
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sets that samples come from: this one."""
+        return (self.name,)
+
     def __len__(self) -> int:
         return len(self.records)
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """(N,) the rows of one epoch: each sample once, shuffled."""
+        return rng.permutation(len(self))
 
     def label_shares(self) -> dict[str, float]:
         """Which share of the samples has each kind of label, 0 to 1."""
@@ -66,6 +73,11 @@ class PoseDataset:
                 records.keypoints[index],
             )  # fmt: skip
         return self._gather_files(index, working_size)
+
+    def gather_by_set(self, index: np.ndarray, working_size: int) -> list[RawBatch]:
+        """As `gather`, in a list that is empty where nothing can be read."""
+        raw = self.gather(index, working_size)
+        return [] if raw is None else [raw]
 
     def _gather_files(self, index: np.ndarray, working_size: int) -> RawBatch | None:
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
@@ -136,6 +148,106 @@ class PoseDataset:
         return self.images.packed(str(parts[0, 0])), parts[:, 2].astype(np.int64)
 
 
+class MixedDataset:
+    """Several sets in one: each sample is drawn from a set by shares, then by its number.
+
+    As SPIN's `datasets/mixed_dataset.py`: an epoch has the length of the largest set, and sample i
+    of a smaller one is its row i modulo its length. Rows are numbered through, set after set; each
+    sample is gathered by its own set, from which all of it comes, picture and labels.
+
+    Args:
+        parts: the sets, with different names.
+        shares: how often each is drawn; they sum to 1.
+
+    Raises:
+        ValueError: no set, an empty one, equal names, or shares that are negative or not 1 in all.
+    """
+
+    def __init__(self, parts: Sequence[PoseDataset], shares: Sequence[float]) -> None:
+        self.parts = tuple(parts)
+        self.shares = np.array(shares, dtype=np.float64)
+        lengths = [len(part) for part in self.parts]
+        if not self.parts or 0 in lengths or len(set(self.names)) < len(self.parts):
+            given = ", ".join(f"{part.name} ({len(part)} samples)" for part in self.parts)
+            raise ValueError(f"a mix needs sets with samples and different names, got {given}")
+        if (
+            self.shares.shape != (len(self.parts),)
+            or self.shares.min() < 0
+            or abs(self.shares.sum() - 1) > 1e-6
+        ):
+            raise ValueError(
+                f"{len(self.parts)} sets need as many shares that sum to 1, got {list(shares)}"
+            )
+        self.shares /= self.shares.sum()
+        self._lengths = np.array(lengths)
+        self._first = np.concatenate([[0], np.cumsum(lengths)])
+
+    @property
+    def name(self) -> str:
+        """All of them, for messages."""
+        return " + ".join(self.names)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the sets, in the order of their numbers."""
+        return tuple(part.name for part in self.parts)
+
+    def __len__(self) -> int:
+        """Samples in an epoch: as many as the largest set has."""
+        return int(self._lengths.max())
+
+    def epoch(self, rng: np.random.Generator) -> np.ndarray:
+        """(N,) the rows of one epoch, numbered through all sets."""
+        which = rng.choice(len(self.parts), size=len(self), p=self.shares)
+        return self._first[which] + rng.permutation(len(self)) % self._lengths[which]
+
+    def gather_by_set(self, index: np.ndarray, working_size: int) -> list[RawBatch]:
+        """The samples of these rows, those of each set together."""
+        which = np.searchsorted(self._first, index, side="right") - 1
+        found = []
+        for number, part in enumerate(self.parts):
+            rows = index[which == number] - self._first[number]
+            raw = part.gather(rows, working_size) if len(rows) else None
+            if raw is not None:
+                found.append(replace(raw, source=number))
+        return found
+
+
+# In SPIN's `mixed_dataset.py`; the synthetic sets stand in for real ones of their kind.
+_GROUPS = (
+    (0.3, ("h36m", "studio")),
+    (0.6, ("lsp-orig", "mpii", "lspet", "coco", "wild")),
+    (0.1, ("mpi-inf-3dhp",)),
+)
+
+
+def spin_shares(lengths: Mapping[str, int]) -> dict[str, float]:
+    """How often SPIN draws from each set.
+
+    30 % from Human3.6M (or `studio`), 60 % from the in-the-wild sets, each in proportion to its
+    length, and 10 % from MPI-INF-3DHP. Where a kind is not there, the others keep their ratios.
+
+    Args:
+        lengths: samples by name of set.
+
+    Raises:
+        ValueError: a set's name is not known to be of one of these kinds.
+    """
+    known = [name for _, names in _GROUPS for name in names]
+    unknown = [name for name in lengths if name not in known]
+    if unknown or not lengths:
+        raise ValueError(
+            f"SPIN's mix has no share for {', '.join(unknown) or 'no set at all'}; it knows "
+            f"{', '.join(known)}. Give the shares yourself: MixedDataset(parts, shares)."
+        )
+    weights: dict[str, float] = {}
+    for share, names in _GROUPS:
+        present = {name: lengths[name] for name in names if name in lengths}
+        for name, length in present.items():
+            weights[name] = share * length / sum(present.values())
+    return {name: weights[name] / sum(weights.values()) for name in lengths}
+
+
 def open_set(folder: str | Path, name: str | None = None) -> PoseDataset:
     """Open a folder with `records.npz` and the pictures that it names.
 
@@ -146,129 +258,3 @@ def open_set(folder: str | Path, name: str | None = None) -> PoseDataset:
     return PoseDataset(
         Records.open(folder / "records.npz"), ImageSource(folder), name or folder.name
     )
-
-
-class BatchLoader:
-    """Batches of a data set, one epoch at a time.
-
-    `iter(loader)` gives what is left of the current epoch and then moves on to the next one. The
-    order comes from (seed, epoch) and each batch's augmentation from (seed, epoch, batch), so the
-    batches after `restore(state)` are those that would have come without a break.
-    """
-
-    def __init__(
-        self,
-        dataset: PoseDataset,
-        *,
-        batch_size: int,
-        resolution: int,
-        seed: int = 0,
-        augmentation: AugmentationSettings | None = None,
-        device: torch.device | str = "cpu",
-        shuffle: bool = False,
-        drop_last: bool = False,
-        prefetch: int = 2,
-    ) -> None:
-        self.dataset = dataset
-        self.batch_size = batch_size
-        self.resolution = resolution
-        self.seed = seed
-        self.augmentation = augmentation
-        self.device = torch.device(device)
-        self.shuffle = shuffle
-        self.drop_last = drop_last
-        self.prefetch = prefetch
-        self._epoch = 0
-        self._batch = 0
-        if len(self) == 0:
-            raise ValueError(
-                f"{dataset.name}: {len(dataset)} samples are not enough for one batch of "
-                f"{batch_size}"
-            )
-
-    def __len__(self) -> int:
-        """Batches in an epoch."""
-        n = len(self.dataset)
-        return n // self.batch_size if self.drop_last else -(-n // self.batch_size)
-
-    def state(self) -> dict[str, int]:
-        """Where the loader stands, counting the batches that were handed out."""
-        return {"epoch": self._epoch, "batch": self._batch}
-
-    def restore(self, state: dict[str, int]) -> None:
-        """Go on from a `state`."""
-        self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
-
-    def __iter__(self) -> Iterator[Batch]:
-        epoch, first = self._epoch, self._batch
-        for number, batch in _in_background(
-            lambda: ((k, self._make(epoch, k)) for k in range(first, len(self))), self.prefetch
-        ):
-            self._batch = number + 1
-            if number + 1 == len(self):
-                self._epoch, self._batch = epoch + 1, 0
-            if batch is not None:
-                yield batch
-
-    def _make(self, epoch: int, number: int) -> Batch | None:
-        rows = self._order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
-        raw = self.dataset.gather(rows, round(MARGIN * self.resolution))
-        if raw is None:
-            return None
-        raw = RawBatch(**{key: value.to(self.device) for key, value in vars(raw).items()})
-        n = len(raw.index)
-        if self.augmentation is None:
-            return augment(raw, Augmentation.none(n), self.resolution)
-        seed = np.random.SeedSequence([self.seed, epoch, number]).generate_state(1)[0]
-        generator = torch.Generator().manual_seed(int(seed))
-        return augment(raw, draw(self.augmentation, n, generator), self.resolution)
-
-    def _order(self, epoch: int) -> np.ndarray:
-        n = len(self.dataset)
-        if not self.shuffle:
-            return np.arange(n)
-        return np.random.default_rng([self.seed, epoch]).permutation(n)
-
-
-def _in_background(make, capacity: int) -> Iterator:
-    """Run an iterator in a thread, at most `capacity` items ahead; its errors come through."""
-    if capacity == 0:
-        yield from make()
-        return
-    ready: queue.Queue = queue.Queue(capacity)
-    stop = threading.Event()
-    end = object()
-
-    def put(item: object) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        # For this thread alone: two pools of OpenMP threads on the same cores wait for each other.
-        torch.set_num_threads(1)
-        try:
-            for item in make():
-                if not put((item, None)):
-                    return
-            put((end, None))
-        except BaseException as error:
-            put((end, error))
-
-    thread = threading.Thread(target=work, name="loader", daemon=True)
-    thread.start()
-    try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is end:
-                return
-            yield item
-    finally:
-        stop.set()
-        thread.join()

@@ -17,7 +17,8 @@ from hmrlab.bodies import Body
 from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.augment import to_pictures
 from hmrlab.data.batch import Batch
-from hmrlab.data.dataset import BatchLoader, PoseDataset
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.loader import BatchLoader
 from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, estimate_translation, normalised_to_pixels
 from hmrlab.models import HMR, Prediction
 

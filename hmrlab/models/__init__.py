@@ -1,6 +1,7 @@
 """Encoders, SPIN's iterative regressor, HMR, and their weights on disk."""
 
 from hmrlab.models.checkpoints import (
+    load_encoder_weights,
     load_model,
     load_spin_checkpoint,
     load_spin_state_dict,
@@ -8,6 +9,7 @@ from hmrlab.models.checkpoints import (
     save_weights,
 )
 from hmrlab.models.encoders import ENCODER_NAMES, Encoder, create_encoder
+from hmrlab.models.heatmaps import HeatmapNet, expected_places
 from hmrlab.models.hmr import HMR
 from hmrlab.models.prediction import Prediction
 from hmrlab.models.regressor import Regressor
@@ -16,9 +18,12 @@ __all__ = [
     "ENCODER_NAMES",
     "HMR",
     "Encoder",
+    "HeatmapNet",
     "Prediction",
     "Regressor",
     "create_encoder",
+    "expected_places",
+    "load_encoder_weights",
     "load_model",
     "load_spin_checkpoint",
     "load_spin_state_dict",

@@ -4,31 +4,43 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
 
 from hmrlab.files import FileProblem, write_whole
-from hmrlab.models.encoders import create_encoder
+from hmrlab.models.encoders import Encoder, create_encoder
+from hmrlab.models.heatmaps import HeatmapNet
 from hmrlab.models.hmr import HMR
 
 FORMAT = "hmrlab-weights-1"
 _LISTED = 8  # keys of each kind that a message shows
 
 
-def save_weights(path: str | Path, model: HMR) -> Path:
+Model = TypeVar("Model", HMR, HeatmapNet)
+
+
+def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = False) -> Path:
     """Save a model's weights and its encoder's name, whole or not at all.
+
+    Args:
+        path: of the file.
+        model: to be saved.
+        half: keep 16 of each float's 32 bits; loading makes them 32 again.
 
     Raises:
         FileProblem: the file cannot be written.
     """
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    if half:
+        floats = {key: value for key, value in state.items() if value.is_floating_point()}
+        state |= {key: value.half() for key, value in floats.items()}
     content = {"format": FORMAT, "encoder": model.encoder.name, "model": state}
     return write_whole(path, lambda file: torch.save(content, file))
 
 
-def load_weights(path: str | Path, model: HMR) -> HMR:
+def load_weights(path: str | Path, model: Model) -> Model:
     """Load weights saved by `save_weights` into a model of the same build.
 
     Returns:
@@ -40,6 +52,29 @@ def load_weights(path: str | Path, model: HMR) -> HMR:
     """
     _load_strictly(path, model, _read_ours(path)["model"])
     return model
+
+
+def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
+    """Load the encoder of a saved model, of whichever kind, into an encoder of the same build.
+
+    Returns:
+        The encoder that was given.
+
+    Raises:
+        FileProblem: see `load_weights`; the file is of a model on another encoder.
+    """
+    content = _read_ours(path)
+    if content["encoder"] != encoder.name:
+        raise FileProblem(
+            f"{path} holds the encoder {content['encoder']!r}, wanted is {encoder.name!r}"
+        )
+    start = "encoder."
+    state = {k.removeprefix(start): v for k, v in content["model"].items() if k.startswith(start)}
+    differences = describe_differences(encoder.state_dict(), state)
+    if differences:
+        raise FileProblem(f"{path} does not fit the encoder {encoder.name!r}.\n{differences}")
+    encoder.load_state_dict(state, strict=True)
+    return encoder
 
 
 def load_model(path: str | Path) -> HMR:
@@ -149,7 +184,7 @@ def _describe_content(content: Any) -> str:
     return f"the keys {', '.join(sorted(map(str, content))[:_LISTED])}"
 
 
-def _load_strictly(path: str | Path, model: HMR, state: Mapping[str, Tensor]) -> None:
+def _load_strictly(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Tensor]) -> None:
     differences = describe_differences(model.state_dict(), state)
     if differences:
         raise FileProblem(

@@ -46,6 +46,23 @@ class Encoder(nn.Module):
         """(B, 3, H, W) -> (B, feature_size)."""
         return self.backbone(images)
 
+    @property
+    def map_channels(self) -> int:
+        """Channels of `maps`."""
+        return getattr(self.backbone, "map_channels", self.feature_size)
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, map_channels, h, w): the last feature map, before it is pooled."""
+        network = self.backbone
+        if isinstance(network, SmallNet):
+            return network.maps(images)
+        if hasattr(network, "features"):  # DenseNet ends in a normalisation, rectified on pooling
+            return torch.relu(network.features(images))
+        for name, layer in network.named_children():  # ResNet, ShuffleNet: layers in their order
+            if name not in ("avgpool", "fc"):
+                images = layer(images)
+        return images
+
 
 def create_encoder(
     name: str, weights: str | None = None, *, allow_download: bool = False

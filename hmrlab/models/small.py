@@ -45,6 +45,7 @@ class SmallNet(nn.Module):
         if min(widths) < NARROWEST:
             raise ValueError(f"widths {tuple(widths)}: no stage can have fewer than {NARROWEST}")
         self.feature_size = hidden
+        self.map_channels = channels
         self.stem = _convolution(3, widths[0] // 2, size=3, stride=2)
         stages = []
         before = widths[0] // 2
@@ -63,9 +64,12 @@ class SmallNet(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, feature_size)."""
+        return torch.relu(self.mix(self.pool(self.maps(images)).flatten(1)))
+
+    def maps(self, images: Tensor) -> Tensor:
+        """(B, 3, H, W) -> (B, map_channels, H / 8, W / 8), what is seen where."""
         features = torch.relu(self.stem(images))
-        features = torch.relu(self.head(self.stages(features)))
-        return torch.relu(self.mix(self.pool(features).flatten(1)))
+        return torch.relu(self.head(self.stages(features)))
 
 
 class ResidualBlock(nn.Module):

@@ -17,6 +17,13 @@ HEADLINES = (
     "rotation_error_deg",
     "twist_error_deg",
     "mean_abs_beta",
+    "keypoint_error_percent",
+)
+LISTED = (
+    "studio/mpjpe_mm",
+    "studio/pa_mpjpe_mm",
+    "studio/rotation_error_deg",
+    "wild/mpjpe_mm",
 )
 _UNITS = ("mm", "deg", "percent", "px")
 _NAMES = {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pve": "PVE"}
@@ -77,6 +84,21 @@ def runs_table(records: Sequence[RunRecord], metrics: Sequence[str] | None = Non
         metrics = [name for name in wished if name in recorded]
     header = ("run", "scale", "seed", *map(metric_heading, metrics), "seconds", "date", "commit")
     return Table(header, tuple(_run_row(record, metrics) for record in records))
+
+
+def trainings_table(trainings: Iterable[tuple[str, str, RunRecord | None]]) -> Table:
+    """The diary's table: name, options, result so far.
+
+    Args:
+        trainings: name, options and the record of each, None where it has not been run.
+    """
+    header = ("run", "options", *map(metric_heading, LISTED), "seconds")
+    rows = []
+    for name, options, record in trainings:
+        metrics = record.metrics if record else {}
+        seconds = f"{record.seconds:.0f}" if record else "-"
+        rows.append((name, options, *(number(metrics.get(key)) for key in LISTED), seconds))
+    return Table(header, tuple(rows))
 
 
 def newest(records: Iterable[RunRecord]) -> list[RunRecord]:

@@ -2,88 +2,66 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import numpy as np
 import torch
+from tqdm.auto import tqdm
 
 from hmrlab import paths
-from hmrlab.bodies import Body, load_body
-from hmrlab.data.dataset import BatchLoader, PoseDataset
-from hmrlab.data.synthetic.poses import mean_rotations
-from hmrlab.evaluation.evaluate import Scores, evaluate_model
-from hmrlab.files import save_npz_whole
+from hmrlab.data.dataset import MixedDataset, PoseDataset
+from hmrlab.data.loader import BatchLoader
 from hmrlab.ledger import Ledger, RunRecord, current_command, record_run, settings_hash
-from hmrlab.models import HMR, create_encoder
-from hmrlab.models.checkpoints import load_weights, save_weights
+from hmrlab.models import HMR, HeatmapNet, create_encoder
+from hmrlab.models.checkpoints import load_encoder_weights
+from hmrlab.models.shipped import shipped_digest, shipped_path
 from hmrlab.training.device import choose_device, choose_precision
-from hmrlab.training.losses import LossWeights
-from hmrlab.training.pictures import keypoint_pictures
-from hmrlab.training.runs import Run
+from hmrlab.training.labels import check_labels, describe_shares
+from hmrlab.training.results import WEIGHTS, RunResult, model_on, save_result
+from hmrlab.training.runs import START_WEIGHTS, Training, named_run
 from hmrlab.training.scalars import BackgroundWriter
-from hmrlab.training.sets import load_set, set_spec
+from hmrlab.training.sets import load_training_set, set_spec
+from hmrlab.training.tasks import TEST_SETS, BodyTask, HeatmapTask, make_task
 from hmrlab.training.trainer import CHECKPOINT, History, Trainer, TrainerSettings
 
-TEST_SETS = ("studio", "wild")
-BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
+Dataset = PoseDataset | MixedDataset
 
 
 @dataclass(frozen=True)
 class _Identity:
     """What makes two trainings the same: the run, and the very data that its scale stands for."""
 
-    run: Run
+    run: Training  # without its name
     sets: tuple[str, ...]
+    start: str  # what the encoder's first weights come from
 
 
-@dataclass(frozen=True)
-class RunResult:
-    """A recorded training: its ledger row and its files."""
-
-    run: Run
-    record: RunRecord
-    folder: Path
-    reused: bool  # whether the ledger had it already
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """Test scores, named `<set>/<metric>`, units in the metric's name."""
-        return self.record.metrics
-
-    def model(self) -> HMR:
-        """The trained network, in evaluation mode."""
-        model = build_model(self.run)
-        load_weights(self.folder / "model.pt", model)
-        return model.eval()
-
-    def scores(self, name: str) -> Scores:
-        """Every person's errors on a test set, "studio" or "wild"."""
-        with np.load(self.folder / f"scores_{name}.npz", allow_pickle=False) as arrays:
-            return Scores(**arrays)
-
-    def history(self) -> History:
-        """The losses along the training."""
-        with np.load(self.folder / "history.npz", allow_pickle=False) as arrays:
-            values = dict(arrays)
-        return History(values.pop("steps"), values, float(values.pop("seconds")))
+def run_key(run: Training) -> str:
+    """The key of a run in the ledger; runs that differ in nothing but their names share one."""
+    used = [
+        *((name, "train") for name in run.data),
+        *((name, "test") for name in TEST_SETS),
+    ]
+    sets = tuple(set_spec(name, split, run.scale).folder_name for name, split in used)
+    return settings_hash(_Identity(replace(run, name="", options=""), sets, _start_name(run)))
 
 
-def build_model(run: Run) -> HMR:
-    """The run's untrained network, started at the sampler's mean pose; seeded by the run."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(run.seed)
-        encoder = create_encoder(run.scale.encoder)
-        return HMR(encoder, mean_rotations=mean_rotations(), dropout=run.dropout)
+def find_result(run: Training, ledger: Ledger | None = None) -> RunResult | None:
+    """The recorded result of a run, if the ledger has one and its files are there."""
+    ledger = ledger or _default_ledger()
+    found = ledger.find(run_key(run), artifacts_under=paths.home())
+    if found is None:
+        return None
+    return RunResult(run, found, paths.home() / found.artifacts["folder"], reused=True)
 
 
 def run_training(
-    run: Run,
+    run: Training,
     *,
     device: str = "auto",
     progress: bool = True,
     ledger: Ledger | None = None,
+    dataset: Dataset | None = None,
 ) -> RunResult:
     """The recorded result of a run: from the ledger if it is there, else trained now.
 
@@ -92,91 +70,73 @@ def run_training(
         device: see `choose_device`.
         progress: show progress bars.
         ledger: where results are kept; by default `runs/ledger.jsonl`.
+        dataset: train on this in place of the run's own data; then the run's `variant` says what
+            it is, so that its result is not taken for that of another.
 
     Raises:
         TrainingDivergedError: a loss became NaN or infinite.
-        FileProblem: a file cannot be read or written.
+        FileProblem: a file cannot be read or written, or the encoder's first weights are missing.
+        ValueError: data are given without a variant's name, or a name without data.
     """
-    ledger = ledger or Ledger(paths.runs_dir() / "ledger.jsonl")
-    key = settings_hash(_Identity(run, _set_names(run)))
-    folder = paths.runs_dir() / "trainings" / f"{run.name}-{run.scale.name}-s{run.seed}-{key[:8]}"
-    found = ledger.find(key, artifacts_under=paths.home())
+    if (dataset is not None) != bool(getattr(run, "variant", "")):
+        raise ValueError("a run has a `variant` if and only if its data are given by hand")
+    ledger = ledger or _default_ledger()
+    found = find_result(run, ledger)
     if found is not None:
-        return RunResult(run, found, paths.home() / found.artifacts["folder"], reused=True)
-
+        return found
+    key = run_key(run)
+    folder = paths.runs_dir() / "trainings" / f"{run.name}-{run.scale.name}-s{run.seed}-{key[:8]}"
     chosen = choose_device(device)
-    body = load_body("free", BODY_DETAIL)
-    model, history, precision = _train(run, key, body, folder, chosen, progress)
-    scores = {name: _score(run, name, model, body, chosen, progress) for name in TEST_SETS}
-    _save(folder, model, history, scores)
-    record = record_run(
-        name=run.name,
-        settings=asdict(run) | {"precision_used": precision},
-        settings_hash=key,
-        seed=run.seed,
-        metrics={
-            f"{name}/{metric}": value
-            for name, score in scores.items()
-            for metric, value in score.to_dict().items()
-        },
-        seconds=history.seconds,
-        command=current_command(),
-        artifacts={"folder": str(folder.relative_to(paths.home()))},
-    )
+    task = make_task(run, chosen)
+    dataset = dataset or load_training_set(run.data, run.scale)
+    model = build_model(run, _start_file(run, device, progress, ledger))
+    history, precision = _train(run, key, model, task, dataset, folder, chosen, progress)
+    metrics, scores = task.score(model.eval(), progress)
+    save_result(folder, model, history, scores)
+    record = _record(run, key, folder, chosen, precision, metrics, history)
     ledger.append(record)
     (folder / CHECKPOINT).unlink(missing_ok=True)  # from here on the record stands for it
     return RunResult(run, record, folder, reused=False)
 
 
-def evaluation_loader(dataset: PoseDataset, run: Run, device: torch.device) -> BatchLoader:
-    """Batches for testing: in order, not augmented, none left out."""
-    return BatchLoader(
-        dataset,
-        batch_size=run.scale.batch_size,
-        resolution=run.scale.resolution,
-        device=device,
-        shuffle=False,
-        drop_last=False,
-    )
+def build_model(run: Training, start: Path | None = None) -> HMR | HeatmapNet:
+    """The run's untrained network; seeded by the run.
 
+    Args:
+        run: names encoder and seed.
+        start: file of a model whose encoder's weights are taken over.
 
-def _set_names(run: Run) -> tuple[str, ...]:
-    """The folders of the sets that a run uses; they change with the body and the generator."""
-    used = [("studio", "train"), *((name, "test") for name in TEST_SETS)]
-    return tuple(set_spec(name, split, run.scale).folder_name for name, split in used)
-
-
-def check_labels(dataset: PoseDataset, losses: LossWeights) -> dict[str, float]:
-    """The share of samples with each kind of label; warns of losses that have none to work with.
-
-    A flag that is 0 everywhere does not fail, it only teaches nothing: the diary lost weeks to it.
+    Raises:
+        FileProblem: the file does not fit, or ImageNet weights are wanted and not in the cache.
+        ValueError: unknown encoder or kind of first weights.
     """
-    shares = dataset.label_shares()
-    needed = {
-        "keypoints_2d": ("keypoints",) if losses.annotated else (),
-        "pose_3d": ("keypoints_3d",),
-        "smpl": ("pose", "betas", "vertices"),
-    }
-    for label, names in needed.items():
-        idle = [name for name in names if getattr(losses, name)]
-        if idle and shares[label] == 0:
-            warnings.warn(
-                f"{dataset.name}: no sample has the label {label!r}, so the losses "
-                f"{', '.join(idle)} can teach nothing. Is the flag read right?",
-                stacklevel=2,
-            )
-    return shares
+    weights = getattr(run, "weights", "none")
+    if weights not in START_WEIGHTS:
+        raise ValueError(f"unknown weights {weights!r}; choose one of {', '.join(START_WEIGHTS)}")
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(run.seed)
+        name = run.encoder or run.scale.encoder
+        encoder = create_encoder(name, "imagenet" if weights == "imagenet" else None)
+        model = model_on(encoder, run)
+    if start is not None:
+        load_encoder_weights(start, model.encoder)
+    return model
 
 
 def _train(
-    run: Run, key: str, body: Body, folder: Path, device: torch.device, progress: bool
-) -> tuple[HMR, History, str]:
-    dataset = load_set("studio", "train", run.scale)
-    check_labels(dataset, run.losses)
+    run: Training,
+    key: str,
+    model: HMR | HeatmapNet,
+    task: BodyTask | HeatmapTask,
+    dataset: Dataset,
+    folder: Path,
+    device: torch.device,
+    progress: bool,
+) -> tuple[History, str]:
     precision = choose_precision(run.precision, device)
     loader = BatchLoader(
         dataset,
-        batch_size=run.scale.batch_size,
+        batch_size=run.batch_size or run.scale.batch_size,
         resolution=run.scale.resolution,
         seed=run.seed,
         augmentation=run.scale.augmentation,
@@ -184,13 +144,14 @@ def _train(
         shuffle=True,
         drop_last=True,
     )
+    shares = check_labels(loader, task.losses)
+    if progress:
+        tqdm.write(describe_shares(shares))
     settings = TrainerSettings(
-        losses=run.losses,
         steps=run.scale.steps,
         learning_rate=run.scale.learning_rate,
-        n_iter=run.n_iter,
         schedule=run.schedule,
-        regressor_rate=run.regressor_rate,
+        regressor_rate=getattr(run, "regressor_rate", 1.0),
         weight_decay=run.weight_decay,
         clip_norm=run.clip_norm,
         accumulate=run.accumulate,
@@ -201,29 +162,58 @@ def _train(
     writer = BackgroundWriter.to_folder(folder / "tensorboard")
     try:
         trainer = Trainer(
-            build_model(run), body, loader, settings, folder, device, writer,
-            keypoint_pictures(body, run.n_iter),
+            model, task.objective(), loader, settings, folder, device, writer, task.pictures(),
+            lambda: task.check(model),
         )  # fmt: skip
-        history = trainer.fit(progress)
+        return trainer.fit(progress), precision
     finally:
         writer.close()
-    return trainer.model.eval(), history, precision
 
 
-def _score(
-    run: Run, name: str, model: HMR, body: Body, device: torch.device, progress: bool
-) -> Scores:
-    loader = evaluation_loader(load_set(name, "test", run.scale), run, device)
-    return evaluate_model(model, loader, body, n_iter=run.n_iter, progress=progress)
-
-
-def _save(folder: Path, model: HMR, history: History, scores: dict[str, Scores]) -> None:
-    save_weights(folder / "model.pt", model)
-    save_npz_whole(
-        folder / "history.npz",
-        steps=history.steps,
-        seconds=np.float64(history.seconds),
-        **history.values,
+def _record(
+    run: Training,
+    key: str,
+    folder: Path,
+    device: torch.device,
+    precision: str,
+    metrics: dict[str, float],
+    history: History,
+) -> RunRecord:
+    on_gpu = device.type == "cuda"
+    return record_run(
+        name=run.name,
+        settings=asdict(run) | {"precision_used": precision},
+        settings_hash=key,
+        seed=run.seed,
+        metrics=metrics,
+        seconds=history.seconds,
+        command=current_command(),
+        artifacts={"folder": str(folder.relative_to(paths.home()))},
+        accelerator=torch.cuda.get_device_name(device) if on_gpu else None,
     )
-    for name, score in scores.items():
-        save_npz_whole(folder / f"scores_{name}.npz", **score.arrays())
+
+
+def _start_name(run: Training) -> str:
+    """Where the encoder's first weights come from, as part of a run's identity."""
+    weights = getattr(run, "weights", "none")
+    if weights == "pretrain_keypoints":
+        return run_key(_pretraining_of(run))
+    return shipped_digest("encoder") if weights == "shipped" else weights
+
+
+def _start_file(run: Training, device: str, progress: bool, ledger: Ledger) -> Path | None:
+    """The file with the encoder's first weights; pretrains now if the ledger has no such result."""
+    weights = getattr(run, "weights", "none")
+    if weights == "pretrain_keypoints":
+        first = run_training(_pretraining_of(run), device=device, progress=progress, ledger=ledger)
+        return first.folder / WEIGHTS
+    return shipped_path("encoder") if weights == "shipped" else None
+
+
+def _pretraining_of(run: Training) -> Training:
+    """The pretraining that a run starts from: one for all its seeds."""
+    return replace(named_run("pretrain_keypoints", run.scale, seed=0), encoder=run.encoder)
+
+
+def _default_ledger() -> Ledger:
+    return Ledger(paths.runs_dir() / "ledger.jsonl")

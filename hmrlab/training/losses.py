@@ -16,6 +16,7 @@ from hmrlab.bodies.joints import ANNOTATED, ANNOTATED_NAMES, OPENPOSE
 from hmrlab.data.batch import Batch
 from hmrlab.geometry import project_normalised
 from hmrlab.models import Prediction
+from hmrlab.models.heatmaps import cell_middles
 
 HIPS = [ANNOTATED_NAMES.index("right_hip"), ANNOTATED_NAMES.index("left_hip")]
 
@@ -162,6 +163,35 @@ def camera_loss(camera: Tensor) -> Tensor:
         camera: (B, 3) weak-perspective scale, tx, ty.
     """
     return torch.exp(-10 * camera[:, 0]).square().mean()
+
+
+def heatmap_loss(logits: Tensor, labelled: Tensor, deviation: float) -> Tensor:
+    """How surprised each keypoint's map is by where the keypoint is: cross-entropy.
+
+    The truth is a round Gaussian about the keypoint, so that a near miss is half right.
+
+    Args:
+        logits: (B, K, h, w) over the cells of each map.
+        labelled: (B, K, 3) x, y in [-1, 1] over the picture, and confidence.
+        deviation: of the Gaussian, cells.
+
+    Returns:
+        The mean over the keypoints that are labelled and within the picture; 0 if none is.
+    """
+    height, width = logits.shape[-2:]
+    across = _bell(labelled[..., 0], width, deviation)
+    down = _bell(labelled[..., 1], height, deviation)
+    truth = (down[..., :, None] * across[..., None, :]).flatten(2)
+    inside = (labelled[..., :2].abs() <= 1).all(-1) & (labelled[..., 2] > 0)
+    truth = torch.where(inside[..., None], truth / truth.sum(-1, keepdim=True), 0)
+    surprise = -(truth * logits.flatten(2).log_softmax(-1)).sum(-1)
+    return surprise.sum() / inside.sum().clamp_min(1)
+
+
+def _bell(place: Tensor, count: int, deviation: float) -> Tensor:
+    """(B, K) in [-1, 1] -> (B, K, count): a Gaussian over the middles of that many cells."""
+    cells = (place[..., None] - cell_middles(count, place)) * count / 2
+    return torch.exp(-cells.square() / (2 * deviation**2))
 
 
 def _masked_difference(predicted: Tensor, labelled: Tensor, known: Tensor) -> Tensor:

@@ -11,13 +11,18 @@ from hmrlab.training.scales import SCALES, Scale
 
 @dataclass(frozen=True)
 class Run:
-    """All that decides a training's result. Equal runs share one result through the ledger."""
+    """All that decides the result of training an HMR. Equal runs share one through the ledger."""
 
     name: str
     options: str  # one line in words, as in the diary's table
     losses: LossWeights
     scale: Scale
     n_iter: int = 3
+    data: tuple[str, ...] = ("studio",)  # several are mixed by SPIN's shares
+    encoder: str = ""  # the scale's, unless another is named
+    weights: str = "none"  # the encoder's start: see `START_WEIGHTS`
+    mean_start: bool = True  # begin at the sampler's mean pose, else with all rotations the unit
+    batch_size: int = 0  # the scale's, unless it is given
     schedule: str = "warm_cosine"
     weight_decay: float = 1e-4
     regressor_rate: float = 0.25  # learning rate of the regressor over the encoder's
@@ -26,44 +31,149 @@ class Run:
     accumulate: int = 1  # micro-batches for one optimiser step
     precision: str = "auto"
     seed: int = 0
+    variant: str = ""  # names data that a caller brings along in place of `data`
 
+
+@dataclass(frozen=True)
+class Pretraining:
+    """All that decides the result of training an encoder on maps of the 2D keypoints."""
+
+    name: str
+    options: str
+    scale: Scale
+    data: tuple[str, ...] = ("studio", "wild")
+    encoder: str = ""
+    doublings: int = 2  # of the map's sides
+    width: int = 64  # channels of the head that is thrown away
+    batch_size: int = 0
+    schedule: str = "warm_cosine"
+    weight_decay: float = 1e-4
+    clip_norm: float = 5.0
+    accumulate: int = 1
+    precision: str = "auto"
+    seed: int = 0
+
+
+Training = Run | Pretraining
+
+# Where an encoder may start: at random; at torchvision's ImageNet weights; at what
+# `pretrain_keypoints` gives at the run's own scale; at the weights that come with the package.
+START_WEIGHTS = ("none", "imagenet", "pretrain_keypoints", "shipped")
 
 KEYPOINTS_ONLY = LossWeights(pose=0.0, betas=0.0)
 WITH_SMPL = LossWeights()
 
-_NAMED: dict[str, Run] = {
-    run.name: run
-    for run in (
-        Run(
-            "train_test",
-            "keypoint losses only, one pass of the regressor (no n_iter)",
-            KEYPOINTS_ONLY,
-            SCALES["laptop"],
-            n_iter=1,
-        ),
-        Run(
-            "keypoints_only",
-            "keypoint losses only, n_iter = 3",
-            KEYPOINTS_ONLY,
-            SCALES["laptop"],
-        ),
-        Run(
-            "with_smpl",
-            "keypoint losses and SMPL pose and beta losses, n_iter = 3",
-            WITH_SMPL,
-            SCALES["laptop"],
-        ),
-    )
-}
+_LAPTOP = SCALES["laptop"]
+_SPINS_MIX = ("studio", "wild")
+_REGRESSION = Run(
+    "train_add_regression", "a loop of n_iter = 3; keypoint losses only", KEYPOINTS_ONLY, _LAPTOP
+)
+_SMPL_LOSS = Run(
+    "train_add_smpl_loss",
+    "SMPL losses added; sets mixed by SPIN's shares; encoder from scratch; SPIN's optimiser: one "
+    "learning rate, gradients not clipped",
+    WITH_SMPL,
+    _LAPTOP,
+    data=_SPINS_MIX,
+    regressor_rate=1.0,
+    clip_norm=0.0,
+)
+_SMPL_LOSS_FIXED = replace(
+    _SMPL_LOSS,
+    name="train_add_smpl_loss3",
+    options="several fixes: gradients clipped, the regressor at a quarter of the learning rate",
+    regressor_rate=0.25,
+    clip_norm=5.0,
+)
+_WITH_SMPL = Run("with_smpl", "keypoint, pose and beta losses, n_iter = 3", WITH_SMPL, _LAPTOP)
+
+_DIARY: tuple[Training, ...] = (
+    replace(
+        _REGRESSION,
+        name="train_test",
+        options="the model without n_iter: one pass; keypoint losses only",
+        n_iter=1,
+    ),
+    _REGRESSION,
+    replace(
+        _REGRESSION,
+        name="train_add_regression2",
+        options="the same, batch size 100",
+        batch_size=100,
+    ),
+    _SMPL_LOSS,
+    replace(
+        _SMPL_LOSS,
+        name="train_add_smpl_loss2",
+        options="the same, second try (the diary's had has_smpl = 0 everywhere: chapter 06)",
+    ),
+    _SMPL_LOSS_FIXED,
+    replace(
+        _SMPL_LOSS_FIXED,
+        name="train_add_smpl_loss4",
+        options="the same, encoder pretrained on 2D keypoints",
+        weights="pretrain_keypoints",
+    ),
+)
+_STUDIES: tuple[Training, ...] = (
+    replace(
+        _REGRESSION, name="keypoints_only", options="keypoint losses only, as train_add_regression"
+    ),
+    replace(
+        _WITH_SMPL,
+        name="with_pose",
+        options="keypoint and pose losses",
+        losses=replace(WITH_SMPL, betas=0.0),
+    ),
+    replace(
+        _WITH_SMPL,
+        name="with_betas",
+        options="keypoint and beta losses",
+        losses=replace(WITH_SMPL, pose=0.0),
+    ),
+    _WITH_SMPL,
+    *(
+        replace(_WITH_SMPL, name=f"with_smpl_n{n}", options=f"as with_smpl, n_iter = {n}", n_iter=n)
+        for n in (1, 2, 4)
+    ),
+    replace(
+        _WITH_SMPL,
+        name="with_smpl_batch100",
+        options="as with_smpl, batch size 100",
+        batch_size=100,
+    ),
+    replace(
+        _WITH_SMPL,
+        name="with_smpl_no_mean",
+        options="as with_smpl, the regressor starts with all rotations the unit, not the mean pose",
+        mean_start=False,
+    ),
+    replace(
+        _WITH_SMPL,
+        name="no_camera_term",
+        options="as with_smpl, without the camera term and with SPIN's optimiser",
+        losses=replace(WITH_SMPL, camera=0.0),
+        regressor_rate=1.0,
+        clip_norm=0.0,
+    ),
+    Pretraining("pretrain_keypoints", "an encoder on maps of the 2D keypoints", _LAPTOP),
+    replace(
+        _WITH_SMPL,
+        name="with_smpl_pretrained",
+        options="as with_smpl, encoder pretrained on 2D keypoints",
+        weights="pretrain_keypoints",
+    ),
+)
+_NAMED: dict[str, Training] = {run.name: run for run in (*_DIARY, *_STUDIES)}
 
 
-def list_runs() -> list[Run]:
-    """Every named run, at `laptop` scale."""
+def list_runs() -> list[Training]:
+    """Every named training, at `laptop` scale: the diary's first, in its order."""
     return list(_NAMED.values())
 
 
-def named_run(name: str, scale: Scale, seed: int = 0) -> Run:
-    """A run of the list at another scale and seed.
+def named_run(name: str, scale: Scale, seed: int = 0) -> Training:
+    """A training of the list at another scale and seed.
 
     Raises:
         ValueError: no run has that name; the message suggests the nearest.

@@ -23,12 +23,14 @@ class Scale:
     resolution: int  # side of the crop that the network sees, pixels
     encoder: str  # name for `hmrlab.models.create_encoder`
     studio_train: int  # synthetic people, plain pictures with all labels
+    wild_train: int  # hard pictures with 2D keypoints only
     studio_test: int
     wild_test: int
     steps: int  # optimiser steps of one training
     batch_size: int
     learning_rate: float  # peak of the schedule
     gallery: int  # people in a notebook's gallery
+    seeds: int  # trainings of each kind, where a notebook compares kinds
     augmentation: AugmentationSettings
 
     @property
@@ -40,10 +42,12 @@ class Scale:
 SCALES: dict[str, Scale] = {
     scale.name: scale
     for scale in (
-        Scale("smoke", 64, "small", 128, 32, 32, 6, 16, 2e-3, 5, LIGHT),
-        Scale("quick", 64, "small", 10_000, 500, 500, 1_000, 64, 2e-3, 5, LIGHT),
-        Scale("laptop", 64, "small", 40_000, 1_000, 1_000, 4_000, 64, 2e-3, 6, LIGHT),
-        Scale("gpu", 224, "resnet50", 100_000, 4_000, 4_000, 60_000, 64, 2e-4, 10, SPINS),
+        Scale("smoke", 64, "small", 128, 128, 32, 32, 6, 16, 2e-3, 5, 1, LIGHT),
+        Scale("quick", 64, "small", 10_000, 10_000, 500, 500, 600, 64, 2e-3, 5, 1, LIGHT),
+        Scale("laptop", 64, "small", 40_000, 40_000, 1_000, 1_000, 4_000, 64, 2e-3, 6, 3, LIGHT),
+        Scale(
+            "gpu", 224, "resnet50", 100_000, 100_000, 4_000, 4_000, 60_000, 64, 2e-4, 10, 3, SPINS
+        ),
     )
 }
 

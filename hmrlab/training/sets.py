@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hmrlab.data.dataset import PoseDataset, open_set
+from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.training.scales import Scale
 
@@ -21,6 +21,22 @@ def set_spec(name: str, split: str, scale: Scale) -> SetSpec:
     return SetSpec(name=name, split=split, count=count, size=scale.stored_size, seed=SPLIT_SEED)
 
 
-def load_set(name: str, split: str, scale: Scale) -> PoseDataset:
-    """Open that set, generating it first where it is missing or damaged."""
-    return open_set(ensure_set(set_spec(name, split, scale)))
+def load_set(name: str, split: str, scale: Scale, named: str | None = None) -> PoseDataset:
+    """Open that set, generating it first where it is missing or damaged.
+
+    Args:
+        name: studio or wild.
+        split: train or test.
+        scale: decides its size.
+        named: what the set is called in messages; by default as its folder.
+    """
+    return open_set(ensure_set(set_spec(name, split, scale)), named)
+
+
+def load_training_set(names: tuple[str, ...], scale: Scale) -> PoseDataset | MixedDataset:
+    """One training set, or several mixed by SPIN's shares."""
+    parts = {name: load_set(name, "train", scale, named=name) for name in names}
+    if len(parts) == 1:
+        return parts[names[0]]
+    shares = spin_shares({name: len(part) for name, part in parts.items()})
+    return MixedDataset(list(parts.values()), list(shares.values()))

@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import nn
 from tqdm.auto import tqdm
 
-from hmrlab.bodies import Body
 from hmrlab.data.batch import Batch
-from hmrlab.data.dataset import BatchLoader
+from hmrlab.data.loader import BatchLoader
 from hmrlab.files import FileProblem, write_whole
-from hmrlab.models import HMR
-from hmrlab.training.losses import LossWeights, compute_losses
+from hmrlab.training.objectives import Objective
 from hmrlab.training.pictures import PictureMaker
 from hmrlab.training.scalars import BackgroundWriter
 from hmrlab.training.schedule import learning_rate
@@ -35,16 +34,15 @@ class TrainingDivergedError(RuntimeError):
 class TrainerSettings:
     """How to train, apart from the model and the data."""
 
-    losses: LossWeights
     steps: int
     learning_rate: float
-    n_iter: int = 3
     schedule: str = "warm_cosine"
     regressor_rate: float = 1.0  # the regressor's learning rate over the encoder's
     weight_decay: float = 1e-4
     clip_norm: float = 0.0  # largest norm of all gradients together; 0 leaves them
     accumulate: int = 1
     precision: str = "fp32"
+    checks: int = 10  # how often the scores so far are taken along the way
     checkpoint_seconds: float = 60.0
     fingerprint: str = ""  # a checkpoint of other settings is refused
 
@@ -54,8 +52,10 @@ class History:
     """What was measured along the way: `values[name][k]` belongs to optimiser step `steps[k]`."""
 
     steps: np.ndarray
-    values: dict[str, np.ndarray]
+    values: dict[str, np.ndarray]  # losses
     seconds: float  # of training, over all sittings
+    check_steps: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
+    checks: dict[str, np.ndarray] = field(default_factory=dict)  # scores at `check_steps`
 
 
 class Trainer:
@@ -67,33 +67,29 @@ class Trainer:
 
     def __init__(
         self,
-        model: HMR,
-        body: Body,
+        model: nn.Module,
+        objective: Objective,
         loader: BatchLoader,
         settings: TrainerSettings,
         folder: Path,
         device: torch.device,
         writer: BackgroundWriter | None = None,
         pictures: PictureMaker | None = None,
+        check: Callable[[], dict[str, float]] | None = None,
     ) -> None:
         self.model = model.to(device, memory_format=torch.channels_last)
-        self.body = body.to(device)
+        self.objective = objective
         self.loader = loader
         self.settings = settings
         self.folder = folder
         self.device = device
         self.writer = writer
         self.pictures = pictures
+        self.check = check
         # A step of Adam's moves a sum of 1,024 inputs a thousand times as far as one weight. At
         # the encoder's rate the regressor's camera is thrown through zero early in training.
         self.optimizer = torch.optim.AdamW(
-            [
-                {"params": list(self.model.encoder.parameters()), "share": 1.0},
-                {
-                    "params": list(self.model.regressor.parameters()),
-                    "share": settings.regressor_rate,
-                },
-            ],
+            _parameter_groups(self.model, settings.regressor_rate),
             lr=settings.learning_rate,
             weight_decay=settings.weight_decay,
             fused=True,
@@ -101,6 +97,7 @@ class Trainer:
         self.step = 0
         self._seconds = 0.0
         self._logged: list[tuple[int, dict[str, float]]] = []
+        self._checked: list[tuple[int, dict[str, float]]] = []
 
     def fit(self, progress: bool = True) -> History:
         """Train to the last step and leave a checkpoint there.
@@ -130,6 +127,7 @@ class Trainer:
                 self._seconds += time.monotonic() - started
                 bar.update()
                 self._report(losses, batch, bar)
+                self._check_if_due()
                 if time.monotonic() - saved > self.settings.checkpoint_seconds:
                     self.save()
                     saved = time.monotonic()
@@ -137,11 +135,8 @@ class Trainer:
         return self.history()
 
     def history(self) -> History:
-        """The losses logged so far."""
-        steps = np.array([step for step, _ in self._logged], dtype=np.int64)
-        names = list(self._logged[0][1]) if self._logged else []
-        values = {name: np.array([row[name] for _, row in self._logged]) for name in names}
-        return History(steps, values, self._seconds)
+        """What was logged so far."""
+        return History(*_columns(self._logged), self._seconds, *_columns(self._checked))
 
     def save(self) -> Path:
         """Write the checkpoint, whole or not at all."""
@@ -157,6 +152,7 @@ class Trainer:
             ),
             "seconds": self._seconds,
             "logged": self._logged,
+            "checked": self._checked,
         }
         return write_whole(self.folder / CHECKPOINT, lambda file: torch.save(state, file))
 
@@ -186,6 +182,7 @@ class Trainer:
         self.step = state["step"]
         self._seconds = state["seconds"]
         self._logged = list(state["logged"])
+        self._checked = list(state["checked"])
 
     def _batches(self) -> Iterator[Batch]:
         while True:
@@ -218,10 +215,21 @@ class Trainer:
         with torch.autocast(
             self.device.type, torch.bfloat16, enabled=self.settings.precision == "bf16"
         ):
-            prediction = self.model(images, n_iter=self.settings.n_iter)
-        prediction = prediction.float()
-        keypoints = self.body.keypoints(prediction.rotations, prediction.betas)
-        return compute_losses(prediction, batch, keypoints, self.settings.losses)
+            answer = self.objective.ask(self.model, images)
+        return self.objective.losses(answer, batch)
+
+    def _check_if_due(self) -> None:
+        """Take the scores so far; the random numbers of the training are left alone."""
+        settings = self.settings
+        due = {settings.steps * k // settings.checks for k in range(1, settings.checks + 1)}
+        if self.check is None or self.step not in due:
+            return
+        devices = [self.device] if self.device.type == "cuda" else []
+        with torch.random.fork_rng(devices=devices):
+            scores = self.check()
+        self._checked.append((self.step, scores))
+        if self.writer is not None:
+            self.writer.scalars({f"check/{k}": v for k, v in scores.items()}, self.step)
 
     def _stop_diverged(self, batch: Batch, losses: dict[str, torch.Tensor]) -> None:
         values = {name: float(value.detach()) for name, value in losses.items()}
@@ -248,3 +256,19 @@ class Trainer:
         pictures_every = max(1, self.settings.steps // PICTURES_IN_ALL)
         if self.pictures is not None and self.step % pictures_every == 0:
             self.writer.picture("people", self.pictures(batch, self.model), self.step)
+
+
+def _parameter_groups(model: nn.Module, regressor_rate: float) -> list[dict[str, Any]]:
+    """The regressor's weights and the others', each with its share of the learning rate."""
+    named = list(model.named_parameters())
+    ours = [value for name, value in named if name.startswith("regressor.")]
+    others = [value for name, value in named if not name.startswith("regressor.")]
+    groups = [{"params": others, "share": 1.0}, {"params": ours, "share": regressor_rate}]
+    return [group for group in groups if group["params"]]
+
+
+def _columns(rows: list[tuple[int, dict[str, float]]]) -> tuple[np.ndarray, dict[str, np.ndarray]]:
+    """(step, values by name) rows -> steps, and an array for each name."""
+    steps = np.array([step for step, _ in rows], dtype=np.int64)
+    names = list(rows[0][1]) if rows else []
+    return steps, {name: np.array([row[name] for _, row in rows]) for name in names}

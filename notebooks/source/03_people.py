@@ -38,7 +38,7 @@ from hmrlab.bodies import load_body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.bodies.limits import TWIST_LIMITS_DEG
 from hmrlab.data.augment import AugmentationSettings, to_pictures
-from hmrlab.data.dataset import BatchLoader
+from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.poses import ACTIVITIES, sample_poses
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, normalised_to_pixels, swing_twist
 from hmrlab.lessons import chapter_03, show

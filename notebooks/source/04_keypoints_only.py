@@ -36,7 +36,7 @@ import torch
 from hmrlab.bodies import load_body
 from hmrlab.bodies.joints import ANNOTATED, SMPL_JOINTS
 from hmrlab.bodies.limits import TWIST_LIMITS_DEG
-from hmrlab.data.dataset import BatchLoader
+from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.poses import mean_rotations
 from hmrlab.evaluation import constant_predictor_scores
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, matrix_to_axis_angle, swing_twist

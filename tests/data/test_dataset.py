@@ -6,7 +6,8 @@ import torch
 
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.batch import Batch
-from hmrlab.data.dataset import BatchLoader, open_set
+from hmrlab.data.dataset import open_set
+from hmrlab.data.loader import BatchLoader
 
 
 @pytest.fixture

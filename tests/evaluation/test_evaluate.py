@@ -52,6 +52,7 @@ def batches(truth, body) -> list[Batch]:
             has_smpl=torch.ones(len(range(PEOPLE)[part]), dtype=torch.bool),
             has_pose_3d=torch.zeros(len(range(PEOPLE)[part]), dtype=torch.bool),
             index=100 + torch.arange(PEOPLE)[part],
+            source=torch.zeros(len(range(PEOPLE)[part]), dtype=torch.long),
         )
         for part in (slice(start, start + BATCH) for start in range(0, PEOPLE, BATCH))
     ]

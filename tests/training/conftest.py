@@ -3,11 +3,15 @@ import torch
 
 from hmrlab.bodies import load_body
 from hmrlab.data.augment import AugmentationSettings
-from hmrlab.data.dataset import BatchLoader, open_set
+from hmrlab.data.dataset import open_set
+from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.models import HMR
 from hmrlab.models.small import SmallNet
 from hmrlab.training import LossWeights, Trainer, TrainerSettings
+from hmrlab.training.objectives import BodyObjective
+
+WEIGHTS = LossWeights()
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +30,16 @@ def body():
 def make_trainer(studio, body, tmp_path):
     """A trainer of a tiny network on 32 px crops; fields of its settings can be set."""
 
-    def make(folder=tmp_path, writer=None, pictures=None, batch_size=8, dataset=None, **settings):
+    def make(
+        folder=tmp_path,
+        writer=None,
+        pictures=None,
+        check=None,
+        batch_size=8,
+        dataset=None,
+        losses=WEIGHTS,
+        **settings,
+    ):
         torch.manual_seed(0)
         model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16))
         loader = BatchLoader(
@@ -37,10 +50,12 @@ def make_trainer(studio, body, tmp_path):
             shuffle=True,
             drop_last=True,
         )
-        wanted = {"losses": LossWeights(), "steps": 4, "learning_rate": 1e-3} | settings
+        objective = BodyObjective(body, losses)
+        wanted = {"steps": 4, "learning_rate": 1e-3} | settings
         device = torch.device("cpu")
         return Trainer(
-            model, body, loader, TrainerSettings(**wanted), folder, device, writer, pictures
-        )
+            model, objective, loader, TrainerSettings(**wanted), folder, device, writer, pictures,
+            check,
+        )  # fmt: skip
 
     return make

@@ -8,10 +8,12 @@ import torch
 
 from hmrlab.bodies import load_body
 from hmrlab.data.augment import AugmentationSettings
-from hmrlab.data.dataset import BatchLoader, open_set
+from hmrlab.data.dataset import open_set
+from hmrlab.data.loader import BatchLoader
 from hmrlab.models import HMR
 from hmrlab.models.small import SmallNet
 from hmrlab.training import LossWeights, Trainer, TrainerSettings
+from hmrlab.training.objectives import BodyObjective
 
 
 class SlowTrainer(Trainer):
@@ -37,11 +39,10 @@ def main(set_folder: str, run_folder: str, pause: str) -> None:
         drop_last=True,
     )
     settings = TrainerSettings(
-        LossWeights(), steps=14, learning_rate=1e-3, checkpoint_seconds=0.0, fingerprint="same"
+        steps=14, learning_rate=1e-3, checkpoint_seconds=0.0, fingerprint="same"
     )
-    trainer = SlowTrainer(
-        model, load_body("free", "light"), loader, settings, Path(run_folder), torch.device("cpu")
-    )
+    objective = BodyObjective(load_body("free", "light"), LossWeights())
+    trainer = SlowTrainer(model, objective, loader, settings, Path(run_folder), torch.device("cpu"))
     trainer.pause = float(pause)
     trainer.fit(progress=False)
 

@@ -1,13 +1,15 @@
-import warnings
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
 from hmrlab.data.dataset import open_set
+from hmrlab.files import FileProblem
 from hmrlab.ledger import Ledger
-from hmrlab.training import LossWeights, get_scale, list_runs, named_run, run_training
-from hmrlab.training.experiments import build_model, check_labels
+from hmrlab.models import HeatmapNet
+from hmrlab.training import find_result, get_scale, list_runs, named_run, run_training
+from hmrlab.training.experiments import build_model, run_key
 
 
 @pytest.fixture(scope="module")
@@ -82,19 +84,75 @@ def test_networks_start_the_same_for_a_seed_and_leave_other_draws_alone():
     assert not torch.equal(one.regressor.fc1.weight, other.regressor.fc1.weight)
 
 
-def test_losses_without_any_label_are_warned_of(studio):
-    dataset = open_set(studio)
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        assert check_labels(dataset, LossWeights()) == {
-            "keypoints_2d": 1.0, "pose_3d": 1.0, "smpl": 1.0,
-        }  # fmt: skip
-    dataset.records.has_smpl[:] = False
-    with pytest.warns(UserWarning, match="'smpl'.*pose, betas can teach nothing"):
-        assert check_labels(dataset, LossWeights())["smpl"] == 0.0
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        check_labels(dataset, LossWeights(pose=0.0, betas=0.0))
+def test_runs_that_differ_in_name_only_share_a_result():
+    smoke = get_scale("smoke")
+    diary, study = named_run("train_add_regression", smoke), named_run("keypoints_only", smoke)
+    assert run_key(diary) == run_key(study)
+    different = {
+        run_key(named_run(name, smoke))
+        for name in (
+            "train_test",
+            "train_add_regression",
+            "train_add_regression2",
+            "train_add_smpl_loss",
+            "train_add_smpl_loss3",
+            "train_add_smpl_loss4",
+            "with_smpl",
+            "pretrain_keypoints",
+        )
+    }
+    assert len(different) == 8
+
+
+def test_a_pretrained_encoder_is_made_once_and_taken_over():
+    smoke = get_scale("smoke")
+    run = named_run("with_smpl_pretrained", smoke)
+    assert find_result(named_run("pretrain_keypoints", smoke)) is None
+    result = run_training(run, progress=False)
+    pretrained = find_result(named_run("pretrain_keypoints", smoke))
+    assert pretrained is not None
+    assert 0 < pretrained.metrics["studio/keypoint_error_percent"] < 100
+    maps = pretrained.model()
+    assert isinstance(maps, HeatmapNet)
+    started = build_model(run, pretrained.folder / "model.pt")
+    for name, value in maps.encoder.state_dict().items():
+        assert torch.equal(value, started.encoder.state_dict()[name]), name
+    assert result.record.settings["weights"] == "pretrain_keypoints"
+    assert list(pretrained.history().checks) == ["keypoint_error_percent"]
+
+
+def test_scores_are_taken_along_the_way(trained):
+    history = trained[0].history()
+    assert history.check_steps[-1] == get_scale("smoke").steps
+    assert len(history.checks["mpjpe_mm"]) == len(history.check_steps) > 1
+    assert np.isfinite(history.checks["mpjpe_mm"]).all()
+
+
+def test_mixed_sets_are_trained_on():
+    result = run_training(named_run("train_add_smpl_loss3", get_scale("smoke")), progress=False)
+    assert result.record.settings["data"] == ["studio", "wild"]
+    assert result.metrics["wild/mpjpe_mm"] > 0
+
+
+def test_data_by_hand_need_a_name_of_their_own(studio):
+    run = named_run("with_smpl", get_scale("smoke"))
+    with pytest.raises(ValueError, match="variant"):
+        run_training(run, dataset=open_set(studio))
+    with pytest.raises(ValueError, match="variant"):
+        run_training(replace(run, variant="mine"))
+    mine = run_training(replace(run, variant="mine"), dataset=open_set(studio), progress=False)
+    assert not mine.reused
+    assert find_result(replace(run, variant="mine")).record == mine.record
+    assert find_result(run).record != mine.record
+
+
+def test_unknown_first_weights_and_missing_imagenet_are_said(monkeypatch, tmp_path):
+    run = named_run("with_smpl", get_scale("smoke"))
+    with pytest.raises(ValueError, match="unknown weights 'coco'"):
+        build_model(replace(run, weights="coco"))
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(FileProblem, match="ImageNet weights of resnet18 are not in"):
+        build_model(replace(run, weights="imagenet", encoder="resnet18"))
 
 
 def test_every_run_can_be_named_at_every_scale():

@@ -46,6 +46,7 @@ def make_batch(labelled) -> Batch:
         has_smpl=labelled["has_smpl"],
         has_pose_3d=labelled["has_pose_3d"],
         index=torch.arange(count),
+        source=torch.zeros(count, dtype=torch.long),
     )
 
 

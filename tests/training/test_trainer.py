@@ -171,6 +171,30 @@ def test_pictures_and_scalars_are_written_and_change_nothing(make_trainer, body,
     assert {tag for tag, _, _ in sink.values} >= {"loss/total", "loss/keypoints"}
 
 
+def test_scores_along_the_way_are_kept_over_a_break_and_change_nothing(make_trainer, tmp_path):
+    asked = []
+
+    def check():
+        asked.append(torch.rand(3))  # a check that draws would be noticed
+        return {"score": float(len(asked))}
+
+    plain = make_trainer(tmp_path / "plain", steps=6)
+    plain.fit(progress=False)
+    trainer = make_trainer(tmp_path / "checked", check=check, steps=6, checks=3)
+    history = trainer.fit(progress=False)
+    assert history.check_steps.tolist() == [2, 4, 6]
+    assert history.checks["score"].tolist() == [1, 2, 3]
+    assert torch.equal(plain.model.regressor.fc1.weight, trainer.model.regressor.fc1.weight)
+    again = make_trainer(tmp_path / "checked", check=check, steps=6, checks=3)
+    assert again.fit(progress=False).check_steps.tolist() == [2, 4, 6]
+    assert len(asked) == 3
+
+
+def test_the_vertex_term_is_there_for_who_gives_it_a_weight(make_trainer):
+    history = make_trainer(steps=2, losses=LossWeights(vertices=1.0)).fit(progress=False)
+    assert history.values["vertices"][0] > 0
+
+
 def test_damaged_pictures_are_left_out_and_counted(make_records, make_trainer, tmp_path):
     """Training goes on without what cannot be read."""
     make_records(n=20, packed=False)

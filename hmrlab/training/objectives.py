@@ -1,0 +1,63 @@
+"""What a training is to bring down: the network's answer to a batch, and its losses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from torch import Tensor, nn
+
+from hmrlab.bodies import Body
+from hmrlab.bodies.joints import ANNOTATED
+from hmrlab.data.batch import Batch
+from hmrlab.models import Prediction
+from hmrlab.training.losses import LossWeights, compute_losses, heatmap_loss
+
+
+class Objective(Protocol):
+    """A question to a network and a price on its answer."""
+
+    def ask(self, model: nn.Module, images: Tensor) -> Any:
+        """The network's answer, in whichever precision the trainer has chosen."""
+
+    def losses(self, answer: Any, batch: Batch) -> dict[str, Tensor]:
+        """Scalars by name; "total" is minimised. Always in float32."""
+
+
+@dataclass(frozen=True)
+class BodyObjective:
+    """SPIN's losses on the bodies of an `HMR`."""
+
+    body: Body  # on the model's device
+    weights: LossWeights
+    n_iter: int = 3
+
+    def ask(self, model: nn.Module, images: Tensor) -> Prediction:
+        """See `Objective`."""
+        return model(images, n_iter=self.n_iter)
+
+    def losses(self, answer: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective`."""
+        answer = answer.float()
+        keypoints = self.body.keypoints(answer.rotations, answer.betas)
+        vertices = None
+        if self.weights.vertices:
+            labelled = self.body.vertices(batch.rotations, batch.betas)
+            vertices = self.body.vertices(answer.rotations, answer.betas), labelled
+        return compute_losses(answer, batch, keypoints, self.weights, vertices)
+
+
+@dataclass(frozen=True)
+class HeatmapObjective:
+    """Where the 24 annotated keypoints are in the picture, for a `HeatmapNet`."""
+
+    deviation: float = 1.0  # of the truth's Gaussian, cells of the map
+
+    def ask(self, model: nn.Module, images: Tensor) -> Tensor:
+        """See `Objective`."""
+        return model(images)
+
+    def losses(self, answer: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective`."""
+        loss = heatmap_loss(answer.float(), batch.keypoints_2d[:, ANNOTATED], self.deviation)
+        return {"total": loss}

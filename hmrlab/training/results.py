@@ -1,0 +1,85 @@
+"""A recorded training: its ledger row and its files."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from hmrlab.data.synthetic.poses import mean_rotations
+from hmrlab.evaluation.evaluate import Scores
+from hmrlab.files import save_npz_whole
+from hmrlab.ledger import RunRecord
+from hmrlab.models import HMR, Encoder, HeatmapNet, create_encoder
+from hmrlab.models.checkpoints import load_weights, save_weights
+from hmrlab.training.runs import Pretraining, Training
+from hmrlab.training.trainer import History
+
+WEIGHTS = "model.pt"
+_CHECK = "check/"  # before the names of the scores along the way in `history.npz`
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """What a training gave."""
+
+    run: Training
+    record: RunRecord
+    folder: Path
+    reused: bool  # whether the ledger had it already
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """Test scores, named `<set>/<metric>`, units in the metric's name."""
+        return self.record.metrics
+
+    def model(self) -> HMR | HeatmapNet:
+        """The trained network, in evaluation mode."""
+        encoder = create_encoder(self.run.encoder or self.run.scale.encoder)
+        return load_weights(self.folder / WEIGHTS, model_on(encoder, self.run)).eval()
+
+    def scores(self, name: str) -> Scores:
+        """Every person's errors on a test set, "studio" or "wild"."""
+        with np.load(self.folder / f"scores_{name}.npz", allow_pickle=False) as arrays:
+            return Scores(**arrays)
+
+    def history(self) -> History:
+        """The losses along the training, and the scores that were taken now and then."""
+        with np.load(self.folder / "history.npz", allow_pickle=False) as arrays:
+            values = dict(arrays)
+        checks = {key: values.pop(key) for key in list(values) if key.startswith(_CHECK)}
+        check_steps = checks.pop(_CHECK + "steps")
+        return History(
+            values.pop("steps"),
+            values,
+            float(values.pop("seconds")),
+            check_steps,
+            {key.removeprefix(_CHECK): value for key, value in checks.items()},
+        )
+
+
+def model_on(encoder: Encoder, run: Training) -> HMR | HeatmapNet:
+    """The run's network on an encoder, its other weights at random."""
+    if isinstance(run, Pretraining):
+        return HeatmapNet(encoder, run.doublings, run.width)
+    start = mean_rotations() if run.mean_start else None
+    return HMR(encoder, mean_rotations=start, dropout=run.dropout)
+
+
+def save_result(
+    folder: Path, model: HMR | HeatmapNet, history: History, scores: dict[str, Scores]
+) -> None:
+    """Write the files that a `RunResult` reads, each whole or not at all."""
+    save_weights(folder / WEIGHTS, model)
+    checks = {_CHECK + name: values for name, values in history.checks.items()}
+    save_npz_whole(
+        folder / "history.npz",
+        steps=history.steps,
+        seconds=np.float64(history.seconds),
+        **history.values,
+        **{_CHECK + "steps": history.check_steps},
+        **checks,
+    )
+    for name, score in scores.items():
+        save_npz_whole(folder / f"scores_{name}.npz", **score.arrays())

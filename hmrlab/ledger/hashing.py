@@ -8,6 +8,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+_LATER = "added later"
+
+
+def later(default: Any) -> Any:
+    """A dataclass field that is left out of the hash while it has its default.
+
+    For a setting that comes to a class with recorded results: those were made as the default says,
+    and are still found. The default must then never change.
+    """
+    return dataclasses.field(default=default, metadata={_LATER: True})
+
 
 def settings_hash(settings: Any) -> str:
     """Hash a (nested) dataclass of settings.
@@ -39,6 +50,7 @@ def _canonical(value: Any, where: str) -> Any:
         fields = {
             field.name: _canonical(getattr(value, field.name), f"{where}.{field.name}")
             for field in dataclasses.fields(value)
+            if not (field.metadata.get(_LATER) and getattr(value, field.name) == field.default)
         }
         return {"class": type(value).__qualname__, "fields": fields}
     if isinstance(value, Mapping):

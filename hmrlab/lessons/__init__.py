@@ -2,9 +2,9 @@
 
 from hmrlab.lessons.checks import Check, CheckFailedError, State, Verdict, answer, exercise
 from hmrlab.lessons.compare import compare
-from hmrlab.lessons.look import Answers, People, ask, first_people, show
+from hmrlab.lessons.look import Answers, People, ask, ask_step_by_step, first_people, show
 from hmrlab.lessons.sliders import body_sliders
-from hmrlab.lessons.tables import score_table
+from hmrlab.lessons.tables import score_table, spread_table
 
 __all__ = [
     "Answers",
@@ -15,10 +15,12 @@ __all__ = [
     "Verdict",
     "answer",
     "ask",
+    "ask_step_by_step",
     "body_sliders",
     "compare",
     "exercise",
     "first_people",
     "score_table",
     "show",
+    "spread_table",
 ]

@@ -72,6 +72,14 @@ def ask(model: HMR, people: People, body: Body, n_iter: int) -> Answers:
         return Answers(prediction, body.vertices(prediction.rotations, prediction.betas))
 
 
+def ask_step_by_step(model: HMR, people: People, body: Body, n_iter: int) -> list[Answers]:
+    """The mean body that the regressor starts with, and the body after each correction."""
+    with torch.no_grad():
+        start = model.regressor.start(len(people.batch))
+        steps = [start, *model.iterations(people.batch.images, n_iter=n_iter)]
+        return [Answers(p.float(), body.vertices(p.rotations, p.betas)) for p in steps]
+
+
 def far_camera(points: Tensor, keypoints: Tensor) -> Tensor:
     """The weak-perspective camera (s, tx, ty) that best puts points onto their keypoints.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from IPython.display import Markdown
 
@@ -14,6 +14,12 @@ SCORES = {
     "beyond_limits_share": "joints twisted beyond what a person can, share",
     "betas_error": "error of a beta, standard deviations",
     "mean_abs_beta": "mean of abs(beta)",
+}
+HEADLINES = {
+    "studio/mpjpe_mm": "studio: MPJPE, mm",
+    "studio/pa_mpjpe_mm": "PA-MPJPE, mm",
+    "studio/rotation_error_deg": "rotation, degrees",
+    "wild/mpjpe_mm": "wild: MPJPE, mm",
 }
 
 
@@ -34,6 +40,33 @@ def score_table(
         values = [_number(scores[name]) for scores in columns.values()]
         lines.append(f"| {words} | {' | '.join(values)} |")
     return Markdown("\n".join(lines))
+
+
+def spread_table(
+    rows: Mapping[str, Sequence[Mapping[str, float]]], columns: Mapping[str, str] = HEADLINES
+) -> Markdown:
+    """A table with a row for each kind of training: the mean over its seeds, and how far they lie.
+
+    Args:
+        rows: title -> the metrics of each seed's run, named `<set>/<metric>`.
+        columns: name of a metric -> its words.
+
+    Raises:
+        KeyError: a run lacks a metric.
+    """
+    lines = [f"| | seeds | {' | '.join(columns.values())} |"]
+    lines.append(f"| --- | ---: |{' ---: |' * len(columns)}")
+    for title, runs in rows.items():
+        cells = [_mean_and_range([metrics[name] for metrics in runs]) for name in columns]
+        lines.append(f"| {title} | {len(runs)} | {' | '.join(cells)} |")
+    return Markdown("\n".join(lines))
+
+
+def _mean_and_range(values: Sequence[float]) -> str:
+    mean = _number(sum(values) / len(values))
+    if len(values) == 1:
+        return mean
+    return f"{mean} ({_number(min(values))} to {_number(max(values))})"
 
 
 def _number(value: float) -> str:

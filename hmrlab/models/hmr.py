@@ -17,6 +17,7 @@ class HMR(nn.Module):
         regressor: by default SPIN's, made to the encoder's size with the two arguments below.
         mean_rotations: (24, 3, 3) the regressor's mean pose, see `Regressor`.
         dropout: the regressor's.
+        rectified: the regressor's.
 
     Raises:
         ValueError: a ready regressor comes with settings for a new one.
@@ -29,12 +30,15 @@ class HMR(nn.Module):
         *,
         mean_rotations: Tensor | None = None,
         dropout: float = 0.5,
+        rectified: bool = False,
     ) -> None:
         super().__init__()
         if regressor is not None and mean_rotations is not None:
             raise ValueError("give a regressor or the mean pose for a new one, not both")
         self.encoder = encoder
-        self.regressor = regressor or Regressor(encoder.feature_size, mean_rotations, dropout)
+        self.regressor = regressor or Regressor(
+            encoder.feature_size, mean_rotations, dropout, rectified
+        )
 
     def forward(self, images: Tensor, n_iter: int = 3) -> Prediction:
         """One body for each picture.

@@ -27,6 +27,7 @@ class Regressor(nn.Module):
         mean_rotations: (24, 3, 3) the pose to start from, root in the camera's frame; default a
             T-pose, upright and facing the camera.
         dropout: probability, after each hidden layer.
+        rectified: a ReLU after each hidden layer, as HMR had it and SPIN has not.
     """
 
     def __init__(
@@ -34,8 +35,10 @@ class Regressor(nn.Module):
         feature_size: int,
         mean_rotations: Tensor | None = None,
         dropout: float = 0.5,
+        rectified: bool = False,
     ) -> None:
         super().__init__()
+        self.activation = nn.ReLU() if rectified else nn.Identity()
         pose_size, hidden = 6 * JOINTS, 1024
         self.fc1 = nn.Linear(feature_size + pose_size + BETAS + 3, hidden)
         self.drop1 = nn.Dropout(dropout)
@@ -83,21 +86,31 @@ class Regressor(nn.Module):
         """
         if n_iter < 1:
             raise ValueError(f"n_iter must be at least 1, got {n_iter}")
-        batch = features.shape[0]
-        pose = self.init_pose.expand(batch, -1)
-        shape = self.init_shape.expand(batch, -1)
-        camera = self.init_cam.expand(batch, -1)
+        pose, shape, camera = self._start(features.shape[0])
         predictions = []
         for _ in range(n_iter):
             state = torch.cat((features, pose, shape, camera), dim=1)
-            hidden = self.drop1(self.fc1(state))
-            hidden = self.drop2(self.fc2(hidden))
+            hidden = self.drop1(self.activation(self.fc1(state)))
+            hidden = self.drop2(self.activation(self.fc2(hidden)))
             pose = pose + self.decpose(hidden)
             shape = shape + self.decshape(hidden)
             camera = camera + self.deccam(hidden)
-            rotations = six_d_to_matrix(pose.unflatten(1, (JOINTS, 6)))
-            predictions.append(Prediction(rotations, shape, camera))
+            predictions.append(_as_prediction(pose, shape, camera))
         return predictions
+
+    def start(self, batch: int) -> Prediction:
+        """The mean body that the corrections begin with, for each of `batch` pictures."""
+        return _as_prediction(*self._start(batch))
+
+    def _start(self, batch: int) -> tuple[Tensor, Tensor, Tensor]:
+        means = (self.init_pose, self.init_shape, self.init_cam)
+        pose, shape, camera = (mean.expand(batch, -1) for mean in means)
+        return pose, shape, camera
+
+
+def _as_prediction(pose: Tensor, shape: Tensor, camera: Tensor) -> Prediction:
+    """(B, 144) 6D rotations, (B, 10), (B, 3) as a body."""
+    return Prediction(six_d_to_matrix(pose.unflatten(1, (JOINTS, 6))), shape, camera)
 
 
 def t_pose() -> Tensor:

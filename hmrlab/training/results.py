@@ -64,7 +64,7 @@ def model_on(encoder: Encoder, run: Training) -> HMR | HeatmapNet:
     if isinstance(run, Pretraining):
         return HeatmapNet(encoder, run.doublings, run.width)
     start = mean_rotations() if run.mean_start else None
-    return HMR(encoder, mean_rotations=start, dropout=run.dropout)
+    return HMR(encoder, mean_rotations=start, dropout=run.dropout, rectified=run.rectified)
 
 
 def save_result(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, replace
 
+from hmrlab.ledger import later
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.scales import SCALES, Scale
 
@@ -32,6 +33,7 @@ class Run:
     precision: str = "auto"
     seed: int = 0
     variant: str = ""  # names data that a caller brings along in place of `data`
+    rectified: bool = later(False)  # ReLUs in the regressor
 
 
 @dataclass(frozen=True)
@@ -135,6 +137,16 @@ _STUDIES: tuple[Training, ...] = (
     *(
         replace(_WITH_SMPL, name=f"with_smpl_n{n}", options=f"as with_smpl, n_iter = {n}", n_iter=n)
         for n in (1, 2, 4)
+    ),
+    *(
+        replace(
+            _WITH_SMPL,
+            name=f"with_smpl_relu_n{n}",
+            options=f"as with_smpl, ReLUs in the regressor, n_iter = {n}",
+            n_iter=n,
+            rectified=True,
+        )
+        for n in (1, 3)
     ),
     replace(
         _WITH_SMPL,

@@ -174,3 +174,27 @@ def test_wrong_settings_are_named():
         small_regressor(mean_rotations=torch.zeros(24, 3))
     with pytest.raises(ValueError, match="not both"):
         HMR(create_encoder("small"), Regressor(512), mean_rotations=torch.eye(3).expand(24, 3, 3))
+
+
+def test_spins_regressor_is_affine_in_the_features_and_hmrs_is_not():
+    """Without a nonlinearity between its layers, a loop of any length folds into one layer."""
+    generator = torch.Generator().manual_seed(0)
+    x, y = torch.randn(2, 5, 16, generator=generator)
+    for rectified in (False, True):
+        torch.manual_seed(0)
+        regressor = Regressor(16, rectified=rectified).eval()
+        for decoder in (regressor.decpose, regressor.decshape, regressor.deccam):
+            torch.nn.init.normal_(decoder.weight, std=0.05)
+        parts = [regressor(v, n_iter=3).betas for v in (x, y, (x + y) / 2)]
+        difference = (parts[2] - (parts[0] + parts[1]) / 2).abs().max()
+        assert (difference > 1e-3) == rectified
+
+
+def test_the_start_is_what_the_first_correction_corrects():
+    regressor = Regressor(4).eval()
+    for decoder in (regressor.decpose, regressor.decshape, regressor.deccam):
+        torch.nn.init.zeros_(decoder.weight)
+        torch.nn.init.zeros_(decoder.bias)
+    start, after = regressor.start(2), regressor(torch.randn(2, 4), n_iter=1)
+    for name, value in vars(start).items():
+        torch.testing.assert_close(value, vars(after)[name])

@@ -23,11 +23,13 @@ body_app = typer.Typer(help="The body: build the free one, check a file.", no_ar
 data_app = typer.Typer(help="The synthetic sets.", no_args_is_help=True)
 table_app = typer.Typer(help="Tables from the ledger.", no_args_is_help=True)
 notebooks_app = typer.Typer(help="The committed notebooks.", no_args_is_help=True)
+assets_app = typer.Typer(help="The weights that come with the package.", no_args_is_help=True)
 for name, group in (
     ("body", body_app),
     ("data", data_app),
     ("table", table_app),
     ("notebooks", notebooks_app),
+    ("assets", assets_app),
 ):
     app.add_typer(group, name=name)
 
@@ -223,6 +225,19 @@ def figures(scale: ScaleName = "laptop", seed: Seed = 0, folder: Path = Path("fi
     ]
     for path in make_figures(folder, results):
         print(path)
+
+
+@assets_app.command("build")
+def assets_build(scale: ScaleName = "laptop", seed: Seed = 0) -> None:
+    """Make the package's weights anew from recorded runs; trains what the ledger lacks."""
+    from hmrlab.reproduce.assets import build_assets
+
+    try:
+        written = build_assets(_scale(scale), seed)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--scale") from error
+    for path in written:
+        typer.echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 @notebooks_app.command("build")

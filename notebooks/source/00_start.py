@@ -35,8 +35,10 @@ import torch
 from hmrlab.bodies import load_body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.doctor import examine
-from hmrlab.lessons import chapter_00, first_people, show
-from hmrlab.rendering import contact_sheet, overlay, render_bodies, turntable
+from hmrlab.evaluation.metrics import rotation_error
+from hmrlab.lessons import ask, chapter_00, first_people, show
+from hmrlab.models.shipped import load_reference_model, shipped_record
+from hmrlab.rendering import contact_sheet, overlay, render_bodies, side_view, turntable
 from hmrlab.training import SCALES, get_scale, load_set
 
 # %% [markdown]
@@ -100,15 +102,43 @@ show(contact_sheet(render_bodies(upright, body.faces, size=(230, 170)), columns=
 # ## What the network sees, what it should answer
 #
 # People for training are made up, too: posed by a sampler, dressed, lit, photographed. Their bodies
-# are known exactly. Above the pictures, below the truth laid over them: that is what the network of
-# chapter 04 will be asked for.
+# are known exactly. A small network that was trained on such people comes with the package, so that
+# you can see where the series leads: from above, pictures that it has never seen, its answers laid
+# over them, and the truth.
 
 # %% tags=["nbval-ignore-output"]
 sizes = get_scale(scale)
 people = load_set("studio", "test", sizes)
 seven = first_people(people, body, count=7, resolution=sizes.resolution, size=130)
 truth = overlay(seven.pictures, seven.mesh, body.faces, seven.camera)
-show(contact_sheet(np.concatenate([seven.pictures, truth]), columns=7), quality=85)
+network = load_reference_model()
+found = ask(network, seven, body, n_iter=3)
+answer = overlay(seven.pictures, found.mesh, body.faces, found.prediction.camera)
+show(contact_sheet(np.concatenate([seven.pictures, answer, truth]), columns=7), quality=80)
+
+# %% [markdown]
+# An overlay flatters: what points at the camera cannot be seen from the camera. The same answers
+# and the same truth from the side:
+
+# %% tags=["nbval-ignore-output"]
+aside = [
+    side_view(mesh, body.faces, camera, size=130)
+    for mesh, camera in ((found.mesh, found.prediction.camera), (seven.mesh, seven.camera))
+]
+show(contact_sheet(np.concatenate(aside), columns=7), quality=80)
+
+# %% tags=["nbval-ignore-output"]
+errors = rotation_error(found.prediction.rotations, seven.batch.rotations)
+print(f"mean error of a joint's rotation: {float(errors.mean()):.0f} degrees")
+whole = shipped_record()["check"]
+print(
+    f"over {whole['set']['count']} such people: {whole['scores']['rotation_error_deg']:.1f} "
+    f"degrees, joints {whole['scores']['mpjpe_mm']:.0f} mm off (synthetic)"
+)
+
+# %% [markdown]
+# That is far from perfect, and it took minutes on a laptop. What it takes to get even there, and
+# what goes wrong on the way, is what the chapters are about.
 
 # %% [markdown]
 # ## How to work through this

@@ -47,6 +47,10 @@ class PoseDataset:
         """(N,) the rows of one epoch: each sample once, shuffled."""
         return rng.permutation(len(self))
 
+    def first(self, count: int) -> PoseDataset:
+        """The set of the first `count` samples, with the same pictures."""
+        return PoseDataset(self.records.first(count), self.images, self.name)
+
     def label_shares(self) -> dict[str, float]:
         """Which share of the samples has each kind of label, 0 to 1."""
         known = self.records.keypoints[:, 25:, 2] > 0

@@ -18,7 +18,7 @@ Only the first three are required; SPIN's released files leave out what a data s
 from __future__ import annotations
 
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -104,6 +104,15 @@ class Records:
             has_pose_3d=(joints[..., 3] > 0).any(1),
             texts={key: arrays[key] for key in _TEXTS[1:] if key in arrays},
         )
+
+    def first(self, count: int) -> Records:
+        """The first `count` samples."""
+        cut = {
+            field.name: getattr(self, field.name)[:count]
+            for field in fields(self)
+            if field.name not in ("path", "texts")
+        }
+        return replace(self, **cut, texts={key: value[:count] for key, value in self.texts.items()})
 
     def save(self, path: str | Path) -> Path:
         """Write a record file in SPIN's vocabulary, whole or not at all."""

@@ -88,7 +88,7 @@ def run_training(
     folder = paths.runs_dir() / "trainings" / f"{run.name}-{run.scale.name}-s{run.seed}-{key[:8]}"
     chosen = choose_device(device)
     task = make_task(run, chosen)
-    dataset = dataset or load_training_set(run.data, run.scale)
+    dataset = dataset or load_training_set(run.data, run.scale, getattr(run, "share", 1.0))
     model = build_model(run, _start_file(run, device, progress, ledger))
     history, precision = _train(run, key, model, task, dataset, folder, chosen, progress)
     metrics, scores = task.score(model.eval(), progress)
@@ -148,7 +148,7 @@ def _train(
     if progress:
         tqdm.write(describe_shares(shares))
     settings = TrainerSettings(
-        steps=run.scale.steps,
+        steps=run.steps,
         learning_rate=run.scale.learning_rate,
         schedule=run.schedule,
         regressor_rate=getattr(run, "regressor_rate", 1.0),

@@ -34,6 +34,13 @@ class Run:
     seed: int = 0
     variant: str = ""  # names data that a caller brings along in place of `data`
     rectified: bool = later(False)  # ReLUs in the regressor
+    effort: float = later(1.0)  # optimiser steps over the scale's
+    share: float = later(1.0)  # of each training set's people, the first ones
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of this training."""
+        return max(1, round(self.effort * self.scale.steps))
 
 
 @dataclass(frozen=True)
@@ -54,6 +61,11 @@ class Pretraining:
     accumulate: int = 1
     precision: str = "auto"
     seed: int = 0
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps of this training."""
+        return self.scale.steps
 
 
 Training = Run | Pretraining
@@ -134,32 +146,6 @@ _STUDIES: tuple[Training, ...] = (
         losses=replace(WITH_SMPL, pose=0.0),
     ),
     _WITH_SMPL,
-    *(
-        replace(_WITH_SMPL, name=f"with_smpl_n{n}", options=f"as with_smpl, n_iter = {n}", n_iter=n)
-        for n in (1, 2, 4)
-    ),
-    *(
-        replace(
-            _WITH_SMPL,
-            name=f"with_smpl_relu_n{n}",
-            options=f"as with_smpl, ReLUs in the regressor, n_iter = {n}",
-            n_iter=n,
-            rectified=True,
-        )
-        for n in (1, 3)
-    ),
-    replace(
-        _WITH_SMPL,
-        name="with_smpl_batch100",
-        options="as with_smpl, batch size 100",
-        batch_size=100,
-    ),
-    replace(
-        _WITH_SMPL,
-        name="with_smpl_no_mean",
-        options="as with_smpl, the regressor starts with all rotations the unit, not the mean pose",
-        mean_start=False,
-    ),
     replace(
         _WITH_SMPL,
         name="no_camera_term",
@@ -176,7 +162,61 @@ _STUDIES: tuple[Training, ...] = (
         weights="pretrain_keypoints",
     ),
 )
-_NAMED: dict[str, Training] = {run.name: run for run in (*_DIARY, *_STUDIES)}
+# Comparisons of one setting each, over several seeds, at half of the steps.
+_HALF = replace(
+    _WITH_SMPL, name="half_n3", options="as with_smpl, half of the steps, n_iter = 3", effort=0.5
+)
+_COMPARISONS: tuple[Training, ...] = (
+    *(
+        replace(_HALF, name=f"half_n{n}", options=f"the same, n_iter = {n}", n_iter=n)
+        for n in (1, 2)
+    ),
+    _HALF,
+    replace(_HALF, name="half_n4", options="the same, n_iter = 4", n_iter=4),
+    *(
+        replace(
+            _HALF,
+            name=f"half_relu_n{n}",
+            options=f"as half_n{n}, ReLUs in the regressor",
+            n_iter=n,
+            rectified=True,
+        )
+        for n in (1, 3)
+    ),
+    replace(
+        _HALF,
+        name="half_no_mean",
+        options="as half_n3, the regressor starts from a T-pose, not from the mean pose",
+        mean_start=False,
+    ),
+    replace(
+        _HALF,
+        name="half_batch100",
+        options="as half_n3, as many pictures in batches of 100",
+        batch_size=100,
+        effort=0.32,
+    ),
+    replace(
+        _HALF,
+        name="half_pretrained",
+        options="as half_n3, encoder pretrained on 2D keypoints",
+        weights="pretrain_keypoints",
+    ),
+    replace(
+        _HALF, name="half_few", options="as half_n3, on a tenth of the labelled people", share=0.1
+    ),
+    replace(
+        _HALF,
+        name="half_few_pretrained",
+        options="as half_few, encoder pretrained on 2D keypoints",
+        share=0.1,
+        weights="pretrain_keypoints",
+    ),
+    replace(
+        _HALF, name="half_mixed", options="as half_n3, sets mixed by SPIN's shares", data=_SPINS_MIX
+    ),
+)
+_NAMED: dict[str, Training] = {run.name: run for run in (*_DIARY, *_STUDIES, *_COMPARISONS)}
 
 
 def list_runs() -> list[Training]:

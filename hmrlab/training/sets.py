@@ -33,9 +33,24 @@ def load_set(name: str, split: str, scale: Scale, named: str | None = None) -> P
     return open_set(ensure_set(set_spec(name, split, scale)), named)
 
 
-def load_training_set(names: tuple[str, ...], scale: Scale) -> PoseDataset | MixedDataset:
-    """One training set, or several mixed by SPIN's shares."""
+def load_training_set(
+    names: tuple[str, ...], scale: Scale, share: float = 1.0
+) -> PoseDataset | MixedDataset:
+    """One training set, or several mixed by SPIN's shares.
+
+    Args:
+        names: of the sets.
+        scale: decides their sizes.
+        share: of each set's people that is kept, the first ones.
+
+    Raises:
+        ValueError: see `set_spec`; the share is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise ValueError(f"the share of people to keep must be above 0 and at most 1, got {share}")
     parts = {name: load_set(name, "train", scale, named=name) for name in names}
+    if share < 1:
+        parts = {name: part.first(max(1, round(share * len(part)))) for name, part in parts.items()}
     if len(parts) == 1:
         return parts[names[0]]
     shares = spin_shares({name: len(part) for name, part in parts.items()})

@@ -50,6 +50,17 @@ def test_a_saved_record_reads_the_same(make_records, tmp_path):
         np.testing.assert_array_equal(getattr(records, name), getattr(again, name))
 
 
+def test_the_first_records_are_the_same_people(make_records):
+    records = make_records(4)
+    first = records.first(2)
+    assert len(first) == 2
+    for name in ("imgname", "scale", "keypoints", "pose", "betas", "has_smpl"):
+        np.testing.assert_array_equal(getattr(first, name), getattr(records, name)[:2])
+    for name, values in first.texts.items():
+        np.testing.assert_array_equal(values, records.texts[name][:2])
+    assert len(records.first(9)) == 4
+
+
 @pytest.mark.parametrize(
     ("change", "says"),
     [

@@ -8,7 +8,14 @@ from hmrlab.data.dataset import open_set
 from hmrlab.files import FileProblem
 from hmrlab.ledger import Ledger
 from hmrlab.models import HeatmapNet
-from hmrlab.training import find_result, get_scale, list_runs, named_run, run_training
+from hmrlab.training import (
+    find_result,
+    get_scale,
+    list_runs,
+    load_training_set,
+    named_run,
+    run_training,
+)
 from hmrlab.training.experiments import build_model, run_key
 
 
@@ -132,6 +139,36 @@ def test_mixed_sets_are_trained_on():
     result = run_training(named_run("train_add_smpl_loss3", get_scale("smoke")), progress=False)
     assert result.record.settings["data"] == ["studio", "wild"]
     assert result.metrics["wild/mpjpe_mm"] > 0
+
+
+def test_effort_is_a_share_of_the_steps_and_share_one_of_the_people():
+    smoke = get_scale("smoke")
+    run = replace(named_run("half_few", smoke), share=0.25)
+    assert (run.steps, named_run("with_smpl", smoke).steps) == (smoke.steps // 2, smoke.steps)
+    people = load_training_set(("studio",), smoke, run.share)
+    assert len(people) == smoke.studio_train // 4
+    everyone = load_training_set(("studio",), smoke)
+    np.testing.assert_array_equal(people.records.pose, everyone.records.pose[: len(people)])
+    result = run_training(run, progress=False)
+    assert result.history().steps[-1] == run.steps
+    for share in (0.0, 1.5):
+        with pytest.raises(ValueError, match="above 0 and at most 1"):
+            load_training_set(("studio",), smoke, share)
+
+
+def test_comparisons_differ_from_their_base_in_what_they_say():
+    base = named_run("half_n3", get_scale("laptop"))
+    changed = {
+        "half_n1": {"n_iter": 1}, "half_n2": {"n_iter": 2}, "half_n4": {"n_iter": 4},
+        "half_relu_n3": {"rectified": True}, "half_no_mean": {"mean_start": False},
+        "half_pretrained": {"weights": "pretrain_keypoints"}, "half_few": {"share": 0.1},
+        "half_mixed": {"data": ("studio", "wild")},
+    }  # fmt: skip
+    for name, fields in changed.items():
+        run = named_run(name, base.scale)
+        assert replace(run, name="", options="") == replace(base, name="", options="", **fields)
+    big = named_run("half_batch100", base.scale)
+    assert big.steps * big.batch_size == base.steps * base.scale.batch_size
 
 
 def test_data_by_hand_need_a_name_of_their_own(studio):

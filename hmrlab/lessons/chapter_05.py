@@ -62,13 +62,14 @@ def check_fold(attempt) -> Answer:
             return "Return two things: the matrix M (4, 5) and the vector d (4,)."
         once = torch.eye(4, dtype=torch.float64) + b
         matrix, shift = torch.zeros_like(a), start
-        forgot = torch.zeros_like(a)
+        forgot, forgot_shift = torch.zeros_like(a), start
         for _ in range(n):
-            matrix, shift, forgot = once @ matrix + a, once @ shift + c, b @ forgot + a
+            matrix, shift = once @ matrix + a, once @ shift + c
+            forgot, forgot_shift = b @ forgot + a, b @ forgot_shift + c
+        hint = "A step keeps the state and adds to it: I + B, not B."
         wrong = compare(
-            given[0], matrix, f"M for n = {n}",
-            mistakes={"A step keeps the state and adds to it: I + B, not B.": forgot},
-        ) or compare(given[1], shift, f"d for n = {n}")  # fmt: skip
+            given[1], shift, f"d for n = {n}", mistakes={hint: forgot_shift}
+        ) or compare(given[0], matrix, f"M for n = {n}", mistakes={hint: forgot})
         if wrong:
             return wrong
     return None

@@ -104,6 +104,9 @@ def train(
     scale: ScaleName = "laptop",
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    allow_download: Annotated[
+        bool, typer.Option("--allow-download", help="Fetch ImageNet weights that are missing.")
+    ] = False,
     list_them: Annotated[
         bool, typer.Option("--list", help="List the trainings and their results so far.")
     ] = False,
@@ -122,7 +125,7 @@ def train(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     try:
-        result = run_training(wanted, device=device)
+        result = run_training(wanted, device=device, allow_download=allow_download)
     except TrainingDivergedError as error:
         _fail(str(error))
     typer.echo("From the ledger:" if result.reused else "Trained:")

@@ -79,7 +79,7 @@ def create_encoder(
     Raises:
         ValueError: no encoder has that name (the message suggests the nearest), or `weights` is
             neither, or there are none for this encoder.
-        FileProblem: the ImageNet weights are not in the cache, or damaged there.
+        FileProblem: the ImageNet weights are not in the cache, damaged there, or not to be fetched.
     """
     if name not in ENCODER_NAMES:
         near = difflib.get_close_matches(name.lower(), ENCODER_NAMES, n=1, cutoff=0.4)
@@ -114,11 +114,18 @@ def _imagenet_state(name: str, allow_download: bool) -> dict[str, Tensor]:
     if not path.exists():
         if not allow_download:
             raise FileProblem(
-                f"the ImageNet weights of {name} are not in {path}. Pass allow_download=True to "
-                f"fetch them, or put the file from {url} there."
+                f"the ImageNet weights of {name} are not in {path}. Allow the download "
+                "(allow_download=True in Python, --allow-download on the command line), or put "
+                f"the file from {url} there."
             )
         path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(url, str(path), progress=True)
+        try:
+            torch.hub.download_url_to_file(url, str(path), progress=True)
+        except OSError as error:  # URLError is one too
+            raise FileProblem(
+                f"the ImageNet weights of {name} could not be fetched from {url} ({error}). Is "
+                f"this machine online? A file that you bring belongs at {path}."
+            ) from error
     expected = path.stem.rpartition("-")[2]
     if not _sha256(path).startswith(expected):
         raise FileProblem(

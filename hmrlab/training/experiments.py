@@ -62,6 +62,7 @@ def run_training(
     progress: bool = True,
     ledger: Ledger | None = None,
     dataset: Dataset | None = None,
+    allow_download: bool = False,
 ) -> RunResult:
     """The recorded result of a run: from the ledger if it is there, else trained now.
 
@@ -72,6 +73,7 @@ def run_training(
         ledger: where results are kept; by default `runs/ledger.jsonl`.
         dataset: train on this in place of the run's own data; then the run's `variant` says what
             it is, so that its result is not taken for that of another.
+        allow_download: fetch ImageNet weights that the run starts from and the cache lacks.
 
     Raises:
         TrainingDivergedError: a loss became NaN or infinite.
@@ -89,7 +91,7 @@ def run_training(
     chosen = choose_device(device)
     task = make_task(run, chosen)
     dataset = dataset or load_training_set(run.data, run.scale, getattr(run, "share", 1.0))
-    model = build_model(run, _start_file(run, device, progress, ledger))
+    model = build_model(run, _start_file(run, device, progress, ledger), allow_download)
     history, precision = _train(run, key, model, task, dataset, folder, chosen, progress)
     metrics, scores = task.score(model.eval(), progress)
     save_result(folder, model, history, scores)
@@ -99,12 +101,15 @@ def run_training(
     return RunResult(run, record, folder, reused=False)
 
 
-def build_model(run: Training, start: Path | None = None) -> HMR | HeatmapNet:
+def build_model(
+    run: Training, start: Path | None = None, allow_download: bool = False
+) -> HMR | HeatmapNet:
     """The run's untrained network; seeded by the run.
 
     Args:
         run: names encoder and seed.
         start: file of a model whose encoder's weights are taken over.
+        allow_download: fetch ImageNet weights if the run wants them and the cache lacks them.
 
     Raises:
         FileProblem: the file does not fit, or ImageNet weights are wanted and not in the cache.
@@ -116,7 +121,9 @@ def build_model(run: Training, start: Path | None = None) -> HMR | HeatmapNet:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(run.seed)
         name = run.encoder or run.scale.encoder
-        encoder = create_encoder(name, "imagenet" if weights == "imagenet" else None)
+        encoder = create_encoder(
+            name, "imagenet" if weights == "imagenet" else None, allow_download=allow_download
+        )
         model = model_on(encoder, run)
     if start is not None:
         load_encoder_weights(start, model.encoder)

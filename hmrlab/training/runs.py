@@ -212,6 +212,20 @@ _COMPARISONS: tuple[Training, ...] = (
         share=0.1,
         weights="pretrain_keypoints",
     ),
+    *(
+        replace(
+            _HALF,
+            name=f"half_resnet18{suffix}",
+            options=f"as half_n3, ResNet-18 {words}",
+            encoder="resnet18",
+            weights=weights,
+        )
+        for suffix, words, weights in (
+            ("", "from scratch", "none"),
+            ("_pretrained", "pretrained on 2D keypoints", "pretrain_keypoints"),
+            ("_imagenet", "from torchvision's ImageNet weights", "imagenet"),
+        )
+    ),
     replace(
         _HALF, name="half_mixed", options="as half_n3, sets mixed by SPIN's shares", data=_SPINS_MIX
     ),

@@ -1,4 +1,5 @@
 from dataclasses import replace
+from urllib.error import URLError
 
 import numpy as np
 import pytest
@@ -188,8 +189,20 @@ def test_unknown_first_weights_and_missing_imagenet_are_said(monkeypatch, tmp_pa
     with pytest.raises(ValueError, match="unknown weights 'coco'"):
         build_model(replace(run, weights="coco"))
     monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    wanted = replace(run, weights="imagenet", encoder="resnet18")
     with pytest.raises(FileProblem, match="ImageNet weights of resnet18 are not in"):
-        build_model(replace(run, weights="imagenet", encoder="resnet18"))
+        build_model(wanted)
+    asked = []
+
+    def offline(url, path, progress):
+        asked.append(url)
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", offline)
+    with pytest.raises(FileProblem, match=r"could not be fetched.*no route to host"):
+        run_training(wanted, progress=False, allow_download=True)
+    assert [url.endswith(".pth") for url in asked] == [True]
+    assert find_result(wanted) is None
 
 
 def test_every_run_can_be_named_at_every_scale():

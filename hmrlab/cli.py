@@ -219,15 +219,18 @@ def table_runs(
 @app.command()
 def figures(scale: ScaleName = "laptop", seed: Seed = 0, folder: Path = Path("figures")) -> None:
     """Make the README's figures from recorded runs; trains what the ledger lacks."""
-    from hmrlab.reproduce.figures import make_figures
+    from hmrlab import paths
+    from hmrlab.ledger import Ledger
+    from hmrlab.reproduce.figures import SHOWN_RUNS, make_figures
+    from hmrlab.reproduce.tables import newest
     from hmrlab.training import named_run, run_training
 
     sizes = _scale(scale)
-    results = [
-        run_training(named_run(name, sizes, seed)) for name in ("keypoints_only", "with_smpl")
-    ]
-    for path in make_figures(folder, results):
-        print(path)
+    results = [run_training(named_run(name, sizes, seed)) for name in SHOWN_RUNS]
+    records = newest(Ledger(paths.runs_dir() / "ledger.jsonl").records())
+    same_scale = [r for r in records if r.settings.get("scale", {}).get("name") == sizes.name]
+    for path in make_figures(folder, results, same_scale):
+        typer.echo(path)
 
 
 @assets_app.command("build")

@@ -14,7 +14,7 @@ from hmrlab.bodies import load_body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.files import write_text_whole
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, swing_twist
-from hmrlab.ledger import current_command, describe_machine, source_commit, versions
+from hmrlab.ledger import RunRecord, current_command, describe_machine, source_commit, versions
 from hmrlab.lessons.framing import close_up
 from hmrlab.lessons.look import ask, first_people
 from hmrlab.rendering import (
@@ -27,17 +27,22 @@ from hmrlab.rendering import (
 )
 from hmrlab.training import RunResult, Scale, load_set
 
+SHOWN_RUNS = ("keypoints_only", "with_smpl", "with_smpl_pretrained")
 PEOPLE = 4
 TWISTS = (0, 60, 120, 180)  # degrees
 LARGEST_TWIST = 180.0
 
 
-def make_figures(folder: Path, results: list[RunResult]) -> list[Path]:
-    """All figures, and `provenance.json` with the runs, the machine and the command.
+def make_figures(
+    folder: Path, results: list[RunResult], others: list[RunRecord] | None = None
+) -> list[Path]:
+    """All figures, `provenance.json` with what they came from, and `runs.jsonl`.
 
     Args:
         folder: where they go.
-        results: the trainings shown, keypoints only and with SMPL losses.
+        results: the trainings shown, those of `SHOWN_RUNS`.
+        others: records to keep beside the figures, one line each in `runs.jsonl`: the trainings
+            that the notebooks' texts speak of.
 
     Raises:
         FileProblem: the folder cannot be written to.
@@ -59,7 +64,9 @@ def make_figures(folder: Path, results: list[RunResult]) -> list[Path]:
         save_png(folder / "first_light.png", first_light(*results), dpi=90),
     ]
     text = json.dumps(content, indent=1, default=str) + "\n"
-    return [*written, write_text_whole(folder / "provenance.json", text)]
+    written.append(write_text_whole(folder / "provenance.json", text))
+    lines = "".join(record.to_json() + "\n" for record in others or [])
+    return [*written, write_text_whole(folder / "runs.jsonl", lines)]
 
 
 def betas_figure() -> Figure:
@@ -107,27 +114,34 @@ def twist_figure() -> Figure:
     return figure
 
 
-def first_light(keypoints_only: RunResult, with_smpl: RunResult) -> Figure:
+def first_light(keypoints_only: RunResult, with_smpl: RunResult, pretrained: RunResult) -> Figure:
     """The first test people: what each network answers, and the truth."""
     scale: Scale = keypoints_only.run.scale
     body = load_body("free", "light")
     people = first_people(
         load_set("studio", "test", scale), body, count=PEOPLE, resolution=scale.resolution, size=256
     )
-    answers = ask(keypoints_only.model(), people, body, keypoints_only.run.n_iter)
-    told = ask(with_smpl.model(), people, body, with_smpl.run.n_iter)
-    camera = answers.prediction.camera
+    wrecked, told, schooled = (
+        ask(result.model(), people, body, result.run.n_iter)
+        for result in (keypoints_only, with_smpl, pretrained)
+    )
+    camera = wrecked.prediction.camera
     axes = bone_axes(body.rest_joints(torch.zeros(1, 10))[0], body.parents)
-    twist = swing_twist(answers.prediction.rotations, axes)[1].rad2deg().abs()
+    twist = swing_twist(wrecked.prediction.rotations, axes)[1].rad2deg().abs()
     twist[:, 0] = 0  # the root may face any way
     heat = joint_heat(twist, body.weights, LARGEST_TWIST)
     paper = np.full_like(people.pictures, 255)
+
+    def seen(mesh: torch.Tensor, camera: torch.Tensor) -> np.ndarray:
+        return overlay(people.pictures, mesh, body.faces, camera)
+
     columns = {
         "picture": people.pictures,
-        "keypoint losses only": overlay(people.pictures, answers.mesh, body.faces, camera),
-        "the same, from the side": side_view(answers.mesh, body.faces, camera, size=256),
-        "the same, by twist": overlay(paper, answers.mesh, body.faces, camera, colours=heat),
-        "with SMPL losses": overlay(people.pictures, told.mesh, body.faces, told.prediction.camera),
-        "truth": overlay(people.pictures, people.mesh, body.faces, people.camera),
+        "keypoint losses only": seen(wrecked.mesh, camera),
+        "the same, from the side": side_view(wrecked.mesh, body.faces, camera, size=256),
+        "the same, by twist": overlay(paper, wrecked.mesh, body.faces, camera, colours=heat),
+        "and SMPL losses": seen(told.mesh, told.prediction.camera),
+        "and a pretrained encoder": seen(schooled.mesh, schooled.prediction.camera),
+        "truth": seen(people.mesh, people.camera),
     }
-    return gallery(columns, width=1.75)
+    return gallery(columns, width=1.6)

@@ -43,7 +43,7 @@ SCALES: dict[str, Scale] = {
     scale.name: scale
     for scale in (
         Scale("smoke", 64, "small", 160, 160, 32, 32, 6, 16, 2e-3, 5, 1, LIGHT),
-        Scale("quick", 64, "small", 10_000, 10_000, 500, 500, 600, 64, 2e-3, 5, 1, LIGHT),
+        Scale("quick", 64, "small", 10_000, 10_000, 500, 500, 400, 64, 2e-3, 5, 1, LIGHT),
         Scale("laptop", 64, "small", 40_000, 40_000, 1_000, 1_000, 4_000, 64, 2e-3, 6, 3, LIGHT),
         Scale(
             "gpu", 224, "resnet50", 100_000, 100_000, 4_000, 4_000, 60_000, 64, 2e-4, 10, 3, SPINS

@@ -1,10 +1,13 @@
 import json
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from hmrlab.reproduce.figures import TWISTS, betas_figure, make_figures, twist_figure
+from hmrlab.ledger import RunRecord
+from hmrlab.reproduce.figures import SHOWN_RUNS, TWISTS, betas_figure, make_figures, twist_figure
 from hmrlab.training import get_scale, named_run, run_training
 
 
@@ -24,19 +27,43 @@ def test_the_twist_is_shown_in_steps():
 def test_figures_come_with_the_rows_they_were_made_from(tmp_path, monkeypatch):
     monkeypatch.setenv("HMRLAB_HOME", str(tmp_path))
     smoke = get_scale("smoke")
-    results = [
-        run_training(named_run(name, smoke), progress=False)
-        for name in ("keypoints_only", "with_smpl")
-    ]
-    written = make_figures(tmp_path / "figures", results)
+    results = [run_training(named_run(name, smoke), progress=False) for name in SHOWN_RUNS]
+    written = make_figures(tmp_path / "figures", results, [result.record for result in results])
     assert [path.name for path in written] == [
         "free_body_betas.png", "free_body_twist.png", "first_light.png", "provenance.json",
+        "runs.jsonl",
     ]  # fmt: skip
     for path in written[:3]:
         with Image.open(path) as image:
             assert min(image.size) > 100
     content = json.loads(written[3].read_text())
     rows = content["figures"]["first_light.png"]
-    assert [row["name"] for row in rows] == ["keypoints_only", "with_smpl"]
+    assert [row["name"] for row in rows] == list(SHOWN_RUNS)
+    kept = [RunRecord.from_json(line) for line in written[4].read_text().splitlines()]
+    assert kept == [result.record for result in results]
     assert rows[0]["metrics"] == pytest.approx(results[0].metrics)
     assert {"command", "commit", "machine", "versions"} <= set(content)
+
+
+def test_the_readme_quotes_the_recorded_runs():
+    """Each row of its table of results, column by column, as rounded there."""
+    metrics = {
+        "MPJPE": ("mpjpe_mm", 1), "PA-MPJPE": ("pa_mpjpe_mm", 1),
+        "rotation error, mean of 24 joints": ("rotation_error_deg", 1),
+        "twist error at the elbows": ("elbow_twist_error_deg", 1),
+        "joints twisted beyond what a person can": ("beyond_limits_share", 100),
+    }  # fmt: skip
+    root = Path(__file__).parents[2]
+    content = json.loads((root / "figures" / "provenance.json").read_text())
+    rows = {row["name"]: row["metrics"] for row in content["figures"]["first_light.png"]}
+    found = 0
+    for line in (root / "README.md").read_text().splitlines():
+        cells = [cell.strip() for cell in line.strip("| ").split("|")]
+        if cells[0] not in metrics:
+            continue
+        name, factor = metrics[cells[0]]
+        for run, cell in zip(SHOWN_RUNS, cells[2:], strict=True):
+            value, digits = re.match(r"(\d+(?:\.(\d+))?)", cell).groups()
+            assert float(value) == round(factor * rows[run][f"studio/{name}"], len(digits or ""))
+        found += 1
+    assert found == len(metrics)

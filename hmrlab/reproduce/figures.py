@@ -137,11 +137,11 @@ def first_light(keypoints_only: RunResult, with_smpl: RunResult, pretrained: Run
 
     columns = {
         "picture": people.pictures,
-        "keypoint losses only": seen(wrecked.mesh, camera),
-        "the same, from the side": side_view(wrecked.mesh, body.faces, camera, size=256),
-        "the same, by twist": overlay(paper, wrecked.mesh, body.faces, camera, colours=heat),
-        "and SMPL losses": seen(told.mesh, told.prediction.camera),
-        "and a pretrained encoder": seen(schooled.mesh, schooled.prediction.camera),
+        "keypoint losses": seen(wrecked.mesh, camera),
+        "from the side": side_view(wrecked.mesh, body.faces, camera, size=256),
+        "by twist": overlay(paper, wrecked.mesh, body.faces, camera, colours=heat),
+        "+ SMPL losses": seen(told.mesh, told.prediction.camera),
+        "+ pretraining": seen(schooled.mesh, schooled.prediction.camera),
         "truth": seen(people.mesh, people.camera),
     }
     return gallery(columns, width=1.6)

@@ -5,6 +5,7 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import torch
 
 from hmrlab import cli, doctor, training
 from hmrlab.doctor import Finding
@@ -114,6 +115,7 @@ def test_run_ends_with_1_where_a_notebook_failed(hmrlab, tmp_path, home):
         (("data", "make", "--scale", "big"), "unknown scale 'big'"),
         (("train", "with_smp"), "Did you mean 'with_smpl'?"),
         (("train", "with_smpl", "--device", "gpu"), "is not one of auto, cpu, cuda, cuda:N"),
+        (("assets", "build", "--scale", "gpu"), "small encoder's; scale 'gpu' has 'resnet50'"),
         (("nonsense",), "No such command 'nonsense'"),
     ],
 )
@@ -154,20 +156,31 @@ def test_the_list_shows_what_has_been_run(hmrlab):
 def test_train_runs_the_named_one_and_shows_its_scores(hmrlab, monkeypatch, reused, words):
     asked = []
 
-    def run_training(run, *, device):
-        asked.append((run.name, run.scale.name, run.seed, device))
+    def run_training(run, *, device, allow_download):
+        asked.append((run.name, run.scale.name, run.seed, device, allow_download))
         return SimpleNamespace(reused=reused, record=a_record(), folder=Path("runs/x"))
 
     monkeypatch.setattr(training, "run_training", run_training)
-    done = hmrlab("train", "with_smpl", "--scale", "smoke", "--seed", "3", "--device", "cpu")
+    words_typed = ("train", "with_smpl", "--scale", "smoke", "--seed", "3", "--device", "cpu")
+    done = hmrlab(*words_typed)
     assert done.code == 0, done.err
-    assert asked == [("with_smpl", "smoke", 3, "cpu")]
+    assert asked == [("with_smpl", "smoke", 3, "cpu", False)]
     assert words in done.out
     assert "studio (synthetic): MPJPE, mm" in done.out
+    assert hmrlab(*words_typed, "--allow-download").code == 0
+    assert asked[-1][-1] is True
+
+
+def test_missing_imagenet_weights_are_a_message_not_a_random_start(hmrlab, monkeypatch, tmp_path):
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    done = hmrlab("train", "half_resnet18_imagenet", "--scale", "smoke")
+    assert done.code == 1
+    assert "ImageNet weights of resnet18 are not in" in done.err
+    assert "--allow-download" in done.err
 
 
 def test_a_training_that_diverges_is_a_message(hmrlab, monkeypatch):
-    def run_training(run, *, device):
+    def run_training(run, **_):
         raise training.TrainingDivergedError("the loss became nan at step 3")
 
     monkeypatch.setattr(training, "run_training", run_training)
@@ -176,7 +189,7 @@ def test_a_training_that_diverges_is_a_message(hmrlab, monkeypatch):
 
 
 def test_a_full_disk_is_a_message(hmrlab, monkeypatch):
-    def run_training(run, *, device):
+    def run_training(run, **_):
         raise OSError(errno.ENOSPC, "No space left on device", "model.pt")
 
     monkeypatch.setattr(training, "run_training", run_training)

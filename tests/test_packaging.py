@@ -28,6 +28,8 @@ CONDA_NAMES = {
 }
 MOST_LINES = 400
 LARGEST_FILE = 5_000_000
+# A whole network, so that the first notebook needs no training; it is in half precision already.
+LARGER_FILES = {"small_hmr.pt": 6_000_000}
 SUPPORTED_PYTHONS = ["3.11.0", "3.12.0", "3.13.0", "3.14.0"]
 MACHINES = [
     ("linux", "Linux", "x86_64"),
@@ -127,7 +129,12 @@ def test_versions_agree():
 
 
 def test_no_tracked_file_is_large():
-    assert [str(path) for path in tracked() if path.stat().st_size > LARGEST_FILE] == []
+    large = [
+        path.name
+        for path in tracked()
+        if path.stat().st_size > LARGER_FILES.get(path.name, LARGEST_FILE)
+    ]
+    assert large == []
 
 
 def test_no_module_is_long():

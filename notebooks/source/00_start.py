@@ -109,9 +109,10 @@ show(contact_sheet(render_bodies(upright, body.faces, size=(230, 170)), columns=
 # %% tags=["nbval-ignore-output"]
 sizes = get_scale(scale)
 people = load_set("studio", "test", sizes)
-seven = first_people(people, body, count=7, resolution=sizes.resolution, size=130)
-truth = overlay(seven.pictures, seven.mesh, body.faces, seven.camera)
 network = load_reference_model()
+resolution = shipped_record()["hmr"]["settings"]["scale"]["resolution"]  # that it was trained with
+seven = first_people(people, body, count=7, resolution=resolution, size=130)
+truth = overlay(seven.pictures, seven.mesh, body.faces, seven.camera)
 found = ask(network, seven, body, n_iter=3)
 answer = overlay(seven.pictures, found.mesh, body.faces, found.prediction.camera)
 show(contact_sheet(np.concatenate([seven.pictures, answer, truth]), columns=7), quality=80)
@@ -149,6 +150,9 @@ print(
 # | 02 camera and keypoints | where a joint lies in a picture, and how that goes wrong |
 # | 03 people | the data, and how to fool yourself with it |
 # | 04 keypoints only | the diary's first network, and its twisted arms |
+# | 05 regression loop | look, correct, look again: does it help? |
+# | 06 SMPL losses | what mends the arms, and a bug that nobody saw |
+# | 07 pretrained encoders | a head start, and what it costs |
 #
 # Each chapter asks something before it shows it. Answer first, wrongly if need be; it sticks
 # better. Each ends in exercises that check themselves. A solution is folded below each.

@@ -202,15 +202,19 @@ _COMPARISONS: tuple[Training, ...] = (
         options="as half_n3, encoder pretrained on 2D keypoints",
         weights="pretrain_keypoints",
     ),
-    replace(
-        _HALF, name="half_few", options="as half_n3, on a tenth of the labelled people", share=0.1
-    ),
-    replace(
-        _HALF,
-        name="half_few_pretrained",
-        options="as half_few, encoder pretrained on 2D keypoints",
-        share=0.1,
-        weights="pretrain_keypoints",
+    *(
+        replace(
+            _HALF,
+            name=f"half_{name}{suffix}",
+            options=f"as half_n3, {words} of the labelled people{start}",
+            share=share,
+            weights=weights,
+        )
+        for name, words, share in (("few", "a tenth", 0.1), ("fewest", "a hundredth", 0.01))
+        for suffix, start, weights in (
+            ("", "", "none"),
+            ("_pretrained", ", encoder pretrained on 2D keypoints", "pretrain_keypoints"),
+        )
     ),
     *(
         replace(

@@ -42,7 +42,7 @@ class Scale:
 SCALES: dict[str, Scale] = {
     scale.name: scale
     for scale in (
-        Scale("smoke", 64, "small", 160, 160, 32, 32, 6, 16, 2e-3, 5, 1, LIGHT),
+        Scale("smoke", 64, "small", 128, 128, 32, 32, 6, 16, 2e-3, 5, 1, LIGHT),
         Scale("quick", 64, "small", 10_000, 10_000, 500, 500, 400, 64, 2e-3, 5, 1, LIGHT),
         Scale("laptop", 64, "small", 40_000, 40_000, 1_000, 1_000, 4_000, 64, 2e-3, 6, 3, LIGHT),
         Scale(

@@ -41,7 +41,7 @@ def load_training_set(
     Args:
         names: of the sets.
         scale: decides their sizes.
-        share: of each set's people that is kept, the first ones.
+        share: of each set's people that is kept, the first ones; at least one batch.
 
     Raises:
         ValueError: see `set_spec`; the share is not above 0 and at most 1.
@@ -50,7 +50,10 @@ def load_training_set(
         raise ValueError(f"the share of people to keep must be above 0 and at most 1, got {share}")
     parts = {name: load_set(name, "train", scale, named=name) for name in names}
     if share < 1:
-        parts = {name: part.first(max(1, round(share * len(part)))) for name, part in parts.items()}
+        least = scale.batch_size
+        parts = {
+            name: part.first(max(least, round(share * len(part)))) for name, part in parts.items()
+        }
     if len(parts) == 1:
         return parts[names[0]]
     shares = spin_shares({name: len(part) for name, part in parts.items()})

@@ -152,6 +152,7 @@ def test_effort_is_a_share_of_the_steps_and_share_one_of_the_people():
     np.testing.assert_array_equal(people.records.pose, everyone.records.pose[: len(people)])
     result = run_training(run, progress=False)
     assert result.history().steps[-1] == run.steps
+    assert len(load_training_set(("studio",), smoke, 0.01)) == smoke.batch_size
     for share in (0.0, 1.5):
         with pytest.raises(ValueError, match="above 0 and at most 1"):
             load_training_set(("studio",), smoke, share)
@@ -163,6 +164,7 @@ def test_comparisons_differ_from_their_base_in_what_they_say():
         "half_n1": {"n_iter": 1}, "half_n2": {"n_iter": 2}, "half_n4": {"n_iter": 4},
         "half_relu_n3": {"rectified": True}, "half_no_mean": {"mean_start": False},
         "half_pretrained": {"weights": "pretrain_keypoints"}, "half_few": {"share": 0.1},
+        "half_fewest_pretrained": {"share": 0.01, "weights": "pretrain_keypoints"},
         "half_mixed": {"data": ("studio", "wild")},
     }  # fmt: skip
     for name, fields in changed.items():

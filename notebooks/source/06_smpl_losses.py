@@ -167,11 +167,15 @@ score_table({title: result.scores("wild").to_dict() for title, result in results
 runs_table([result.record for result in results.values()])
 
 # %% [markdown]
-# The pose loss untwists the arms; the beta loss has nothing to say about them, and leaves them
-# as they were. SPIN gives the betas a weight of 0.001, so little that it works as a fence
-# against absurd shapes rather than as a teacher. Now look back at your three predictions, and at
-# MPJPE in particular: the number that papers put first says that the wrecked bodies are as good as
-# the sane ones or better.
+# The pose loss untwists the arms. The beta loss tames the shape and leaves the arms as they were:
+# twist is no matter of shape. SPIN gives the betas a weight of 0.001, which makes their loss a
+# fence against absurd shapes rather than a teacher: compare its error with the first column's,
+# which says "average" to everybody. In a small picture from far away, somebody tall looks like
+# somebody short who stands nearer.
+#
+# Now look back at your three predictions, and at MPJPE in particular. The number that papers put
+# first prefers wrecked bodies, or sees no difference. Each further loss takes some of the network's
+# attention away from the joints, and what it gives in return is not what MPJPE measures.
 #
 # ## The same people as in chapter 04
 

@@ -410,7 +410,7 @@ print(f"studio: keypoint losses only had {times:.1f} times this rotation error")
 score_table(tables)
 
 # %% tags=["nbval-ignore-output"]
-runs_table([wrecked.record, longer.record, both_long.record])
+runs_table([wrecked.record, longer.record, both_long.record], shown_metrics)
 
 # %% [markdown]
 # About the elbows it knows what the blind baseline knows, no more: forearms are turned at random

@@ -3,6 +3,7 @@
 from hmrlab.lessons.checks import Check, CheckFailedError, State, Verdict, answer, exercise
 from hmrlab.lessons.compare import compare
 from hmrlab.lessons.look import Answers, People, ask, ask_step_by_step, first_people, show
+from hmrlab.lessons.seeds import train_seeds
 from hmrlab.lessons.sliders import body_sliders
 from hmrlab.lessons.tables import score_table, spread_table
 
@@ -23,4 +24,5 @@ __all__ = [
     "score_table",
     "show",
     "spread_table",
+    "train_seeds",
 ]

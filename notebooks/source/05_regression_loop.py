@@ -42,7 +42,14 @@ from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation import evaluate_model
 from hmrlab.geometry import project_normalised, six_d_to_matrix
-from hmrlab.lessons import ask_step_by_step, chapter_05, first_people, show, spread_table
+from hmrlab.lessons import (
+    ask_step_by_step,
+    chapter_05,
+    first_people,
+    show,
+    spread_table,
+    train_seeds,
+)
 from hmrlab.models import Regressor
 from hmrlab.rendering import gallery, overlay
 from hmrlab.reproduce.tables import runs_table
@@ -155,15 +162,9 @@ runs_table([three.record], shown)
 # measure.)
 
 
-# %%
-def seeds_of(name):
-    """That training with each seed of this scale."""
-    return [run_training(named_run(name, sizes, seed + k)) for k in range(sizes.seeds)]
-
-
 # %% tags=["nbval-ignore-output"]
 by_turns = {n: f"half_n{n}" for n in (1, 2, 3, 4)}
-loops = {n: seeds_of(name) for n, name in by_turns.items()}
+loops = {n: train_seeds(name, sizes, seed) for n, name in by_turns.items()}
 spread_table({f"n_iter = {n}": [r.metrics for r in runs] for n, runs in loops.items()})
 
 # %% [markdown]
@@ -243,6 +244,27 @@ assert gap < 1e-9
 # So in use, SPIN's iterative regressor computes what a single linear layer on the features could
 # compute, whatever `n_iter`. It can change how training *gets* there: other gradients, dropout
 # noise that enters at each turn, a start at the mean. It cannot make a better function.
+#
+# There is a price, too. What a turn is given back is multiplied by $I + B$, so the loop is an
+# amplifier wherever an eigenvalue of $I + B$ lies beyond 1, and nothing in the loss says that it
+# must not. How large is the largest in the trained networks?
+
+# %% tags=["nbval-ignore-output"]
+for n, runs in loops.items():
+    largest = []
+    for result in runs:
+        layers = result.model().regressor
+        decode = torch.cat([layers.decpose.weight, layers.decshape.weight, layers.deccam.weight])
+        b = (decode @ layers.fc2.weight @ layers.fc1.weight)[:, -157:]
+        eigenvalues = torch.linalg.eigvals((torch.eye(157) + b).detach())
+        largest.append(f"{float(eigenvalues.abs().max()):.2f}")
+    print(f"n_iter = {n}: {', '.join(largest)}")
+
+# %% [markdown]
+# One pass never uses $B$ on anything but the fixed start, so it may be what it likes; three turns
+# keep it on a leash. If a line above says that a training diverged: that is how it happens. One
+# step lengthens the leash, the next turn shouts what the last one whispered, and the camera's
+# exponential does the rest. We come back to it below.
 #
 # With ReLUs, as in HMR, the loop is a real one. Does it help then?
 

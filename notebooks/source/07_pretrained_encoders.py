@@ -49,7 +49,15 @@ from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.poses import mean_rotations
 from hmrlab.evaluation import constant_predictor_scores
 from hmrlab.files import FileProblem
-from hmrlab.lessons import ask, chapter_07, first_people, score_table, show, spread_table
+from hmrlab.lessons import (
+    ask,
+    chapter_07,
+    first_people,
+    score_table,
+    show,
+    spread_table,
+    train_seeds,
+)
 from hmrlab.models import create_encoder, expected_places
 from hmrlab.rendering import contact_sheet, gallery, overlay, side_view
 from hmrlab.reproduce.tables import runs_table
@@ -152,12 +160,10 @@ show(gallery(columns, width=1.5), quality=76)
 
 
 # %% tags=["nbval-ignore-output"]
-def seeds_of(name):
-    """That training with each seed of this scale."""
-    return [run_training(named_run(name, sizes, seed + k)) for k in range(sizes.seeds)]
-
-
-starts = {"from scratch": seeds_of("half_n3"), "pretrained": seeds_of("half_pretrained")}
+starts = {
+    "from scratch": train_seeds("half_n3", sizes, seed),
+    "pretrained": train_seeds("half_pretrained", sizes, seed),
+}
 spread_table({title: [r.metrics for r in runs] for title, runs in starts.items()})
 
 # %% tags=["nbval-ignore-output"]

@@ -510,8 +510,10 @@ for title, (total, scales) in tries.items():
 # scale far to the other side, and the camera ends inside the body, where the 2D loss has no slope
 # worth following back. Adam moves each weight by about the learning rate, and the camera is a sum
 # over 1,024 hidden units, so one step moves it a thousand times as far as a weight. A smaller rate
-# for the regressor and clipping end it; so does a pretrained encoder with a small rate, which is
-# what the diary found ("`pretrained=True` again: loss about 14 to 20").
+# for the regressor and clipping tame it; so does a pretrained encoder with a small rate, which is
+# what the diary found ("`pretrained=True` again: loss about 14 to 20"). Tamed is not cured: the
+# loop can still amplify itself into the same disaster, rarely and without warning, as one of the
+# comparisons above did at laptop scale. The trainer then stops, keeps the batch, and says so.
 #
 # ### What the camera term is for
 #

@@ -1,6 +1,10 @@
 """Pictures from meshes, on machines with and without a graphics library."""
 
-from hmrlab.rendering.backends import available_backends, choose_backend
+from hmrlab.rendering.backends import (
+    available_backends,
+    choose_backend,
+    environment_for_children,
+)
 from hmrlab.rendering.galleries import contact_sheet, draw_keypoints, gallery, save_png
 from hmrlab.rendering.heat import colour_bar, joint_heat
 from hmrlab.rendering.pictures import overlay, render_bodies, side_view, turntable
@@ -11,6 +15,7 @@ __all__ = [
     "colour_bar",
     "contact_sheet",
     "draw_keypoints",
+    "environment_for_children",
     "gallery",
     "joint_heat",
     "overlay",

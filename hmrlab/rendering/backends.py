@@ -19,6 +19,7 @@ import numpy as np
 BACKENDS = ("pyrender-egl", "pyrender-osmesa", "embreex")
 PLATFORM = {"pyrender-egl": "egl", "pyrender-osmesa": "osmesa"}
 PROBE_SECONDS = 60
+PROBED = "HMRLAB_RENDERER_PROBED"
 
 
 @dataclass(frozen=True)
@@ -134,6 +135,17 @@ class EmbreeBackend:
         return np.clip(colour, 0, 1).reshape(*shape, 3), depth.reshape(shape)
 
 
+def environment_for_children() -> dict[str, str]:
+    """Environment variables that spare processes started from here the probe; empty if none works.
+
+    Notebooks are processes of their own, and each would probe for itself.
+    """
+    try:
+        return {PROBED: choose_backend()}
+    except (RuntimeError, ValueError):  # whoever draws will say it
+        return {}
+
+
 @lru_cache(maxsize=len(BACKENDS))
 def get_backend(name: str) -> Backend:
     """The backend of that name, made once."""
@@ -169,7 +181,13 @@ def available_backends() -> dict[str, str]:
 
 @lru_cache(maxsize=len(BACKENDS))
 def probe(name: str) -> str:
-    """Draw a triangle in a process of its own, which a broken driver may kill: "OK" or why not."""
+    """Draw a triangle in a process of its own, which a broken driver may kill: "OK" or why not.
+
+    Seconds are spared where `$HMRLAB_RENDERER_PROBED` has the name: whoever started this process
+    has probed that backend already.
+    """
+    if os.environ.get(PROBED) == name:
+        return "OK"
     code = f"from hmrlab.rendering import backends; backends.draw_probe({name!r})"
     try:
         child = subprocess.run(

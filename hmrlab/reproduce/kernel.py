@@ -13,6 +13,8 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
+from hmrlab.rendering import environment_for_children
+
 _LONGEST_SOCKET_PATH = 90  # Unix allows 104 to 108 bytes, and a port's number is added
 
 
@@ -29,6 +31,7 @@ class _ThisInterpreter(KernelSpecManager):
             display_name="Python 3",
             language="python",
             interrupt_mode="signal",
+            env=environment_for_children(),
         )
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 import nbformat
 import pytest
 
+from hmrlab.rendering import environment_for_children
 from hmrlab.reproduce.build import LARGEST_NOTEBOOK, WIDGET
 from hmrlab.reproduce.execute import NotebookResult, Status, execute_source
 from hmrlab.reproduce.sources import code_differences, load_notebook, notebooks_folder, read_series
@@ -42,6 +43,8 @@ def home(tmp_path_factory):
 def environment(home, monkeypatch):
     monkeypatch.setenv("HMRLAB_HOME", str(home))
     monkeypatch.delenv("HMRLAB_BODY", raising=False)
+    for name, value in environment_for_children().items():
+        monkeypatch.setenv(name, value)
 
 
 def tagged(notebook: nbformat.NotebookNode, tag: str) -> list[nbformat.NotebookNode]:

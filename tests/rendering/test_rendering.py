@@ -24,7 +24,7 @@ from hmrlab.rendering import (
     side_view,
     turntable,
 )
-from hmrlab.rendering.backends import BACKENDS, Pinhole, probe
+from hmrlab.rendering.backends import BACKENDS, Pinhole, environment_for_children, probe
 from hmrlab.rendering.pictures import depth_map
 
 HALF_TURN = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
@@ -216,3 +216,16 @@ def test_wrong_input_is_named(facing, body, call, says):
 def test_the_environment_chooses_the_renderer(monkeypatch):
     monkeypatch.setenv("HMRLAB_RENDERER", "embreex")
     assert choose_backend() == "embreex"
+
+
+def test_children_are_spared_the_probe(monkeypatch):
+    spared = environment_for_children()
+    assert list(spared.values()) == [choose_backend()]
+    probe.cache_clear()
+    for name, value in spared.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(subprocess, "run", None)  # a probe would call it
+    assert probe(choose_backend()) == "OK"
+    probe.cache_clear()
+    monkeypatch.setenv("HMRLAB_RENDERER", "povray")
+    assert environment_for_children() == {}

@@ -398,8 +398,8 @@ spread_table({name: [r.metrics] for name, r in resnets.items()}) if resnets else
 # ## Where we stand
 #
 # The full training with a pretrained encoder is the best network so far on `studio`, whose pictures
-# it was trained on; on `wild` the half training did better, a first sign of learning a set by heart.
-# It is the one that came with the package and that you met in notebook 00, trained again.
+# it was trained on; on `wild` the half training did better, a first sign of learning a set by
+# heart. It is the one that came with the package and that you met in notebook 00, trained again.
 
 # %% tags=["nbval-ignore-output"]
 tables = {}

@@ -427,7 +427,7 @@ right.set(xlabel="scale s", title="into the body: 2D keypoints")
 left.legend()
 plt.show()
 
-# %%
+# %% tags=["nbval-ignore-output"]
 for value in (-0.3, -0.6, -1.0):
     print(f"s = {value:4.1f}: the camera term alone is {60 * np.exp(-20 * value):.0e}")
 nearest = float((walk[positive] * 1.0)[loss_2d[positive].argmax()])
@@ -521,7 +521,7 @@ for title, (total, scales) in tries.items():
 # by half a turn in the picture's plane, change the camera's sign, and the keypoints fall on the
 # same places. With 2D labels alone nothing but the camera term tells the two apart.
 
-# %%
+# %% tags=["nbval-ignore-output"]
 turned = one.rotations.clone()
 half_turn = torch.diag(torch.tensor([-1.0, -1.0, 1.0]))
 turned[:, 0] = half_turn @ turned[:, 0]

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from hmrlab.bodies.format import BodyArrays, read_body_file
 from hmrlab.bodies.joints import KEYPOINT_ROWS, SMPL_PARENTS
 from hmrlab.bodies.lbs import blend_shapes, forward_kinematics, pose_features, skin
+from hmrlab.bodies.points import BodyPoints
 from hmrlab.geometry import axis_angle_to_matrix
 
 ASSETS = Path(__file__).parent / "assets"
@@ -33,8 +34,8 @@ class BodyOutput:
 class Body(nn.Module):
     """Linear blend skinning of one body model, on any device and in any float type.
 
-    `forward` computes the whole mesh. `keypoints` and `h36m` compute the same points from only
-    those vertices that they depend on, which makes a training step's body almost free.
+    `forward` computes the whole mesh. `keypoints` and `h36m` compute the same points without it
+    (see `BodyPoints`), which makes a training step's body almost free.
     """
 
     faces: Tensor  # (F, 3) long
@@ -45,8 +46,8 @@ class Body(nn.Module):
     def __init__(self, arrays: BodyArrays, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
         self.parents = SMPL_PARENTS
-        self._points_of_keypoints = _Points.choose(arrays, _keypoint_matrix(arrays))
-        self._points_of_h36m = _Points.choose(arrays, arrays.h36m_regressor)
+        self.keypoint_points = BodyPoints(arrays, _keypoint_matrix(arrays), dtype)
+        self.h36m_points = BodyPoints(arrays, arrays.h36m_regressor, dtype)
         everything = {
             "v_template": arrays.v_template,
             "shapedirs": arrays.shapedirs,
@@ -58,9 +59,6 @@ class Body(nn.Module):
             everything["posedirs"] = arrays.posedirs.reshape(-1, arrays.posedirs.shape[2]).T
         for name, value in everything.items():
             self._constant(name, torch.as_tensor(value, dtype=dtype))
-        for name, points in (("kp", self._points_of_keypoints), ("h36m", self._points_of_h36m)):
-            self._constant(f"{name}_index", torch.as_tensor(points.index))
-            self._constant(f"{name}_matrix", torch.as_tensor(points.matrix, dtype=dtype))
         self._constant("faces", torch.as_tensor(arrays.faces))
         self._constant("part_labels", torch.as_tensor(arrays.weights.argmax(1)))
         self._constant(
@@ -89,10 +87,9 @@ class Body(nn.Module):
         matrices = self._as_matrices(rotations, betas)
         rest = self.rest_joints(betas)
         turned, placed = forward_kinematics(matrices, rest, self.parents)
-        vertices = self._skinned(slice(None), matrices, betas, turned, placed, rest)
-        keypoints = self._gather(vertices[:, self.kp_index], placed, self.kp_matrix)
-        h36m = self._gather(vertices[:, self.h36m_index], placed, self.h36m_matrix)
-        parts = vertices, placed, keypoints, h36m
+        vertices = self._skinned(matrices, betas, turned, placed, rest)
+        keypoints = self.keypoint_points(matrices, betas)
+        parts = vertices, placed, keypoints, self.h36m_points(matrices, betas)
         if translation is not None:
             parts = tuple(part + translation[:, None] for part in parts)
         return BodyOutput(*parts)
@@ -102,15 +99,15 @@ class Body(nn.Module):
         matrices = self._as_matrices(rotations, betas)
         rest = self.rest_joints(betas)
         turned, placed = forward_kinematics(matrices, rest, self.parents)
-        return self._skinned(slice(None), matrices, betas, turned, placed, rest)
+        return self._skinned(matrices, betas, turned, placed, rest)
 
     def keypoints(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """The 49 keypoints alone, (B, 49, 3) metres, equal to `forward`'s."""
-        return self._sparse(rotations, betas, self.kp_index, self.kp_matrix)
+        return self.keypoint_points(self._as_matrices(rotations, betas), betas)
 
     def h36m(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """Human3.6M's 17 joints alone, (B, 17, 3) metres, equal to `forward`'s."""
-        return self._sparse(rotations, betas, self.h36m_index, self.h36m_matrix)
+        return self.h36m_points(self._as_matrices(rotations, betas), betas)
 
     def joints(self, rotations: Tensor, betas: Tensor) -> Tensor:
         """SMPL's 24 joints alone, (B, 24, 3) metres, equal to `forward`'s."""
@@ -121,32 +118,18 @@ class Body(nn.Module):
         """The 24 joints in T-pose, (B, 24, 3) metres."""
         return blend_shapes(self.joint_template, self.joint_shapedirs, betas)
 
-    def _sparse(self, rotations: Tensor, betas: Tensor, index: Tensor, matrix: Tensor) -> Tensor:
-        matrices = self._as_matrices(rotations, betas)
-        rest = self.rest_joints(betas)
-        turned, placed = forward_kinematics(matrices, rest, self.parents)
-        points = self._skinned(index, matrices, betas, turned, placed, rest)
-        return self._gather(points, placed, matrix)
-
     def _skinned(
         self,
-        which: Tensor | slice,
         matrices: Tensor,
         betas: Tensor,
         turned: Tensor,
         placed: Tensor,
         rest: Tensor,
     ) -> Tensor:
-        points = blend_shapes(self.v_template[which], self.shapedirs[which], betas)
+        points = blend_shapes(self.v_template, self.shapedirs, betas)
         if hasattr(self, "posedirs"):
-            directions = self.posedirs.view(-1, self.n_vertices, 3)[:, which].flatten(1)
-            points = points + (pose_features(matrices) @ directions).view_as(points)
-        return skin(points, self.weights[which], turned, placed, rest)
-
-    @staticmethod
-    def _gather(points: Tensor, placed: Tensor, matrix: Tensor) -> Tensor:
-        """Regress from the posed joints and the chosen vertices together."""
-        return matrix @ torch.cat([placed, points], 1)
+            points = points + (pose_features(matrices) @ self.posedirs).view_as(points)
+        return skin(points, self.weights, turned, placed, rest)
 
     def _as_matrices(self, rotations: Tensor, betas: Tensor) -> Tensor:
         if betas.ndim != 2 or betas.shape[1] != self.shapedirs.shape[2]:
@@ -164,26 +147,6 @@ class Body(nn.Module):
     def _constant(self, name: str, value: Tensor | None) -> None:
         """Move with the module, but stay out of its state dict: the body is no weight."""
         self.register_buffer(name, value, persistent=False)
-
-
-@dataclass(frozen=True)
-class _Points:
-    """The vertices that some regressed points need, and the rows over [24 joints | vertices]."""
-
-    index: np.ndarray  # (M,)
-    matrix: np.ndarray  # (R, 24 + M)
-
-    @classmethod
-    def choose(cls, arrays: BodyArrays, rows: np.ndarray) -> _Points:
-        """From rows over [24 joints | V vertices], or over the vertices alone."""
-        n = len(arrays.v_template)
-        if rows.shape[1] == n:
-            rows = np.concatenate([np.zeros((len(rows), N_POINT_JOINTS)), rows], 1)
-        index = np.flatnonzero(np.abs(rows[:, N_POINT_JOINTS:]).sum(0) > 0)
-        return cls(
-            index,
-            np.concatenate([rows[:, :N_POINT_JOINTS], rows[:, N_POINT_JOINTS:][:, index]], 1),
-        )
 
 
 def _keypoint_matrix(arrays: BodyArrays) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""SMPLify: bodies from keypoints, by SPIN's objective."""

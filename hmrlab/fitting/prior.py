@@ -1,0 +1,124 @@
+"""What poses are likely: a mixture of Gaussians over the 69 numbers of a body's pose."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from hmrlab.files import FileProblem
+from hmrlab.unpickling import load_arrays
+
+ASSET = Path(__file__).parent / "assets" / "pose_prior.npz"
+N_NUMBERS = 69
+
+
+class PosePrior(nn.Module):
+    """SMPLify's prior: how unlikely a pose is under the likeliest of some Gaussians.
+
+    Bogo et al. 2016, equation 5, in the form of its `MaxMixtureComplementPrior`: the sum over the
+    components is replaced by its largest member, which makes the logarithm a quadratic form.
+
+        min over components m of  (x - mean_m)' P_m (x - mean_m) / 2 - log(share_m)
+
+    Args:
+        means: (M, 69) axis-angles of the 23 joints below the root, radians.
+        covariances: (M, 69, 69).
+        weights: (M,) shares of the components, sum 1.
+
+    Raises:
+        ValueError: a shape does not fit, a number is not finite, or a covariance is none.
+    """
+
+    def __init__(self, means: np.ndarray, covariances: np.ndarray, weights: np.ndarray) -> None:
+        super().__init__()
+        means, covariances, weights = (
+            np.asarray(value, np.float64) for value in (means, covariances, weights)
+        )
+        _check(means, covariances, weights)
+        half_log_det = np.linalg.slogdet(covariances)[1] / 2
+        # As in SMPLify's code: shares over the determinants' roots, relative to the smallest.
+        offsets = (
+            -np.log(weights) + N_NUMBERS / 2 * np.log(2 * np.pi) + half_log_det - half_log_det.min()
+        )
+        for name, value in (
+            ("means", means),
+            ("precisions", np.linalg.inv(covariances)),
+            ("offsets", offsets),
+            ("weights", weights / weights.sum()),
+        ):
+            self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32), False)
+
+    def forward(self, pose: Tensor) -> Tensor:
+        """How unlikely poses are, (B,), without a unit; poses (B, 69) axis-angles, radians."""
+        return self._by_component(pose).amin(1)
+
+    def nearest(self, pose: Tensor) -> tuple[Tensor, Tensor]:
+        """The component that counts for each pose: mean (B, 69) and precision (B, 69, 69)."""
+        which = self._by_component(pose).argmin(1)
+        return self.means[which], self.precisions[which]
+
+    def mean_pose(self) -> Tensor:
+        """(69,) the mean of all components, axis-angles, radians: where a cold start begins."""
+        return self.weights @ self.means
+
+    def _by_component(self, pose: Tensor) -> Tensor:
+        if pose.ndim != 2 or pose.shape[1] != N_NUMBERS:
+            raise ValueError(f"pose: expected (B, {N_NUMBERS}) axis-angles, got {pose.shape}")
+        away = pose[:, None] - self.means  # (B, M, 69)
+        turned = (away.transpose(0, 1) @ self.precisions).transpose(0, 1)
+        return (away * turned).sum(-1) / 2 + self.offsets
+
+
+def load_prior(source: str | Path | None = None) -> PosePrior:
+    """Read a prior.
+
+    Args:
+        source: an `.npz` or SMPLify's own `gmm_08.pkl` (which is read without running anything in
+            it), with `means`, `covars` and `weights`; by default hmrlab's own, fitted to its
+            sampler of poses.
+
+    Raises:
+        FileProblem: the file is missing, damaged, or holds no such mixture.
+    """
+    path = ASSET if source is None else Path(source).expanduser()
+    if not path.is_file():
+        raise FileProblem(f"no pose prior at {path}. Without a name hmrlab takes its own.")
+    arrays = _read_npz(path) if path.suffix == ".npz" else load_arrays(path)
+    missing = {"means", "covars", "weights"} - set(arrays)
+    if missing:
+        raise FileProblem(
+            f"{path}: a pose prior has means, covars and weights; {', '.join(sorted(missing))} "
+            f"missing. It has: {', '.join(sorted(arrays)) or 'nothing'}."
+        )
+    try:
+        return PosePrior(arrays["means"], arrays["covars"], arrays["weights"])
+    except (ValueError, TypeError) as error:
+        raise FileProblem(f"{path}: {error}") from error
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise FileProblem(f"{path} is not a readable .npz ({error}).") from error
+
+
+def _check(means: np.ndarray, covariances: np.ndarray, weights: np.ndarray) -> None:
+    count = len(means)
+    wanted = {"means": (count, N_NUMBERS), "covars": (count, N_NUMBERS, N_NUMBERS),
+              "weights": (count,)}  # fmt: skip
+    given = {"means": means, "covars": covariances, "weights": weights}
+    for name, shape in wanted.items():
+        if given[name].shape != shape or count == 0:
+            raise ValueError(f"{name}: expected {shape}, got {given[name].shape}")
+        if not np.isfinite(given[name]).all():
+            raise ValueError(f"{name}: holds NaN or infinite numbers")
+    if weights.min() <= 0:
+        raise ValueError("weights: expected positive shares")
+    if np.linalg.eigvalsh((covariances + covariances.transpose(0, 2, 1)) / 2).min() <= 0:
+        raise ValueError("covars: expected positive definite matrices")

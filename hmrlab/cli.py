@@ -23,7 +23,7 @@ body_app = typer.Typer(help="The body: build the free one, check a file.", no_ar
 data_app = typer.Typer(help="The synthetic sets.", no_args_is_help=True)
 table_app = typer.Typer(help="Tables from the ledger.", no_args_is_help=True)
 notebooks_app = typer.Typer(help="The committed notebooks.", no_args_is_help=True)
-assets_app = typer.Typer(help="The weights that come with the package.", no_args_is_help=True)
+assets_app = typer.Typer(help="What comes with the package.", no_args_is_help=True)
 for name, group in (
     ("body", body_app),
     ("data", data_app),
@@ -244,6 +244,18 @@ def assets_build(scale: ScaleName = "laptop", seed: Seed = 0) -> None:
         raise typer.BadParameter(str(error), param_hint="--scale") from error
     for path in written:
         typer.echo(f"{path} ({path.stat().st_size / 1e6:.2f} MB)")
+
+
+@assets_app.command("prior")
+def assets_prior() -> None:
+    """Fit the package's pose prior anew; needs the extra hmrlab[body]."""
+    from hmrlab.reproduce.prior import build_prior
+
+    try:
+        path = build_prior()
+    except ModuleNotFoundError as error:
+        _fail(str(error))
+    typer.echo(f"{path} ({path.stat().st_size / 1e3:.0f} kB)")
 
 
 @notebooks_app.command("build")

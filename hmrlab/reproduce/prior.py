@@ -98,7 +98,7 @@ def _sklearn() -> ModuleType:
         import sklearn.mixture
     except ModuleNotFoundError as error:
         raise ModuleNotFoundError(
-            f"The pose prior is fitted with scikit-learn, and {error.name} is not installed. "
+            "fitting the pose prior needs the package 'scikit-learn', which nothing else does. "
             "Install it with: pip install 'hmrlab[body]'"
         ) from error
     return sklearn

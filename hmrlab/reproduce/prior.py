@@ -8,7 +8,6 @@ import time
 from dataclasses import asdict
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -17,9 +16,6 @@ from hmrlab.data.synthetic.poses import sample_poses
 from hmrlab.files import save_npz_whole, write_text_whole
 from hmrlab.fitting.prior import ASSET, N_NUMBERS
 from hmrlab.ledger import record_run, settings_hash
-
-if TYPE_CHECKING:
-    from sklearn.mixture import GaussianMixture
 
 RECORD = "prior.json"
 COMPONENTS = 8  # as in SMPLify's gmm_08.pkl
@@ -47,9 +43,12 @@ def build_prior(folder: Path = ASSET.parent, poses: int = 20_000, seed: int = 8)
         ModuleNotFoundError: scikit-learn is not installed (the extra `hmrlab[body]`).
         FileProblem: a file cannot be written.
     """
+    sklearn = _load_sklearn()
     began = time.monotonic()
     rng = np.random.default_rng(seed)
-    mixture = _fitted(_below_the_root(poses, rng))
+    mixture = sklearn.mixture.GaussianMixture(
+        COMPONENTS, covariance_type="full", reg_covar=1e-4, max_iter=200, random_state=0
+    ).fit(_below_the_root(poses, rng))
     floor = np.radians(FLOOR * SWING_LIMITS_DEG[1:]).repeat(3)
     path = save_npz_whole(
         folder / ASSET.name,
@@ -71,7 +70,7 @@ def build_prior(folder: Path = ASSET.parent, poses: int = 20_000, seed: int = 8)
         seconds=time.monotonic() - began,
     )
     written = asdict(record) | {"sha256": {path.name: digest(path)}}
-    written["versions"]["scikit-learn"] = _sklearn().__version__
+    written["versions"]["scikit-learn"] = sklearn.__version__
     write_text_whole(folder / RECORD, json.dumps(written, indent=1) + "\n")
     return path
 
@@ -86,14 +85,7 @@ def _below_the_root(count: int, rng: np.random.Generator) -> np.ndarray:
     return sample_poses(count, rng)[0][:, 1:].reshape(-1, N_NUMBERS)
 
 
-def _fitted(numbers: np.ndarray) -> GaussianMixture:
-    mixture = _sklearn().mixture.GaussianMixture(
-        COMPONENTS, covariance_type="full", reg_covar=1e-4, max_iter=200, random_state=0
-    )
-    return mixture.fit(numbers)
-
-
-def _sklearn() -> ModuleType:
+def _load_sklearn() -> ModuleType:
     try:
         import sklearn.mixture
     except ModuleNotFoundError as error:

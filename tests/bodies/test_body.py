@@ -58,14 +58,28 @@ def test_genuine_smplx_gives_the_same_vertices_and_joints(arrays, with_correctiv
 
 
 @pytest.mark.parametrize("with_correctives", [False, True])
-def test_the_short_way_to_keypoints_gives_the_long_ways_numbers(arrays, with_correctives):
+def test_keypoints_without_a_mesh_are_those_regressed_from_it(arrays, with_correctives):
+    """`forward` takes the short way to them too, so the long way is gone here."""
     arrays = correctives(arrays) if with_correctives else arrays
     body = Body(arrays)
     pose, betas = random_input(4)
     out = body(pose, betas)
-    torch.testing.assert_close(body.keypoints(pose, betas), out.keypoints, atol=1e-5, rtol=0)
-    torch.testing.assert_close(body.h36m(pose, betas), out.h36m, atol=1e-5, rtol=0)
-    torch.testing.assert_close(body.joints(pose, betas), out.joints, atol=1e-5, rtol=0)
+    extra, h36m = (
+        torch.as_tensor(regressor, dtype=torch.float32) @ out.vertices
+        for regressor in (arrays.extra_regressor, arrays.h36m_regressor)
+    )
+    landmarks = out.vertices[:, arrays.landmarks]
+    keypoints = torch.cat([out.joints, landmarks, extra], 1)[:, list(KEYPOINT_ROWS)]
+    for found in (out.keypoints, body.keypoints(pose, betas)):
+        torch.testing.assert_close(found, keypoints, atol=1e-5, rtol=0)
+    for found in (out.h36m, body.h36m(pose, betas)):
+        torch.testing.assert_close(found, h36m, atol=1e-5, rtol=0)
+
+
+def test_joints_and_vertices_alone_are_forwards(body):
+    pose, betas = random_input(4)
+    out = body(pose, betas)
+    torch.testing.assert_close(body.joints(pose, betas), out.joints, atol=1e-6, rtol=0)
     torch.testing.assert_close(body.vertices(pose, betas), out.vertices, atol=1e-6, rtol=0)
 
 

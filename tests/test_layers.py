@@ -19,6 +19,7 @@ FLOORS = {
     "viewer": 2,
     "rendering": 2,
     "evaluation": 3,
+    "photos": 3,
     "training": 4,
     "lessons": 5,
     "reproduce": 6,

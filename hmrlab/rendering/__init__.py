@@ -7,7 +7,7 @@ from hmrlab.rendering.backends import (
 )
 from hmrlab.rendering.galleries import contact_sheet, draw_keypoints, gallery, save_png
 from hmrlab.rendering.heat import colour_bar, joint_heat
-from hmrlab.rendering.pictures import overlay, render_bodies, side_view, turntable
+from hmrlab.rendering.pictures import over_photo, overlay, render_bodies, side_view, turntable
 
 __all__ = [
     "available_backends",
@@ -18,6 +18,7 @@ __all__ = [
     "environment_for_children",
     "gallery",
     "joint_heat",
+    "over_photo",
     "overlay",
     "render_bodies",
     "save_png",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -13,6 +15,7 @@ from hmrlab.rendering.lighting import lit_colours
 SKIN = (0.68, 0.78, 0.90)
 PAPER = 255  # grey of the default background
 SUPERSAMPLING = 2
+WINDOW_STEP = 256  # pixels, of the parts of a photo that are drawn over
 VIEW_DISTANCE = 6.0  # metres, of `render_bodies`' own camera
 
 Array = np.ndarray | Tensor
@@ -90,6 +93,63 @@ def overlay(
     focal = SPIN_FOCAL * resolution / SPIN_IMAGE_SIZE
     camera = Pinhole(focal, (resolution / 2, resolution / 2), resolution, resolution)
     return _draw_all(moved, faces, colours, [camera] * len(moved), pictures, backend, opacity)
+
+
+def over_photo(
+    photo: Array,
+    vertices: Array,
+    faces: Array,
+    cameras: Sequence[Pinhole],
+    *,
+    colours: Array | None = None,
+    opacity: float = 1.0,
+    backend: str | None = None,
+) -> np.ndarray:
+    """Bodies over one photo, each seen by its own camera, later ones over earlier ones.
+
+    Args:
+        photo: (H, W, 3) uint8.
+        vertices: (B, V, 3) metres in each camera's frame, with translation.
+        faces: (F, 3).
+        cameras: B, each of the photo's size.
+        colours: as for `render_bodies`.
+        opacity: of the bodies, 0 to 1.
+
+    Returns:
+        (H, W, 3) uint8.
+
+    Raises:
+        ValueError: a vertex is behind its camera, or is not finite.
+    """
+    points = _as_bodies(vertices)
+    if len(points) and points[..., 2].min() <= 0:
+        raise ValueError("a vertex is behind its camera: every z must be positive")
+    tints = _colours_for(colours, *points.shape[:2])
+    picture = np.array(photo)
+    for mesh, camera, tint in zip(points, cameras, tints, strict=True):
+        top, left, window = _window(mesh, camera)
+        within = picture[top : top + window.height, left : left + window.width]
+        height, width = within.shape[:2]
+        behind = np.zeros((1, window.height, window.width, 3), np.uint8)
+        behind[0, :height, :width] = within
+        drawn = _draw_all(mesh[None], faces, tint, [window], behind, backend, opacity)
+        within[:] = drawn[0, :height, :width]
+    return picture
+
+
+def _window(mesh: np.ndarray, camera: Pinhole) -> tuple[int, int, Pinhole]:
+    """The part of a camera's picture that a mesh is in: its top, its left, and its camera.
+
+    Sizes are rounded up, because a renderer is kept for each of them.
+    """
+    seen = camera.focal * mesh[:, :2] / mesh[:, 2:] + camera.center
+    size = np.array([camera.width, camera.height])
+    low = np.floor(np.clip(seen.min(0), 0, size - 1)).astype(int)
+    high = np.ceil(np.clip(seen.max(0), low + 1, size)).astype(int)
+    width, height = (-(-(high - low) // WINDOW_STEP) * WINDOW_STEP).tolist()
+    left, top = low.tolist()
+    center = (camera.center[0] - left, camera.center[1] - top)
+    return top, left, Pinhole(camera.focal, center, height, width)
 
 
 def side_view(vertices: Array, faces: Array, cameras: Array, **options: object) -> np.ndarray:

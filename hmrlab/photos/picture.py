@@ -1,0 +1,22 @@
+"""A photograph as an array."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from hmrlab.data.images import DamagedImageError, read_image
+from hmrlab.files import FileProblem
+
+
+def read_photo(path: str | Path) -> np.ndarray:
+    """A picture file as uint8 RGB (H, W, 3), upright, whatever its mode (see `read_image`).
+
+    Raises:
+        FileProblem: it is missing, damaged or no picture.
+    """
+    try:
+        return read_image(path)
+    except DamagedImageError as error:
+        raise FileProblem(f"{error}. Give a photo, for example a .jpg or a .png.") from error

@@ -133,6 +133,8 @@ def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch
         has_pose_3d=raw.has_pose_3d,
         index=raw.index,
         source=torch.full_like(raw.index, raw.source),
+        flipped=flip,
+        turned=rotation,
     )
 
 

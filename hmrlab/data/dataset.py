@@ -43,6 +43,11 @@ class PoseDataset:
     def __len__(self) -> int:
         return len(self.records)
 
+    @property
+    def parts(self) -> tuple[PoseDataset, ...]:
+        """The sets that samples come from: this one."""
+        return (self,)
+
     def epoch(self, rng: np.random.Generator) -> np.ndarray:
         """(N,) the rows of one epoch: each sample once, shuffled."""
         return rng.permutation(len(self))
@@ -50,6 +55,10 @@ class PoseDataset:
     def first(self, count: int) -> PoseDataset:
         """The set of the first `count` samples, with the same pictures."""
         return PoseDataset(self.records.first(count), self.images, self.name)
+
+    def with_2d_alone(self) -> PoseDataset:
+        """The same samples with no label but their 2D keypoints."""
+        return PoseDataset(self.records.with_2d_alone(), self.images, self.name)
 
     def label_shares(self) -> dict[str, float]:
         """Which share of the samples has each kind of label, 0 to 1."""

@@ -114,6 +114,17 @@ class Records:
         }
         return replace(self, **cut, texts={key: value[:count] for key, value in self.texts.items()})
 
+    def with_2d_alone(self) -> Records:
+        """The same samples with no label but their 2D keypoints; the numbers are gone, too."""
+        return replace(
+            self,
+            joints_3d=np.zeros_like(self.joints_3d),
+            pose=np.zeros_like(self.pose),
+            betas=np.zeros_like(self.betas),
+            has_smpl=np.zeros_like(self.has_smpl),
+            has_pose_3d=np.zeros_like(self.has_pose_3d),
+        )
+
     def save(self, path: str | Path) -> Path:
         """Write a record file in SPIN's vocabulary, whole or not at all."""
         return save_npz_whole(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -11,7 +12,8 @@ from tqdm.auto import tqdm
 from hmrlab import paths
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.ledger import Ledger, RunRecord, current_command, record_run, settings_hash
+from hmrlab.fitting.prior import ASSET as PRIOR
+from hmrlab.ledger import Ledger, RunRecord, current_command, later, record_run, settings_hash
 from hmrlab.models import HMR, HeatmapNet, create_encoder
 from hmrlab.models.checkpoints import load_encoder_weights
 from hmrlab.models.shipped import shipped_digest, shipped_path
@@ -34,6 +36,7 @@ class _Identity:
     run: Training  # without its name
     sets: tuple[str, ...]
     start: str  # what the encoder's first weights come from
+    prior: str = later("")  # digest of the pose prior, where fits teach
 
 
 def run_key(run: Training) -> str:
@@ -43,7 +46,9 @@ def run_key(run: Training) -> str:
         *((name, "test") for name in TEST_SETS),
     ]
     sets = tuple(set_spec(name, split, run.scale).folder_name for name, split in used)
-    return settings_hash(_Identity(replace(run, name="", options=""), sets, _start_name(run)))
+    prior = hashlib.sha256(PRIOR.read_bytes()).hexdigest() if getattr(run, "fits", None) else ""
+    plain = replace(run, name="", options="")
+    return settings_hash(_Identity(plain, sets, _start_name(run), prior))
 
 
 def find_result(run: Training, ledger: Ledger | None = None) -> RunResult | None:
@@ -90,11 +95,13 @@ def run_training(
     folder = paths.runs_dir() / "trainings" / f"{run.name}-{run.scale.name}-s{run.seed}-{key[:8]}"
     chosen = choose_device(device)
     task = make_task(run, chosen)
-    dataset = dataset or load_training_set(run.data, run.scale, getattr(run, "share", 1.0))
+    dataset = dataset or load_training_set(
+        run.data, run.scale, getattr(run, "share", 1.0), getattr(run, "only_2d", False)
+    )
     model = build_model(run, _start_file(run, device, progress, ledger), allow_download)
-    history, precision = _train(run, key, model, task, dataset, folder, chosen, progress)
+    history, precision, kept = _train(run, key, model, task, dataset, folder, chosen, progress)
     metrics, scores = task.score(model.eval(), progress)
-    save_result(folder, model, history, scores)
+    save_result(folder, model, history, scores, kept)
     record = _record(run, key, folder, chosen, precision, metrics, history)
     ledger.append(record)
     (folder / CHECKPOINT).unlink(missing_ok=True)  # from here on the record stands for it
@@ -139,7 +146,7 @@ def _train(
     folder: Path,
     device: torch.device,
     progress: bool,
-) -> tuple[History, str]:
+) -> tuple[History, str, dict[str, torch.Tensor]]:
     precision = choose_precision(run.precision, device)
     loader = BatchLoader(
         dataset,
@@ -165,14 +172,15 @@ def _train(
         precision=precision,
         fingerprint=key,
     )
+    objective = task.objective(dataset, progress)
     torch.manual_seed(run.seed)
     writer = BackgroundWriter.to_folder(folder / "tensorboard")
     try:
         trainer = Trainer(
-            model, task.objective(), loader, settings, folder, device, writer, task.pictures(),
+            model, objective, loader, settings, folder, device, writer, task.pictures(),
             lambda: task.check(model),
         )  # fmt: skip
-        return trainer.fit(progress), precision
+        return trainer.fit(progress), precision, objective.state()
     finally:
         writer.close()
 

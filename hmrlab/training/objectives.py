@@ -12,6 +12,7 @@ from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.batch import Batch
 from hmrlab.models import Prediction
 from hmrlab.training.losses import LossWeights, compute_losses, heatmap_loss
+from hmrlab.training.teacher import Teacher
 
 
 class Objective(Protocol):
@@ -23,9 +24,26 @@ class Objective(Protocol):
     def losses(self, answer: Any, batch: Batch) -> dict[str, Tensor]:
         """Scalars by name; "total" is minimised. Always in float32."""
 
+    def state(self) -> dict[str, Tensor]:
+        """What it has gathered along the training, for a checkpoint; mostly nothing."""
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """Go on from a `state`."""
+
+
+class _Memoryless:
+    """An objective that asks the same of the last step as of the first."""
+
+    def state(self) -> dict[str, Tensor]:
+        """See `Objective`."""
+        return {}
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `Objective`."""
+
 
 @dataclass(frozen=True)
-class BodyObjective:
+class BodyObjective(_Memoryless):
     """SPIN's losses on the bodies of an `HMR`."""
 
     body: Body  # on the model's device
@@ -48,7 +66,32 @@ class BodyObjective:
 
 
 @dataclass(frozen=True)
-class HeatmapObjective:
+class TaughtObjective:
+    """SPIN's losses with the best fits so far in place of labels that are missing."""
+
+    base: BodyObjective
+    teacher: Teacher
+
+    def ask(self, model: nn.Module, images: Tensor) -> Prediction:
+        """See `Objective`."""
+        return self.base.ask(model, images)
+
+    def losses(self, answer: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective`; with what `Teacher.teach` says of the fits."""
+        taught, about_fits = self.teacher.teach(answer.detach().float(), batch)
+        return self.base.losses(answer, taught) | about_fits
+
+    def state(self) -> dict[str, Tensor]:
+        """The memory of fits."""
+        return self.teacher.memory.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `Objective`."""
+        self.teacher.memory.restore(state)
+
+
+@dataclass(frozen=True)
+class HeatmapObjective(_Memoryless):
     """Where the 24 annotated keypoints are in the picture, for a `HeatmapNet`."""
 
     deviation: float = 1.0  # of the truth's Gaussian, cells of the map

@@ -6,10 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from hmrlab.data.synthetic.poses import mean_rotations
 from hmrlab.evaluation.evaluate import Scores
 from hmrlab.files import save_npz_whole
+from hmrlab.fitting.memory import FitMemory
 from hmrlab.ledger import RunRecord
 from hmrlab.models import HMR, Encoder, HeatmapNet, create_encoder
 from hmrlab.models.checkpoints import load_weights, save_weights
@@ -17,6 +20,7 @@ from hmrlab.training.runs import Pretraining, Training
 from hmrlab.training.trainer import History
 
 WEIGHTS = "model.pt"
+FITS = "fits.npz"
 _CHECK = "check/"  # before the names of the scores along the way in `history.npz`
 
 
@@ -44,6 +48,17 @@ class RunResult:
         with np.load(self.folder / f"scores_{name}.npz", allow_pickle=False) as arrays:
             return Scores(**arrays)
 
+    def fits(self) -> FitMemory | None:
+        """The best fits at the end, a row for each sample of the training sets; None without."""
+        path = self.folder / FITS
+        if not path.is_file():
+            return None
+        with np.load(path, allow_pickle=False) as arrays:
+            state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
+        memory = FitMemory(len(state["known"]))
+        memory.restore(state)
+        return memory
+
     def history(self) -> History:
         """The losses along the training, and the scores that were taken now and then."""
         with np.load(self.folder / "history.npz", allow_pickle=False) as arrays:
@@ -68,7 +83,11 @@ def model_on(encoder: Encoder, run: Training) -> HMR | HeatmapNet:
 
 
 def save_result(
-    folder: Path, model: HMR | HeatmapNet, history: History, scores: dict[str, Scores]
+    folder: Path,
+    model: HMR | HeatmapNet,
+    history: History,
+    scores: dict[str, Scores],
+    fits: dict[str, Tensor],
 ) -> None:
     """Write the files that a `RunResult` reads, each whole or not at all."""
     save_weights(folder / WEIGHTS, model)
@@ -81,5 +100,7 @@ def save_result(
         **{_CHECK + "steps": history.check_steps},
         **checks,
     )
+    if fits:
+        save_npz_whole(folder / FITS, **{name: value.cpu().numpy() for name, value in fits.items()})
     for name, score in scores.items():
         save_npz_whole(folder / f"scores_{name}.npz", **score.arrays())

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from hmrlab.ledger import later
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.scales import SCALES, Scale
+from hmrlab.training.teacher import FitPlan
 
 
 @dataclass(frozen=True)
@@ -36,6 +37,8 @@ class Run:
     rectified: bool = later(False)  # ReLUs in the regressor
     effort: float = later(1.0)  # optimiser steps over the scale's
     share: float = later(1.0)  # of each training set's people, the first ones
+    fits: FitPlan | None = later(None)  # teach by fits where labels are missing
+    only_2d: bool = later(False)  # of all labels keep none but the 2D keypoints
 
     @property
     def steps(self) -> int:
@@ -234,7 +237,85 @@ _COMPARISONS: tuple[Training, ...] = (
         _HALF, name="half_mixed", options="as half_n3, sets mixed by SPIN's shares", data=_SPINS_MIX
     ),
 )
-_NAMED: dict[str, Training] = {run.name: run for run in (*_DIARY, *_STUDIES, *_COMPARISONS)}
+
+# SPIN: what the labels lack, fits give. The ablation is shown a quarter of the people, so that each
+# of them comes by often enough for its fit to be improved.
+_SPIN = replace(
+    _WITH_SMPL,
+    name="spin",
+    options="SPIN: sets mixed, fits in the loop, encoder pretrained on 2D keypoints, ReLUs",
+    data=_SPINS_MIX,
+    weights="pretrain_keypoints",
+    rectified=True,
+    fits=FitPlan(headings=(0.0, 90.0, 180.0, 270.0)),
+)
+_ABLATED = replace(
+    _SPIN,
+    name="half_spin",
+    options="a quarter of the people, half of the steps; first fits from one start, in the loop",
+    fits=FitPlan(),
+    share=0.25,
+    effort=0.5,
+)
+_NO_3D = replace(WITH_SMPL, keypoints_3d=0.0)
+_FITTING: tuple[Training, ...] = (
+    _SPIN,
+    replace(
+        _ABLATED,
+        name="half_spin_none",
+        options="as half_spin without fits: wild people teach by their 2D keypoints alone",
+        fits=None,
+    ),
+    replace(
+        _ABLATED,
+        name="half_spin_static",
+        options="as half_spin, the first fits stay as they are",
+        fits=FitPlan(loop=False),
+    ),
+    replace(
+        _ABLATED,
+        name="half_spin_static4",
+        options="as half_spin_static, the first fits the best of four starts",
+        fits=replace(_SPIN.fits, loop=False),
+    ),
+    _ABLATED,
+    replace(
+        _ABLATED,
+        name="half_spin_empty",
+        options="as half_spin, the memory empty at first",
+        fits=FitPlan(headings=()),
+    ),
+    replace(
+        _ABLATED,
+        name="half_spin_credulous",
+        options="as half_spin_empty, one step for each fit, and even the worst one teaches",
+        fits=FitPlan(headings=(), camera_steps=1, steps=1, threshold=0.0),
+    ),
+    replace(
+        _ABLATED,
+        name="half_spin_hasty",
+        options="as half_spin_credulous, with the threshold",
+        fits=FitPlan(headings=(), camera_steps=1, steps=1),
+    ),
+    *(
+        replace(
+            _ABLATED,
+            name=f"half_unpaired{suffix}",
+            options=f"2D keypoints alone are known of anybody; {words}",
+            losses=losses,
+            only_2d=True,
+            fits=fits,
+        )
+        for suffix, words, losses, fits in (
+            ("_none", "no fits", replace(KEYPOINTS_ONLY, keypoints_3d=0.0), None),
+            ("_static", "first fits from one start", _NO_3D, FitPlan(loop=False)),
+            ("", "fits in the loop", _NO_3D, FitPlan()),
+        )
+    ),
+)
+_NAMED: dict[str, Training] = {
+    run.name: run for run in (*_DIARY, *_STUDIES, *_COMPARISONS, *_FITTING)
+}
 
 
 def list_runs() -> list[Training]:

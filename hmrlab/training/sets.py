@@ -34,7 +34,7 @@ def load_set(name: str, split: str, scale: Scale, named: str | None = None) -> P
 
 
 def load_training_set(
-    names: tuple[str, ...], scale: Scale, share: float = 1.0
+    names: tuple[str, ...], scale: Scale, share: float = 1.0, only_2d: bool = False
 ) -> PoseDataset | MixedDataset:
     """One training set, or several mixed by SPIN's shares.
 
@@ -42,6 +42,7 @@ def load_training_set(
         names: of the sets.
         scale: decides their sizes.
         share: of each set's people that is kept, the first ones; at least one batch.
+        only_2d: forget every label but the 2D keypoints.
 
     Raises:
         ValueError: see `set_spec`; the share is not above 0 and at most 1.
@@ -54,6 +55,8 @@ def load_training_set(
         parts = {
             name: part.first(max(least, round(share * len(part)))) for name, part in parts.items()
         }
+    if only_2d:
+        parts = {name: part.with_2d_alone() for name, part in parts.items()}
     if len(parts) == 1:
         return parts[names[0]]
     shares = spin_shares({name: len(part) for name, part in parts.items()})

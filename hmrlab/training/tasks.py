@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from hmrlab.bodies import Body, load_body
 from hmrlab.bodies.joints import ANNOTATED
-from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation.evaluate import Scores, evaluate_model
 from hmrlab.evaluation.metrics import keypoint_error
+from hmrlab.fitting import load_prior
 from hmrlab.models import HMR, HeatmapNet, expected_places
+from hmrlab.training.first_fits import fill_memory
 from hmrlab.training.losses import LossWeights
-from hmrlab.training.objectives import BodyObjective, HeatmapObjective, Objective
+from hmrlab.training.objectives import (
+    BodyObjective,
+    HeatmapObjective,
+    Objective,
+    TaughtObjective,
+)
 from hmrlab.training.pictures import PictureMaker, keypoint_pictures
 from hmrlab.training.runs import Pretraining, Run, Training
 from hmrlab.training.sets import load_set
+from hmrlab.training.teacher import Teacher
+from hmrlab.training.warm_fits import warm_fit_scores
 
 TEST_SETS = ("studio", "wild")
 BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
@@ -48,21 +57,37 @@ class BodyTask:
 
     @property
     def losses(self) -> LossWeights:
-        return self.run.losses
+        """Those that need labels: fits stand in for SMPL's where there is a plan for them."""
+        losses = self.run.losses
+        return replace(losses, pose=0.0, betas=0.0, vertices=0.0) if self.run.fits else losses
 
-    def objective(self) -> Objective:
-        return BodyObjective(self.body, self.run.losses, self.run.n_iter)
+    def objective(self, dataset: PoseDataset | MixedDataset, progress: bool) -> Objective:
+        base = BodyObjective(self.body, self.run.losses, self.run.n_iter)
+        plan = self.run.fits
+        if plan is None:
+            return base
+        prior = load_prior().to(self.device)
+        memory = fill_memory(dataset, self.body, prior, plan, progress=progress)
+        lengths = tuple(len(part) for part in dataset.parts)
+        return TaughtObjective(base, Teacher(self.body, prior, plan, memory, lengths))
 
     def pictures(self) -> PictureMaker | None:
         return keypoint_pictures(self.body, self.run.n_iter)
 
     def check(self, model: HMR) -> dict[str, float]:
-        loader = evaluation_loader(
-            load_set("studio", "test", self.run.scale), self.run, self.device
-        )
-        first = itertools.islice(loader, max(1, CHECKED_PEOPLE // loader.batch_size))
-        scores = evaluate_model(model, first, self.body, n_iter=self.run.n_iter).to_dict()
-        return {name: scores[name] for name in CHECKED_SCORES}
+        found = {}
+        for name in self.run.data:
+            prefix = "" if name == "studio" else f"{name}/"
+            loader = evaluation_loader(
+                load_set(name, "test", self.run.scale), self.run, self.device
+            )
+            first = list(itertools.islice(loader, max(1, CHECKED_PEOPLE // loader.batch_size)))
+            scores = evaluate_model(model, first, self.body, n_iter=self.run.n_iter).to_dict()
+            found |= {prefix + score: scores[score] for score in CHECKED_SCORES}
+            if self.run.fits is not None:
+                fits = warm_fit_scores(model, first, self.body, self.run.fits, self.run.n_iter)
+                found |= {f"{prefix}fit_{score}": value for score, value in fits.items()}
+        return found
 
     def score(self, model: HMR, progress: bool) -> tuple[dict[str, float], dict[str, Scores]]:
         scores = {}
@@ -89,7 +114,7 @@ class HeatmapTask:
     device: torch.device
     losses = LossWeights(keypoints_3d=0.0, pose=0.0, betas=0.0)  # labels that it needs
 
-    def objective(self) -> Objective:
+    def objective(self, dataset: PoseDataset | MixedDataset, progress: bool) -> Objective:
         return HeatmapObjective()
 
     def pictures(self) -> PictureMaker | None:

@@ -146,6 +146,7 @@ class Trainer:
             "model": self.model.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "loader": self.loader.state(),
+            "objective": self.objective.state(),
             "random": torch.get_rng_state(),
             "cuda_random": (
                 torch.cuda.get_rng_state(self.device) if self.device.type == "cuda" else None
@@ -176,6 +177,7 @@ class Trainer:
         self.model.load_state_dict(state["model"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.loader.restore(state["loader"])
+        self.objective.restore(state["objective"])
         torch.set_rng_state(state["random"])
         if state["cuda_random"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_random"], self.device)

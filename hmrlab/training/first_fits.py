@@ -1,0 +1,164 @@
+"""The first fits of a data set, from its keypoints alone: made once, kept, and gone on with."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+import zipfile
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from hmrlab import paths
+from hmrlab.bodies import Body
+from hmrlab.data.dataset import MixedDataset, PoseDataset
+from hmrlab.data.records import Records
+from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.fitting import Fits, PosePrior, Targets, fit_cold
+from hmrlab.fitting.memory import FitMemory
+from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
+from hmrlab.ledger import settings_hash
+from hmrlab.training.teacher import FitPlan
+
+AT_ONCE = 1024  # people between two looks at the clock
+SAVE_EVERY = 20.0  # seconds
+
+
+def first_fits(
+    records: Records,
+    name: str,
+    body: Body,
+    prior: PosePrior,
+    plan: FitPlan,
+    *,
+    folder: Path | None = None,
+    progress: bool = True,
+) -> tuple[Fits, Path]:
+    """Cold fits of every sample without SMPL labels, from a file if they were made before.
+
+    The file's name has a digest of the keypoints, the body, the prior and the settings, so that it
+    is never taken for another's. A run that is killed goes on from what it had saved.
+
+    Args:
+        records: of N people.
+        name: of their set, for the file.
+        body: to fit.
+        prior: of its pose.
+        plan: of which the cold starts count.
+        folder: where the file goes; by default `data/fits`.
+        progress: show a bar.
+
+    Returns:
+        N fits, labelled samples among them as not valid, and the file.
+
+    Raises:
+        FileProblem: the file cannot be read or written.
+    """
+    folder = folder or paths.data_dir() / "fits"
+    key = _key(records, body, prior, plan)
+    path = folder / f"{name}-{len(records)}-{key[:12]}.npz"
+    if path.is_file():
+        return _read(path), path
+    partial = path.with_suffix(".partial.npz")
+    done = [_read(partial)] if partial.is_file() else []
+    count = sum(len(part) for part in done)
+    targets = targets_of(records)
+    device = body.faces.device
+    saved = time.monotonic()
+    bar = tqdm(
+        total=len(records), initial=count, desc=f"first fits of {name}", unit="person",
+        disable=not progress, mininterval=1.0,
+    )  # fmt: skip
+    with bar:
+        while count < len(records):
+            some = targets.rows(torch.arange(count, min(count + AT_ONCE, len(records))))
+            some = Targets(*(value.to(device) for value in vars(some).values()))
+            fits = fit_cold(body, prior, some, headings=plan.headings, settings=plan.cold)
+            done.append(fits)
+            count += len(some)
+            bar.update(len(some))
+            if time.monotonic() - saved > SAVE_EVERY and count < len(records):
+                done = [_joined(done)]
+                _write(partial, done[0])
+                saved = time.monotonic()
+    fits = _joined(done)
+    _write(path, fits)
+    partial.unlink(missing_ok=True)
+    return fits, path
+
+
+def fill_memory(
+    dataset: PoseDataset | MixedDataset,
+    body: Body,
+    prior: PosePrior,
+    plan: FitPlan,
+    *,
+    progress: bool = True,
+) -> FitMemory:
+    """A memory for every sample of a data set, with its first fits in it.
+
+    Args:
+        dataset: one set, or several.
+        body: on the device where the memory will be.
+        prior: on the same device.
+        plan: without headings nothing is fitted, and the memory begins empty.
+        progress: show a bar.
+    """
+    memory = FitMemory(sum(len(part) for part in dataset.parts), body.faces.device)
+    first = 0
+    for part in dataset.parts:
+        if plan.headings and not part.records.has_smpl.all():
+            fits, _ = first_fits(part.records, part.name, body, prior, plan, progress=progress)
+            memory.fill(first, fits)
+        first += len(part)
+    return memory
+
+
+def targets_of(records: Records) -> Targets:
+    """Keypoints of samples without SMPL labels in SPIN's 224-pixel crop, not augmented.
+
+    Labelled samples are marked as not valid.
+    """
+    matrix = crop_matrix(
+        torch.from_numpy(records.center), torch.from_numpy(records.scale), SPIN_IMAGE_SIZE
+    )
+    keypoints = torch.from_numpy(records.keypoints)
+    places = apply_affine(matrix, keypoints[..., :2])
+    confidence = keypoints[..., 2] * ~torch.from_numpy(records.has_smpl)[:, None]
+    return Targets.of(torch.cat([places, confidence[..., None]], -1))
+
+
+def _key(records: Records, body: Body, prior: PosePrior, plan: FitPlan) -> str:
+    digest = hashlib.sha256()
+    arrays = (records.keypoints, records.center, records.scale, records.has_smpl)
+    tensors = (body.keypoint_points.arm_template, body.keypoint_points.arm_shapes,
+               prior.means, prior.precisions)  # fmt: skip
+    for array in (*arrays, *(tensor.cpu().numpy() for tensor in tensors)):
+        digest.update(np.ascontiguousarray(array).tobytes())
+    digest.update(settings_hash(plan.cold).encode())
+    digest.update(repr(tuple(map(float, plan.headings))).encode())
+    return digest.hexdigest()
+
+
+def _joined(parts: list[Fits]) -> Fits:
+    return Fits(
+        **{f.name: torch.cat([getattr(part, f.name).cpu() for part in parts]) for f in fields(Fits)}
+    )
+
+
+def _write(path: Path, fits: Fits) -> None:
+    save_npz_whole(path, **{name: value.cpu().numpy() for name, value in vars(fits).items()})
+
+
+def _read(path: Path) -> Fits:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return Fits(**{f.name: torch.from_numpy(arrays[f.name]) for f in fields(Fits)})
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise FileProblem(
+            f"{path} is not a readable file of fits ({error}). Delete it, and the fits are made "
+            "anew."
+        ) from error

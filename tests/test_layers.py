@@ -12,7 +12,7 @@ FLOORS = {
     "ledger": 0,
     "paths": 0,
     "files": 0,
-    "unpickling": 0,
+    "unpickling": 1,
     "bodies": 1,
     "models": 2,
     "fitting": 2,

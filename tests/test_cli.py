@@ -1,4 +1,5 @@
 import errno
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -6,8 +7,10 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from PIL import Image
 
 from hmrlab import cli, doctor, training
+from hmrlab.bodies import load_body
 from hmrlab.doctor import Finding
 from hmrlab.ledger import Ledger, record_run
 
@@ -64,7 +67,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    for command in ("doctor", "run", "train", "body", "data", "table", "notebooks"):
+    for command in ("doctor", "run", "train", "fit", "body", "data", "table", "notebooks"):
         assert f"│ {command} " in done.stdout
     assert done.stdout.strip().endswith("[]")
 
@@ -249,6 +252,42 @@ def test_notebooks_are_built_and_a_failing_one_left_as_it_was(hmrlab, tmp_path):
     assert "1 of 2 notebooks failed" in done.err
     assert '"laptop\\n"' in (folder / "00_one.ipynb").read_text()
     assert (folder / "01_two.ipynb").read_text() == "the old one"
+
+
+def test_a_photo_is_fitted_into_a_folder(hmrlab, tmp_path):
+    photo, keypoints = a_photo(tmp_path)
+    done = hmrlab("fit", "--photo", photo, "--keypoints", keypoints, "--out", str(tmp_path / "out"))
+    assert done.code == 0, done.err
+    first, second = done.out.splitlines()[:2]
+    assert first.startswith("person_0: 25 of 25 keypoints seen")
+    assert second.startswith("person_1: left out, 0 keypoints")
+    made = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {"overlay.png", "scene.glb", "person_0.npz"} <= made
+
+
+def test_a_photo_that_cannot_be_fitted_is_a_message(hmrlab, tmp_path):
+    photo, keypoints = a_photo(tmp_path)
+    assert "--keypoints and --out missing" in " ".join(hmrlab("fit", "--photo", photo).err.split())
+    nobody = tmp_path / "nobody.json"
+    nobody.write_text(json.dumps({"people": [{"pose_keypoints_2d": [0] * 75}]}))
+    out = str(tmp_path / "out")
+    done = hmrlab("fit", "--photo", photo, "--keypoints", str(nobody), "--out", out)
+    assert done.code == 1
+    assert done.err.startswith(f"hmrlab: {nobody}: nobody can be fitted (person 0: 0 keypoints")
+    done = hmrlab("fit", "--photo", keypoints, "--keypoints", keypoints, "--out", out)
+    assert (done.code, "cannot be read as a picture" in done.err) == (1, True)
+    assert not Path(out).exists()
+
+
+def a_photo(folder: Path) -> tuple[str, str]:
+    """A blank photo, with the keypoints of one person and of another who is not seen."""
+    points = load_body("free", "light").keypoints(torch.zeros(1, 72), torch.zeros(1, 10))[0, :25]
+    places = 100 * points[:, :2] * torch.tensor([1.0, -1.0]) + torch.tensor([160.0, 120.0])
+    seen = torch.cat([places, torch.ones(25, 1)], 1).flatten().tolist()
+    people = [{"pose_keypoints_2d": numbers} for numbers in (seen, [0] * 75)]
+    (folder / "a.json").write_text(json.dumps({"version": 1.3, "people": people}))
+    Image.new("RGB", (320, 240)).save(folder / "a.png")
+    return str(folder / "a.png"), str(folder / "a.json")
 
 
 def a_record():

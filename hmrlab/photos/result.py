@@ -7,14 +7,14 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from PIL import Image
-from torch import Tensor
 
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import OPENPOSE
 from hmrlab.fitting import Fits
 from hmrlab.fitting.objective import project
-from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, apply_affine
+from hmrlab.geometry import apply_affine
 from hmrlab.photos.boxes import CONFIDENT, Boxes
+from hmrlab.photos.scene import Scene, one_camera, own_focals, pixels_per_metre
 from hmrlab.rendering import over_photo
 from hmrlab.rendering.backends import Pinhole
 
@@ -46,22 +46,12 @@ class PhotoFits:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    @property
-    def focals(self) -> Tensor:
-        """(N,) pixels of the photo, of each person's own camera."""
-        return SPIN_FOCAL * self.boxes.side / SPIN_IMAGE_SIZE
-
-    @property
-    def pixels_per_metre(self) -> Tensor:
-        """(N,) how large each is in the photo."""
-        return self.focals / self.fits.translation[:, 2]
-
     def cameras(self) -> list[Pinhole]:
         """Each person's own camera over the whole photo."""
         height, width = self.image.shape[:2]
         return [
             Pinhole(float(focal), tuple(center.tolist()), height, width)
-            for focal, center in zip(self.focals, self.boxes.center, strict=True)
+            for focal, center in zip(own_focals(self.boxes), self.boxes.center, strict=True)
         ]
 
     def vertices(self) -> np.ndarray:
@@ -103,7 +93,7 @@ class PhotoFits:
         """
         photo, zoom = _shrunk(self.image, longest)
         height, width = photo.shape[:2]
-        order = self.pixels_per_metre.numpy().argsort()
+        order = pixels_per_metre(self.fits, self.boxes).numpy().argsort()
         own = self.cameras()
         cameras = [
             Pinhole(own[k].focal * zoom, tuple(zoom * c for c in own[k].center), height, width)
@@ -115,33 +105,16 @@ class PhotoFits:
             colours=colours, opacity=opacity,
         )  # fmt: skip
 
-    def scene_translations(self) -> np.ndarray:
-        """(N, 3) metres, everybody in one camera's frame (see `scene`)."""
-        height, width = self.image.shape[:2]
-        middle = torch.tensor([width / 2, height / 2])
-        scale = self.pixels_per_metre[:, None]
-        across = self.fits.translation[:, :2] + (self.boxes.center - middle) / scale
-        return torch.cat([across, self.scene_focal / scale], 1).numpy()
+    def scene(self) -> Scene:
+        """Everybody before one camera in the middle of the photo (see `one_camera`)."""
+        return one_camera(self.fits, self.boxes, self.body, self.image.shape[:2])
 
-    @property
-    def scene_focal(self) -> float:
-        """Pixels; assumed: the photo's diagonal."""
-        return float(np.hypot(*self.image.shape[:2]))
-
-    def scene(self) -> np.ndarray:
-        """Everybody before one camera in the middle of the photo.
-
-        A photo does not tell its focal length. It is taken to be the diagonal (about 53 degrees
-        from corner to corner), as Kissos et al. ("Beyond weak perspective", 2020) and CLIFF (Li et
-        al., ECCV 2022) do. A body's depth follows from its size: focal * metres / pixels, so
-        a child that is fitted as an adult stands too far away.
-
-        Returns:
-            (N, V, 3) metres, camera frame (x right, y down, z forward).
-        """
+    def scene_vertices(self) -> np.ndarray:
+        """(N, V, 3) metres, in the frame of the one camera: x right, y down, z forward."""
+        scene = self.scene()
         with torch.no_grad():
-            points = self.body.vertices(self.fits.pose, self.fits.betas).numpy()
-        return points + self.scene_translations()[:, None]
+            points = self.body.vertices(scene.rotations, self.fits.betas)
+        return (points + scene.translation[:, None]).numpy()
 
 
 def _shrunk(photo: np.ndarray, longest: int) -> tuple[np.ndarray, float]:

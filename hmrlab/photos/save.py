@@ -8,7 +8,9 @@ import numpy as np
 import trimesh
 
 from hmrlab.files import save_npz_whole, write_text_whole, write_whole
+from hmrlab.geometry import matrix_to_axis_angle
 from hmrlab.photos.result import PhotoFits
+from hmrlab.photos.scene import own_focals
 from hmrlab.rendering import save_png, turntable
 
 Y_UP = np.array([1.0, -1.0, -1.0])  # from the camera's frame to glTF's: y up, looking along -z
@@ -19,7 +21,7 @@ def save_fits(result: PhotoFits, folder: str | Path) -> list[Path]:
     """Write pictures, meshes and parameters, each file whole or not at all.
 
     `overlay.png`, everybody over the photo; `scene.glb`, everybody where the photo's camera sees
-    them (camera at the origin, y up, looking along -z; see `PhotoFits.scene`); and for each person
+    them (camera at the origin, y up, looking along -z; see `one_camera`); and for each person
     K of the input:
 
     - `person_K_turntable.png`: from six sides, the first as in the photo.
@@ -37,24 +39,40 @@ def save_fits(result: PhotoFits, folder: str | Path) -> list[Path]:
         FileProblem: the folder cannot be written to.
     """
     folder = Path(folder)
+    scene = _meshes(result, result.scene_vertices())
     written = [
         save_png(folder / "overlay.png", result.overlay()),
-        _save_glb(folder / "scene.glb", {
-            f"person_{number}": mesh
-            for number, mesh in zip(result.numbers, _meshes(result, result.scene()), strict=True)
-        }),
-    ]  # fmt: skip
+        _save_glb(folder / "scene.glb", dict(zip(_names(result), scene, strict=True))),
+    ]
     own = result.vertices() - result.fits.translation.numpy()[:, None]
-    for row, (number, mesh) in enumerate(zip(result.numbers, _meshes(result, own), strict=True)):
-        stem = folder / f"person_{number}"
+    for row, (name, mesh) in enumerate(zip(_names(result), _meshes(result, own), strict=True)):
         strip = turntable(mesh.vertices, mesh.faces, size=VIEW_SIZE, colours=result.colours()[row])
+        text = mesh.export(file_type="obj", include_color=False, include_texture=False)
         written += [
-            save_png(f"{stem}_turntable.png", strip),
-            write_text_whole(f"{stem}.obj", mesh.export(file_type="obj", include_color=False)),
-            _save_glb(Path(f"{stem}.glb"), {stem.name: mesh}),
-            save_npz_whole(f"{stem}.npz", **parameters(result, row)),
+            save_png(folder / f"{name}_turntable.png", strip),
+            write_text_whole(folder / f"{name}.obj", text),
+            _save_glb(folder / f"{name}.glb", {name: mesh}),
+            save_npz_whole(folder / f"{name}.npz", **parameters(result, row)),
         ]
     return written
+
+
+def summary(result: PhotoFits, written: list[Path]) -> str:
+    """A line for each person and for the files of all, to print."""
+    lines = dict(result.left_out)
+    errors, seen = result.pixel_errors(), result.seen().sum(1)
+    for row, (number, name) in enumerate(zip(result.numbers, _names(result), strict=True)):
+        own = [path.name for path in written if path.name.startswith((f"{name}.", f"{name}_"))]
+        lines[number] = (
+            f"{seen[row]} of {result.keypoints.shape[1]} keypoints seen, the body's are "
+            f"{errors[row]:.1f} px from them: {', '.join(own)}"
+        )
+    of_all = [path.name for path in written if not path.name.startswith("person_")]
+    text = [
+        f"person_{number}: {'left out, ' if number in result.left_out else ''}{line}"
+        for number, line in sorted(lines.items())
+    ]
+    return "\n".join([*text, f"everybody: {', '.join(of_all)}", f"All in {written[0].parent}"])
 
 
 def parameters(result: PhotoFits, row: int) -> dict[str, np.ndarray]:
@@ -66,23 +84,25 @@ def parameters(result: PhotoFits, row: int) -> dict[str, np.ndarray]:
     - translation (3,): metres, in the frame of the person's own camera.
     - focal (), principal_point (2,): that camera in the whole photo, pixels: a point p of the body
       is seen at focal * (p + translation)[:2] / (p + translation)[2] + principal_point.
-    - scene_translation (3,), scene_focal (): the same before the camera that all people share,
-      whose principal point is the middle of the photo.
+    - scene_orientation (3,), scene_translation (3,), scene_focal (): the first joint's axis-angle,
+      the translation and the focal length before the camera that all people share, whose principal
+      point is the middle of the photo.
     - keypoints (25, 3): what was fitted to, pixels of the photo, confidence.
     - box (3,): middle and side of the square about the person, pixels.
     - reprojection (): SPIN's mark of a fit, the robust squared error in the 224-pixel crop, mean of
       49 keypoints; pixel_error (): the mean distance in pixels of the photo.
     - objective (): what the fit minimised, at its end.
     """
-    fits, boxes = result.fits, result.boxes
+    fits, boxes, scene = result.fits, result.boxes, result.scene()
     values = {
         "pose": fits.pose[row].flatten(),
         "betas": fits.betas[row],
         "translation": fits.translation[row],
-        "focal": result.focals[row],
+        "focal": own_focals(boxes)[row],
         "principal_point": boxes.center[row],
-        "scene_translation": result.scene_translations()[row],
-        "scene_focal": result.scene_focal,
+        "scene_orientation": matrix_to_axis_angle(scene.rotations[row, 0]),
+        "scene_translation": scene.translation[row],
+        "scene_focal": scene.focal,
         "keypoints": result.keypoints[row],
         "box": [*boxes.center[row].tolist(), float(boxes.side[row])],
         "reprojection": fits.reprojection[row],
@@ -90,6 +110,10 @@ def parameters(result: PhotoFits, row: int) -> dict[str, np.ndarray]:
         "objective": fits.objective[row],
     }
     return {name: np.asarray(value, dtype=np.float32) for name, value in values.items()}
+
+
+def _names(result: PhotoFits) -> list[str]:
+    return [f"person_{number}" for number in result.numbers]
 
 
 def _meshes(result: PhotoFits, vertices: np.ndarray) -> list[trimesh.Trimesh]:

@@ -18,6 +18,7 @@ from hmrlab.rendering import (
     draw_keypoints,
     gallery,
     joint_heat,
+    over_photo,
     overlay,
     render_bodies,
     save_png,
@@ -114,6 +115,44 @@ def test_an_overlay_leaves_the_rest_of_the_picture_alone(facing, body):
     corner = slice(0, 6)
     np.testing.assert_array_equal(picture[0, corner, corner], photo[0, corner, corner])
     assert (picture != photo).any()
+
+
+def test_a_body_over_a_photo_is_the_whole_cameras_picture(facing, body):
+    """Only a part of the photo is drawn anew; it must be the right part."""
+    camera = Pinhole(500.0, (180.0, 310.0), 700, 620)
+    photo = np.random.default_rng(0).integers(0, 255, (700, 620, 3), dtype=np.uint8)
+    picture = over_photo(photo, _placed(facing[0])[None], body.faces, [camera], backend="embreex")
+    seen = depth_map(_placed(facing[0]), body.faces, camera, "embreex") > 0
+    changed = (picture != photo).any(-1)
+    assert (changed & seen).sum() / (changed | seen).sum() > 0.95
+    np.testing.assert_array_equal(photo[:, 500:], picture[:, 500:])
+
+
+def test_over_a_photo_the_last_is_in_front(facing, body):
+    camera = Pinhole(300.0, (100.0, 100.0), 200, 200)
+    pair = np.stack([_placed(facing[0])] * 2)
+    colours = np.zeros((2, body.n_vertices, 3))
+    colours[0, :, 0] = colours[1, :, 2] = 1
+    black = np.zeros((200, 200, 3), np.uint8)
+    red, _, blue = over_photo(black, pair, body.faces, [camera] * 2, colours=colours).sum((0, 1))
+    assert blue > 20 * red > 0  # of the one behind an edge's half pixels are left
+
+
+def test_a_body_half_or_wholly_outside_a_photo_does_no_harm(facing, body):
+    black = np.zeros((90, 120, 3), np.uint8)
+    for center, seen in (((0.0, 95.0), True), ((125.0, 0.0), True), ((900.0, -900.0), False)):
+        camera = Pinhole(150.0, center, 90, 120)
+        picture = over_photo(black, _placed(facing[0])[None], body.faces, [camera])
+        assert picture.shape == black.shape
+        assert picture.any() == seen
+    nobody = over_photo(black, np.zeros((0, 9, 3)), body.faces, [])
+    np.testing.assert_array_equal(nobody, black)
+
+
+def test_a_body_behind_the_camera_is_refused(facing, body):
+    camera = Pinhole(150.0, (60.0, 45.0), 90, 120)
+    with pytest.raises(ValueError, match="behind its camera"):
+        over_photo(np.zeros((90, 120, 3), np.uint8), facing[0], body.faces, [camera])
 
 
 def test_from_the_side_a_person_is_narrow(facing, body):

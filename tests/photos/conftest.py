@@ -1,0 +1,64 @@
+"""Two synthetic people before a camera whose numbers are known."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from hmrlab.bodies import Body, load_body
+from hmrlab.fitting import PosePrior, load_prior
+from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.photos import PhotoFits, fit_photo
+
+
+@dataclass(frozen=True)
+class Street:
+    """Person 0 stands near on the left, person 1 behind on the right."""
+
+    image: np.ndarray  # (480, 640, 3)
+    focal: float  # pixels: the photo's diagonal
+    rotations: Tensor  # (2, 24, 3, 3)
+    translation: Tensor  # (2, 3)
+    keypoints: np.ndarray  # (2, 25, 3)
+
+    def seen(self, points: Tensor) -> Tensor:
+        """(..., 3) metres before the photo's camera -> (..., 2) pixels."""
+        return _seen(points, self.focal)
+
+
+def _seen(points: Tensor, focal: float) -> Tensor:
+    return focal * points[..., :2] / points[..., 2:] + points.new_tensor([320.0, 240.0])
+
+
+@pytest.fixture(scope="session")
+def body() -> Body:
+    return load_body("free", "light")
+
+
+@pytest.fixture(scope="session")
+def prior() -> PosePrior:
+    return load_prior()
+
+
+@pytest.fixture(scope="session")
+def street(body, prior) -> Street:
+    focal = 800.0  # of 480 x 640
+    pose = prior.mean_pose().view(23, 3).repeat(2, 1, 1)
+    pose = torch.cat([torch.zeros(2, 1, 3), pose], 1)
+    rotations = axis_angle_to_matrix(pose)
+    upright = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
+    about = torch.tensor([[0.0, 0.5, 0.0], [0.0, -0.3, 0.0]])
+    rotations[:, 0] = upright @ axis_angle_to_matrix(about)
+    translation = torch.tensor([[-1.0, 0.1, 4.0], [2.0, 0.1, 7.0]])
+    points = body.keypoints(rotations, torch.zeros(2, 10))[:, :25] + translation[:, None]
+    places = _seen(points, focal)
+    keypoints = torch.cat([places, torch.ones(2, 25, 1)], 2).numpy().astype(np.float64)
+    image = np.full((480, 640, 3), 40, np.uint8)
+    return Street(image, focal, rotations, translation, keypoints)
+
+
+@pytest.fixture(scope="session")
+def fitted(street, body, prior) -> PhotoFits:
+    return fit_photo(street.image, street.keypoints, body, prior)

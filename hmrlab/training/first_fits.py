@@ -13,14 +13,17 @@ import torch
 from tqdm.auto import tqdm
 
 from hmrlab import paths
-from hmrlab.bodies import Body
+from hmrlab.bodies import Body, load_body
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.records import Records
+from hmrlab.data.synthetic.generate import SETS
 from hmrlab.files import FileProblem, save_npz_whole
-from hmrlab.fitting import Fits, PosePrior, Targets, fit_cold
+from hmrlab.fitting import Fits, PosePrior, Targets, fit_cold, load_prior
 from hmrlab.fitting.memory import FitMemory
 from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
 from hmrlab.ledger import settings_hash
+from hmrlab.training.scales import Scale
+from hmrlab.training.sets import BODY_DETAIL, load_set
 from hmrlab.training.teacher import FitPlan
 
 AT_ONCE = 1024  # people between two looks at the clock
@@ -88,6 +91,37 @@ def first_fits(
     _write(path, fits)
     partial.unlink(missing_ok=True)
     return fits, path
+
+
+def fit_people(
+    people: str, scale: Scale, starts: int, folder: Path | None = None
+) -> tuple[Fits, Path]:
+    """The first fits of a scale's training set, or of the samples of a record file.
+
+    Args:
+        people: "studio", "wild", or the path of a record file.
+        scale: of the sets with those names.
+        starts: cold starts of each person, headings evenly apart.
+        folder: see `first_fits`.
+
+    Returns:
+        see `first_fits`.
+
+    Raises:
+        FileProblem: the record file cannot be used.
+        ValueError: there is no such set.
+    """
+    if people.endswith(".npz"):
+        records, name = Records.open(people), Path(people).stem
+    elif people in SETS:
+        records, name = load_set(people, "train", scale).records, people
+    else:
+        raise ValueError(
+            f"no set {people!r}; there are {', '.join(SETS)}, or give a record file (.npz)"
+        )
+    plan = FitPlan(headings=tuple(360.0 * k / starts for k in range(starts)))
+    body = load_body("free", BODY_DETAIL)
+    return first_fits(records, name, body, load_prior(), plan, folder=folder)
 
 
 def fill_memory(

@@ -6,6 +6,7 @@ from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.training.scales import Scale
 
+BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
 SPLIT_SEED = 0  # the sets themselves never change with a training's seed
 
 

@@ -25,12 +25,11 @@ from hmrlab.training.objectives import (
 )
 from hmrlab.training.pictures import PictureMaker, keypoint_pictures
 from hmrlab.training.runs import Pretraining, Run, Training
-from hmrlab.training.sets import load_set
+from hmrlab.training.sets import BODY_DETAIL, load_set
 from hmrlab.training.teacher import Teacher
 from hmrlab.training.warm_fits import warm_fit_scores
 
 TEST_SETS = ("studio", "wild")
-BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
 CHECKED_PEOPLE = 256  # of studio's test set, scored now and then along a training
 CHECKED_SCORES = ("mpjpe_mm", "pa_mpjpe_mm", "rotation_error_deg", "keypoint_error_percent")
 

@@ -1,4 +1,7 @@
-"""A training that tests run in a process of its own, to kill it: set folder, run folder, pause."""
+"""A training that tests run in a process of its own, to kill it.
+
+Arguments: folder of the set, folder of the run, pause in each step, and "fits" for SPIN's loop.
+"""
 
 import sys
 import time
@@ -10,10 +13,13 @@ from hmrlab.bodies import load_body
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.dataset import open_set
 from hmrlab.data.loader import BatchLoader
+from hmrlab.fitting import load_prior
 from hmrlab.models import HMR
 from hmrlab.models.small import SmallNet
 from hmrlab.training import LossWeights, Trainer, TrainerSettings
-from hmrlab.training.objectives import BodyObjective
+from hmrlab.training.first_fits import fill_memory
+from hmrlab.training.objectives import BodyObjective, TaughtObjective
+from hmrlab.training.teacher import FitPlan, Teacher
 
 
 class SlowTrainer(Trainer):
@@ -26,12 +32,13 @@ class SlowTrainer(Trainer):
         return super()._one_step(batches)
 
 
-def main(set_folder: str, run_folder: str, pause: str) -> None:
+def main(set_folder: str, run_folder: str, pause: str, teaching: str) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
     model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16))
+    dataset = open_set(set_folder)
     loader = BatchLoader(
-        open_set(set_folder),
+        dataset,
         batch_size=8,
         resolution=32,
         augmentation=AugmentationSettings(),
@@ -41,7 +48,12 @@ def main(set_folder: str, run_folder: str, pause: str) -> None:
     settings = TrainerSettings(
         steps=14, learning_rate=1e-3, checkpoint_seconds=0.0, fingerprint="same"
     )
-    objective = BodyObjective(load_body("free", "light"), LossWeights())
+    body = load_body("free", "light")
+    objective = BodyObjective(body, LossWeights())
+    if teaching == "fits":
+        plan, prior = FitPlan(headings=(), steps=2, threshold=0.0), load_prior()
+        memory = fill_memory(dataset, body, prior, plan)
+        objective = TaughtObjective(objective, Teacher(body, prior, plan, memory, (len(dataset),)))
     trainer = SlowTrainer(model, objective, loader, settings, Path(run_folder), torch.device("cpu"))
     trainer.pause = float(pause)
     trainer.fit(progress=False)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from hmrlab.data.dataset import PoseDataset, open_set
+from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.files import FileProblem
 from hmrlab.training import LossWeights, TrainingDivergedError
 from hmrlab.training.pictures import keypoint_pictures
@@ -34,20 +35,31 @@ class Sink:
     def close(self): ...
 
 
-def start(studio, folder, pause):
+def start(folder_of_set, folder, pause, teaching):
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    return subprocess.Popen([sys.executable, CHILD, studio, folder, str(pause)], env=environment)
+    command = [sys.executable, CHILD, folder_of_set, folder, str(pause), teaching]
+    return subprocess.Popen(command, env=environment)
 
 
 def checkpoint(folder):
     return torch.load(folder / CHECKPOINT, weights_only=True)
 
 
-def test_a_killed_training_goes_on_to_the_same_bits(studio, tmp_path):
-    """SIGKILL in the middle, start again: weights, optimiser and history as without the kill."""
+@pytest.fixture(scope="module")
+def sets(studio, tmp_path_factory):
+    """Folders of a set by what teaches on it."""
+    root = tmp_path_factory.mktemp("wild")
+    wild = ensure_set(SetSpec("wild", "train", 48, 48), root, progress=False)
+    return {"labels": studio, "fits": wild}
+
+
+@pytest.mark.parametrize("teaching", ["labels", "fits"])
+def test_a_killed_training_goes_on_to_the_same_bits(sets, teaching, tmp_path):
+    """SIGKILL in the middle, start again: weights, optimiser, fits, history as without the kill."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    unbroken = start(studio, whole, 0)
-    victim = start(studio, killed, 0.15)
+    folder = sets[teaching]
+    unbroken = start(folder, whole, 0, teaching)
+    victim = start(folder, killed, 0.15, teaching)
     deadline = time.monotonic() + 120
     while not (killed / CHECKPOINT).exists() or checkpoint(killed)["step"] < 4:
         assert time.monotonic() < deadline
@@ -57,7 +69,7 @@ def test_a_killed_training_goes_on_to_the_same_bits(studio, tmp_path):
     victim.wait()
     stopped_at = checkpoint(killed)["step"]
     assert 4 <= stopped_at < 14
-    assert start(studio, killed, 0).wait(120) == 0
+    assert start(folder, killed, 0, teaching).wait(120) == 0
     assert unbroken.wait(120) == 0
     one, other = checkpoint(whole), checkpoint(killed)
     assert one["step"] == other["step"] == 14
@@ -68,6 +80,11 @@ def test_a_killed_training_goes_on_to_the_same_bits(studio, tmp_path):
             assert torch.equal(value, other["optimizer"]["state"][key][name])
     assert one["logged"] == other["logged"]
     assert one["loader"] == other["loader"]
+    assert set(one["objective"]) == ({"pose", "betas", "known"} if teaching == "fits" else set())
+    for name, value in one["objective"].items():
+        assert torch.equal(value, other["objective"][name]), name
+    if teaching == "fits":
+        assert one["objective"]["known"].any()
 
 
 def test_training_lowers_the_loss(make_trainer):

@@ -1,0 +1,131 @@
+"""The memory of best fits against SPIN's own numbers, and its rules."""
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch.testing import assert_close
+
+from hmrlab.fitting import Fits
+from hmrlab.fitting.memory import FitMemory, View, believable_betas
+from hmrlab.geometry import axis_angle_to_matrix
+
+ROWS = torch.arange(16)
+
+
+def rotations_of(pose):
+    return axis_angle_to_matrix(pose.float().reshape(-1, 24, 3))
+
+
+def view_of(golden, turn="dict_rot"):
+    return View(golden["dict_flip"].bool(), golden[turn])
+
+
+def make_fits(count, valid=None):
+    generator = torch.Generator().manual_seed(3)
+    return Fits(
+        pose=0.4 * torch.randn(count, 24, 3, generator=generator),
+        betas=torch.randn(count, 10, generator=generator),
+        translation=torch.zeros(count, 3),
+        objective=torch.zeros(count),
+        reprojection=torch.zeros(count),
+        valid=torch.ones(count, dtype=torch.bool) if valid is None else valid,
+    )
+
+
+@pytest.fixture
+def written(golden):
+    """A memory in which the goldens' poses were written where they were better."""
+    memory = FitMemory(16)
+    better = golden["dict_update"]
+    memory.write(
+        ROWS[better],
+        rotations_of(golden["dict_pose"])[better],
+        golden["dict_betas"][better],
+        view_of(golden).rows(better),
+    )
+    return memory
+
+
+def test_what_is_stored_is_what_spin_stores(golden, written):
+    """Compared as rotations: an axis-angle at pi has two right signs."""
+    better = golden["dict_update"]
+    stored = golden["dict_stored"][better]
+    assert_close(
+        rotations_of(written.pose[better]), rotations_of(stored[:, :72]), atol=1e-4, rtol=0
+    )
+    assert_close(written.betas[better], stored[:, 72:], atol=1e-5, rtol=0)
+    assert torch.equal(written.known, better)
+
+
+def test_what_is_read_is_what_spin_reads(golden, written):
+    rotations, betas, known = written.read(ROWS, view_of(golden, "dict_read_rot"))
+    assert torch.equal(known, golden["dict_update"])
+    theirs = rotations_of(golden["dict_read_pose"])
+    assert_close(rotations[known], theirs[known], atol=1e-4, rtol=0)
+    assert_close(betas[known], golden["dict_read_betas"][known], atol=1e-5, rtol=0)
+
+
+@given(flip=st.booleans(), degrees=st.floats(-180, 180), seed=st.integers(0, 99))
+def test_a_body_comes_back_under_the_view_that_it_was_written_under(flip, degrees, seed):
+    pose = torch.randn(1, 24, 3, generator=torch.Generator().manual_seed(seed))
+    rotations = axis_angle_to_matrix(pose)
+    view = View(torch.tensor([flip]), torch.tensor([degrees]))
+    memory = FitMemory(3)
+    memory.write(torch.tensor([1]), rotations, torch.ones(1, 10), view)
+    again, betas, known = memory.read(torch.tensor([1]), view)
+    assert_close(again, rotations, atol=2e-5, rtol=0)
+    assert known.item()
+    assert (betas == 1).all()
+
+
+def test_a_mirrored_read_mirrors_the_body_and_a_turned_one_turns_the_root_alone():
+    memory = FitMemory(1)
+    memory.fill(0, make_fits(1))
+    plain = View(torch.tensor([False]), torch.zeros(1))
+    turned = View(torch.tensor([False]), torch.tensor([90.0]))
+    before, _, _ = memory.read(torch.tensor([0]), plain)
+    after, _, _ = memory.read(torch.tensor([0]), turned)
+    assert torch.equal(after[:, 1:], before[:, 1:])
+    quarter = torch.tensor([[0.0, 1.0, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert_close(after[0, 0], quarter @ before[0, 0], atol=1e-5, rtol=0)
+
+
+def test_first_fits_go_in_a_row_and_invalid_ones_stay_unknown():
+    memory = FitMemory(5)
+    memory.fill(1, make_fits(3, torch.tensor([True, False, True])))
+    assert memory.known.tolist() == [False, True, False, True, False]
+    assert (memory.pose[2] == 0).all()
+
+
+def test_fits_that_do_not_fit_in_are_refused():
+    with pytest.raises(ValueError, match="3 fits from row 3 on do not fit into 5 rows"):
+        FitMemory(5).fill(3, make_fits(3))
+
+
+def test_a_restored_memory_is_the_saved_one(tmp_path):
+    memory, other = FitMemory(4), FitMemory(4)
+    memory.fill(0, make_fits(4))
+    torch.save(memory.state(), tmp_path / "state.pt")
+    other.restore(torch.load(tmp_path / "state.pt", weights_only=True))
+    for name, value in memory.state().items():
+        assert torch.equal(value, other.state()[name])
+
+
+def test_a_memory_of_another_size_is_refused():
+    with pytest.raises(ValueError, match="has 5 rows, the saved one 4"):
+        FitMemory(5).restore(FitMemory(4).state())
+
+
+def test_a_million_samples_take_less_than_400_megabytes_and_twice_as_many_twice_that():
+    one, two = FitMemory(1_000), FitMemory(2_000)
+    assert two.nbytes == 2 * one.nbytes
+    assert 1_000 * one.nbytes < 400e6
+
+
+def test_one_beta_out_of_bounds_takes_the_whole_shape_away():
+    betas = torch.full((3, 10), 2.9)
+    betas[1, 4] = -3.1
+    kept = believable_betas(betas)
+    assert torch.equal(kept[[0, 2]], betas[[0, 2]])
+    assert (kept[1] == 0).all()

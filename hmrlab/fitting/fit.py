@@ -8,6 +8,7 @@ import torch
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import Body
+from hmrlab.fitting.adam import AdamSettings, fit_with_adam
 from hmrlab.fitting.newton import NewtonSettings, fit_with_newton
 from hmrlab.fitting.prior import PosePrior
 from hmrlab.fitting.problem import Fits, Targets, joined
@@ -25,7 +26,7 @@ def fit_cold(
     targets: Targets,
     *,
     headings: Sequence[float] = HEADINGS,
-    settings: NewtonSettings | None = None,
+    settings: NewtonSettings | AdamSettings | None = None,
     progress: bool = False,
 ) -> Fits:
     """Fit bodies to keypoints, beginning with the mean pose turned to each heading.
@@ -35,7 +36,7 @@ def fit_cold(
         prior: of its pose.
         targets: of any number of people; those that are not valid come back as placed.
         headings: which way the starts face, degrees; the lowest objective wins.
-        settings: of each fit.
+        settings: of each fit, which also say by which optimiser; Newton's by default.
         progress: show a bar over the people.
 
     Raises:
@@ -44,6 +45,7 @@ def fit_cold(
     if not headings:
         raise ValueError("a cold start needs at least one heading")
     settings = settings or NewtonSettings()
+    fit = fit_with_adam if isinstance(settings, AdamSettings) else fit_with_newton
     parts = []
     bar = tqdm(total=len(targets), desc="fitting", unit="person", disable=not progress)
     with bar:
@@ -52,7 +54,7 @@ def fit_cold(
             best: Fits | None = None
             for heading in headings:
                 start = cold_start(body, prior, some, heading)
-                fits = fit_with_newton(body, prior, some, start, settings)
+                fits = fit(body, prior, some, start, settings)
                 best = fits if best is None else best.better_of(fits)
             parts.append(best)
             bar.update(len(few))

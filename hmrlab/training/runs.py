@@ -272,6 +272,15 @@ _FITTING: tuple[Training, ...] = (
         options="as half_spin, the first fits stay as they are",
         fits=FitPlan(loop=False),
     ),
+    *(
+        replace(
+            _ABLATED,
+            name=f"half_spin{suffix}_adam",
+            options=f"as half_spin{suffix}, the first fits by SPIN's own 200 steps of Adam",
+            fits=FitPlan(loop=loop, first_by="adam"),
+        )
+        for suffix, loop in (("_static", False), ("", True))
+    ),
     replace(
         _ABLATED,
         name="half_spin_static4",

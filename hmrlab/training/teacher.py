@@ -13,6 +13,7 @@ from torch import Tensor
 from hmrlab.bodies import Body
 from hmrlab.data.batch import Batch
 from hmrlab.fitting import (
+    AdamSettings,
     NewtonSettings,
     ObjectiveWeights,
     PosePrior,
@@ -23,6 +24,7 @@ from hmrlab.fitting import (
 from hmrlab.fitting.memory import THRESHOLD, FitMemory, View, believable_betas
 from hmrlab.fitting.objective import reprojection_terms
 from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, estimate_translation
+from hmrlab.ledger import later
 from hmrlab.models import Prediction
 
 
@@ -37,10 +39,17 @@ class FitPlan:
     steps: int = 4
     threshold: float = THRESHOLD  # worst 2D error that still teaches, pixels squared; 0: any
     weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
+    first_by: str = later("newton")  # or "adam": SPIN's own 100 + 100 steps
+
+    def __post_init__(self) -> None:
+        if self.first_by not in ("newton", "adam"):
+            raise ValueError(f"first fits are made by newton or adam, not by {self.first_by!r}")
 
     @property
-    def cold(self) -> NewtonSettings:
+    def cold(self) -> NewtonSettings | AdamSettings:
         """Of the first fits."""
+        if self.first_by == "adam":
+            return AdamSettings(weights=self.weights)
         return NewtonSettings(steps=self.cold_steps, weights=self.weights)
 
     @property

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from dataclasses import dataclass, replace
 
+from hmrlab.fitting import ObjectiveWeights
 from hmrlab.ledger import later
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.scales import SCALES, Scale
@@ -305,6 +306,12 @@ _FITTING: tuple[Training, ...] = (
         name="half_spin_hasty",
         options="as half_spin_credulous, with the threshold",
         fits=FitPlan(headings=(), camera_steps=1, steps=1),
+    ),
+    replace(
+        _ABLATED,
+        name="half_spin_no_prior",
+        options="as half_spin, the fits without pose and angle prior: 2D error is all they know",
+        fits=FitPlan(weights=ObjectiveWeights(pose_prior=0.0, angle=0.0)),
     ),
     *(
         replace(

@@ -21,7 +21,7 @@ PYTHON ?= $(FOUND)
 export UV_PYTHON_DOWNLOADS := never
 export UV_HTTP_TIMEOUT ?= 300
 
-.PHONY: help install run test lint lab notebooks body lock
+.PHONY: help install run test lint lab notebooks bench body lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,10 @@ lint: $(STAMP) ## style only
 
 notebooks: $(STAMP) ## rebuild the committed notebooks from notebooks/source, at laptop scale
 	$(BIN)/hmrlab notebooks build
+
+bench: $(STAMP) ## time the keypoint body and the fits against smplx; rewrites benchmarks/README.md
+	$(BIN)/python benchmarks/keypoint_body.py --write
+	$(BIN)/python benchmarks/fitting.py --write
 
 body: $(STAMP) ## build the free body anew (it lies in the package already)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes -r requirements-body.lock

@@ -11,13 +11,13 @@ The set as users get it, in as many processes as there are cores, is timed as we
 from __future__ import annotations
 
 import argparse
-import statistics
 import tempfile
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
+from _common import in_words, provenance, spread
 
 from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.format import BodyArrays, read_body_file
@@ -25,15 +25,15 @@ from hmrlab.bodies.genuine import smplx_model
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.data.synthetic.people import make_chunk
 from hmrlab.data.synthetic.poses import sample_betas, sample_poses
-from hmrlab.ledger import current_command, describe_machine, source_commit, versions
 from hmrlab.rendering import choose_backend, overlay
 
+SEED = 0
 CAMERA = torch.tensor([[0.9, 0.0, 0.0]])
 
 
 def naive(n: int, size: int, model: torch.nn.Module, faces: np.ndarray) -> None:
     """Pose and draw n people one by one."""
-    rng = np.random.default_rng(0)
+    rng = np.random.default_rng(SEED)
     for _ in range(n):
         poses, _ = sample_poses(1, rng)
         poses[:, 0] = [np.pi, 0, 0]
@@ -66,7 +66,7 @@ def main() -> None:
     ours, theirs = [], []
     for round_number in range(options.rounds + 1):
         a = rate(
-            lambda n: make_chunk(n, options.size, False, np.random.default_rng(1)), options.count
+            lambda n: make_chunk(n, options.size, False, np.random.default_rng(SEED)), options.count
         )
         b = rate(lambda n: naive(n, options.size, model, arrays.faces), options.naive_count)
         if round_number:  # the first warms up: compilation, the backend's probe
@@ -76,10 +76,8 @@ def main() -> None:
         spec = SetSpec("studio", "train", options.set_count, options.size)
         whole = rate(lambda _: ensure_set(spec, folder, progress=False), options.set_count)
     ratios = [a / b for a, b in zip(ours, theirs, strict=True)]
-    print(f"command    {current_command()}")
-    print(f"commit     {source_commit()}")
-    print(f"machine    {describe_machine()}")
-    print(f"versions   {versions()}")
+    for name, value in provenance(SEED).items():
+        print(f"{name:<10} {value}")
     print(f"naive with smplx and {choose_backend()}, 1 process: {_spread(theirs)} pictures/s")
     print(f"batched, own rasteriser, 1 process: {_spread(ours)} pictures/s")
     print(f"ratio: {_spread(ratios)}")
@@ -87,7 +85,7 @@ def main() -> None:
 
 
 def _spread(values: list[float]) -> str:
-    return f"median {statistics.median(values):.1f} ({min(values):.1f} to {max(values):.1f})"
+    return f"median {in_words(spread(values))}"
 
 
 if __name__ == "__main__":

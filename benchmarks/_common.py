@@ -1,0 +1,135 @@
+"""What the benchmarks share: the peer's body, spreads, where a figure comes from, where it goes."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from smplx.lbs import vertices2joints
+from torch import Tensor, nn
+
+from hmrlab.bodies import BodyArrays
+from hmrlab.bodies.genuine import smplx_model
+from hmrlab.bodies.joints import KEYPOINT_ROWS
+from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.ledger import current_command, describe_machine, source_commit, versions
+
+HERE = Path(__file__).parent
+
+
+class SmplxKeypoints(nn.Module):
+    """The 49 keypoints as SPIN computes them: all of smplx's mesh, then rows of 54 joints."""
+
+    extra_regressor: Tensor  # (9, V)
+
+    def __init__(self, arrays: BodyArrays) -> None:
+        super().__init__()
+        self.model = smplx_model(arrays)
+        extra = torch.as_tensor(arrays.extra_regressor, dtype=torch.float32)
+        self.register_buffer("extra_regressor", extra, persistent=False)
+
+    def keypoints(self, pose: Tensor, betas: Tensor) -> Tensor:
+        """(B, 49, 3) metres of axis-angles (B, 72), radians, and betas (B, 10)."""
+        out = self.model(betas=betas, body_pose=pose[:, 3:], global_orient=pose[:, :3])
+        extra = vertices2joints(self.extra_regressor, out.vertices)
+        return torch.cat([out.joints, extra], 1)[:, list(KEYPOINT_ROWS)]
+
+
+def clock(device: str) -> float:
+    """Seconds, once the device has done what it was given."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def spread(values: list[float]) -> dict[str, float]:
+    """Median, least and most, to four digits."""
+    figures = {"median": statistics.median(values), "least": min(values), "most": max(values)}
+    return {name: float(f"{value:.4g}") for name, value in figures.items()}
+
+
+def in_words(figures: dict[str, float], digits: int = 1) -> str:
+    """A spread for a table: "53.4 (52.2 to 58.4)", or one number where it was measured once."""
+    median, least, most = (f"{figures[name]:,.{digits}f}" for name in ("median", "least", "most"))
+    return median if least == most else f"{median} ({least} to {most})"
+
+
+def provenance(seed: int, device: str = "cpu") -> dict[str, Any]:
+    """Where figures come from."""
+    used = torch.cuda.get_device_name() if device == "cuda" else None
+    return {
+        "command": f"python {current_command()}",
+        "commit": measured_commit(),
+        "machine": describe_machine(used),
+        "versions": versions(),
+        "threads": torch.get_num_threads(),
+        "seed": seed,
+        "date": time.strftime("%Y-%m-%d"),
+    }
+
+
+def measured_commit() -> str:
+    """`source_commit`, to which what benchmarks write is no change of the source."""
+    commit = source_commit()
+    source = [":/", ":!/benchmarks/results", ":!/benchmarks/README.md"]
+    if not commit.endswith("+dirty"):
+        return commit
+    command = ["git", "-C", str(HERE), "status", "--porcelain", "--", *source]
+    changed = subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    return commit if changed else commit.removesuffix("+dirty")
+
+
+def origin(result: dict[str, Any]) -> str:
+    """The same as a sentence below a table."""
+    made = result["provenance"]
+    used = ", ".join(f"{name} {made['versions'][name]}" for name in ("torch", "numpy"))
+    commit, _, dirty = made["commit"].partition("+")
+    commit = commit[:7] + (" and changes to it" if dirty else "")
+    threads = f"{made['threads']} thread{'s' if made['threads'] != 1 else ''}"
+    return (
+        f"Measured {made['date']} at commit {commit} on {made['machine']}; {threads}, "
+        f"seed {made['seed']}; Python {made['versions']['python']}, {used}."
+    )
+
+
+def publish(name: str, result: dict[str, Any], text: str, folder: Path = HERE) -> None:
+    """Write results/NAME.json and the block of README.md that shows it.
+
+    Raises:
+        FileProblem: README.md has no such block.
+    """
+    readme = folder / "README.md"
+    old = readme.read_text(encoding="utf-8")
+    begin, end = _markers(name, old)
+    before, after = old.split(begin)[0], old.split(end)[1]
+    new = f"{before}{begin}\n\n{text}\n\n{end}{after}"
+    write_text_whole(folder / "results" / f"{name}.json", json.dumps(result, indent=1) + "\n")
+    write_text_whole(readme, new)
+
+
+def block(name: str, readme: str) -> str:
+    """What stands in README's block of that name, markers left out.
+
+    Raises:
+        FileProblem: there is none.
+    """
+    begin, end = _markers(name, readme)
+    return readme.split(begin)[1].split(end)[0]
+
+
+def _markers(name: str, readme: str) -> tuple[str, str]:
+    begin, end = f"<!-- {name}: written by make bench -->", f"<!-- end of {name} -->"
+    if readme.count(begin) != 1 or readme.count(end) != 1:
+        raise FileProblem(f"README.md needs one block for {name}: put {begin} and {end} into it")
+    return begin, end
+
+
+def markdown(head: list[str], rows: list[list[str]]) -> str:
+    """A table."""
+    lines = [head, ["---"] * len(head), *rows]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)

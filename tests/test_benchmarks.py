@@ -1,0 +1,75 @@
+import importlib
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from hmrlab.files import FileProblem
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+TINY = {
+    "keypoint_body": "--batch 2 --rounds 1 --seconds 0 --bodies light --no-compile",
+    "fitting": "--count 3 --batch 2 --rounds 1 --steps 2 --scale smoke",
+}
+README = "above\n\n<!-- {0}: written by make bench -->\n<!-- end of {0} -->\n\nbelow\n"
+
+
+@pytest.fixture
+def load(monkeypatch):
+    """Import a benchmark as its command does, with its own folder first in the path."""
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    return importlib.import_module
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_the_readme_shows_the_recorded_figures(name, load):
+    recorded = json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    assert load("_common").block(name, readme).strip() == load(name).table(recorded).strip()
+
+
+@pytest.mark.parametrize("name", TINY)
+def test_a_benchmark_runs_from_end_to_end_and_publishes(name, load, tmp_path, monkeypatch):
+    common, benchmark = load("_common"), load(name)
+    monkeypatch.setattr(
+        benchmark, "publish", lambda *given: common.publish(*given, folder=tmp_path)
+    )
+    (tmp_path / "README.md").write_text(README.format(name), encoding="utf-8")
+    result = benchmark.main([*TINY[name].split(), "--write"])
+    assert json.loads((tmp_path / "results" / f"{name}.json").read_text()) == result
+    readme = (tmp_path / "README.md").read_text(encoding="utf-8")
+    assert common.block(name, readme).strip() == benchmark.table(result).strip()
+    peer, ours = result["rows"][:2]
+    assert "smplx" in peer["way"]
+    assert peer["ratio"] == {"median": 1, "least": 1, "most": 1}
+    assert ours["ratio"]["median"] > 0
+
+
+def test_both_adams_of_the_fitting_benchmark_reach_the_same(load):
+    rows = load("fitting").main(TINY["fitting"].split())["rows"]
+    for start in ("cold", "warm"):
+        peer, ours = [row for row in rows if row["start"] == start][:2]
+        assert ours["objective_mean"] == pytest.approx(peer["objective_mean"], rel=1e-3)
+
+
+def test_a_way_that_gives_other_keypoints_than_smplx_is_not_timed(load):
+    points, gradient = torch.zeros(1, 49, 3), torch.ones(1, 10)
+    with pytest.raises(ValueError, match="not the same as smplx"):
+        load("keypoint_body").largest_differences(
+            lambda: (points + 0.01, gradient, gradient), lambda: (points, gradient, gradient)
+        )
+
+
+def test_publishing_replaces_its_own_block_and_nothing_else(load, tmp_path):
+    (tmp_path / "README.md").write_text(README.format("fitting"), encoding="utf-8")
+    for text in ("first\n\nthing", "second"):
+        load("_common").publish("fitting", {}, text, folder=tmp_path)
+        begin, end = "<!-- fitting: written by make bench -->", "<!-- end of fitting -->"
+        expected = f"above\n\n{begin}\n\n{text}\n\n{end}\n\nbelow\n"
+        assert (tmp_path / "README.md").read_text(encoding="utf-8") == expected
+
+
+def test_a_readme_without_the_block_is_refused(load):
+    with pytest.raises(FileProblem, match="one block for fitting"):
+        load("_common").block("fitting", "# Benchmarks\n")

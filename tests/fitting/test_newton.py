@@ -330,6 +330,24 @@ def test_the_first_stage_moves_in_depth_only_as_far_as_it_is_let(make_people, bo
     torch.testing.assert_close(moved[0.0], further[2].expand(3), atol=0.05, rtol=0)
 
 
+def test_the_first_stage_ends_where_its_objective_is_flat(make_people, body, prior):
+    people = make_people(3, seed=6)
+    further = torch.tensor([0.2, 0.1, 2.0], dtype=torch.float64)
+    start = dataclasses.replace(people.truth, translation=people.truth.translation + further)
+    settings = NewtonSettings(camera_steps=30, steps=0)
+    fits = fit_with_newton(body, prior, people.targets, start, settings)
+    turn = torch.zeros(3, 3, dtype=torch.float64, requires_grad=True)
+    moved = fits.translation.clone().requires_grad_()
+    root, limbs = fits.rotations.split([1, 23], 1)
+    rotations = torch.cat([axis_angle_to_matrix(turn)[:, None] @ root, limbs], 1)
+    value = camera_objective(
+        body.keypoints(rotations, fits.betas), moved, start.translation, people.targets,
+        ObjectiveWeights(),
+    )  # fmt: skip
+    for slope in torch.autograd.grad(value.sum(), (turn, moved)):
+        assert slope.abs().max() < 0.1  # square pixels a radian or metre
+
+
 def test_single_precision_reaches_the_same_objective(people, start, fitted):
     targets = Targets(people.targets.places.float(), people.targets.confidence.float(),
                       people.targets.valid)  # fmt: skip

@@ -42,9 +42,10 @@ lint: $(STAMP) ## style only
 notebooks: $(STAMP) ## rebuild the committed notebooks from notebooks/source, at laptop scale
 	$(BIN)/hmrlab notebooks build
 
-bench: $(STAMP) ## time the keypoint body and the fits against smplx; rewrites benchmarks/README.md
+bench: $(STAMP) ## time the keypoint body, the fits and SPIN's loop; rewrites benchmarks/README.md
 	$(BIN)/python benchmarks/keypoint_body.py --write
 	$(BIN)/python benchmarks/fitting.py --write
+	$(BIN)/python benchmarks/loop.py --write
 
 body: $(STAMP) ## build the free body anew (it lies in the package already)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes -r requirements-body.lock

@@ -14,6 +14,7 @@ no difference afterwards whether a point is a joint, one vertex or a weighted su
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -155,14 +156,20 @@ def global_rotations(rotations: Tensor) -> Tensor:
         (B, 24, 3, 3).
     """
     levels = [rotations[:, :1]]
-    for joints, parents in _LEVELS:
-        levels.append(levels[-1][:, parents] @ rotations[:, joints])
+    for joints, parents in _levels_on(rotations.device):
+        levels.append(levels[-1].index_select(1, parents) @ rotations[:, joints])
     return torch.cat(levels, 1)
+
+
+@lru_cache
+def _levels_on(device: torch.device) -> tuple[tuple[slice, Tensor], ...]:
+    """`_LEVELS` with indices that lie on the device: a list would be copied there every time."""
+    return tuple((joints, torch.tensor(parents, device=device)) for joints, parents in _LEVELS)
 
 
 def _summed(rows: np.ndarray, weights: np.ndarray, basis: np.ndarray) -> np.ndarray:
     """sum over vertices v of rows_kv weights_vj basis_vcs -> (K, 24, 3, S)."""
-    flat = basis.reshape(len(basis), -1)
+    flat = basis.reshape(len(basis), int(np.prod(basis.shape[1:])))  # no vertex may be used
     arms = [(row[:, None] * weights).T @ flat for row in rows]
     return np.stack(arms).reshape(len(rows), N_JOINTS, *basis.shape[1:])
 

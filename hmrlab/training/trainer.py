@@ -118,11 +118,11 @@ class Trainer:
             disable=not progress,
             mininterval=1.0,
         )
-        batches = self._batches()
+        batches = self.batches()
         with bar:
             while self.step < self.settings.steps:
                 started = time.monotonic()
-                losses, batch = self._one_step(batches)
+                losses, batch = self.train_step(batches)
                 self.step += 1
                 self._seconds += time.monotonic() - started
                 bar.update()
@@ -186,12 +186,20 @@ class Trainer:
         self._logged = list(state["logged"])
         self._checked = list(state["checked"])
 
-    def _batches(self) -> Iterator[Batch]:
+    def batches(self) -> Iterator[Batch]:
+        """The loader's batches, epoch after epoch."""
         while True:
             yield from self.loader
 
-    def _one_step(self, batches: Iterator[Batch]) -> tuple[dict[str, torch.Tensor], Batch]:
-        """Forward and backward over the micro-batches, then one move of the weights."""
+    def train_step(self, batches: Iterator[Batch]) -> tuple[dict[str, torch.Tensor], Batch]:
+        """Forward and backward over the micro-batches, then one move of the weights.
+
+        Returns:
+            the losses by name, and the last micro-batch.
+
+        Raises:
+            TrainingDivergedError: a loss is not finite.
+        """
         settings = self.settings
         rate = learning_rate(self.step, settings.steps, settings.learning_rate, settings.schedule)
         for group in self.optimizer.param_groups:

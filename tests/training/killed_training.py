@@ -27,9 +27,9 @@ class SlowTrainer(Trainer):
 
     pause = 0.0
 
-    def _one_step(self, batches):
+    def train_step(self, batches):
         time.sleep(self.pause)
-        return super()._one_step(batches)
+        return super().train_step(batches)
 
 
 def main(set_folder: str, run_folder: str, pause: str, teaching: str) -> None:

@@ -258,7 +258,9 @@ _ABLATED = replace(
     share=0.25,
     effort=0.5,
 )
-_NO_3D = replace(WITH_SMPL, keypoints_3d=0.0)
+# Nobody has a label: the prior of the fits is all that is known in 3D.
+_UNPAIRED = replace(_ABLATED, losses=replace(WITH_SMPL, keypoints_3d=0.0), only_2d=True)
+_ADAM_STATIC = FitPlan(loop=False, first_by="adam")
 _FITTING: tuple[Training, ...] = (
     _SPIN,
     replace(
@@ -273,59 +275,41 @@ _FITTING: tuple[Training, ...] = (
         options="as half_spin, the first fits stay as they are",
         fits=FitPlan(loop=False),
     ),
-    *(
-        replace(
-            _ABLATED,
-            name=f"half_spin{suffix}_adam",
-            options=f"as half_spin{suffix}, the first fits by SPIN's own 200 steps of Adam",
-            fits=FitPlan(loop=loop, first_by="adam"),
-        )
-        for suffix, loop in (("_static", False), ("", True))
-    ),
-    replace(
-        _ABLATED,
-        name="half_spin_static4",
-        options="as half_spin_static, the first fits the best of four starts",
-        fits=replace(_SPIN.fits, loop=False),
-    ),
     _ABLATED,
-    replace(
-        _ABLATED,
-        name="half_spin_empty",
-        options="as half_spin, the memory empty at first",
-        fits=FitPlan(headings=()),
-    ),
-    replace(
-        _ABLATED,
-        name="half_spin_credulous",
-        options="as half_spin_empty, one step for each fit, and even the worst one teaches",
-        fits=FitPlan(headings=(), camera_steps=1, steps=1, threshold=0.0),
-    ),
-    replace(
-        _ABLATED,
-        name="half_spin_hasty",
-        options="as half_spin_credulous, with the threshold",
-        fits=FitPlan(headings=(), camera_steps=1, steps=1),
-    ),
-    replace(
-        _ABLATED,
-        name="half_spin_no_prior",
-        options="as half_spin, the fits without pose and angle prior: 2D error is all they know",
-        fits=FitPlan(weights=ObjectiveWeights(pose_prior=0.0, angle=0.0)),
-    ),
     *(
         replace(
-            _ABLATED,
+            _UNPAIRED,
             name=f"half_unpaired{suffix}",
             options=f"2D keypoints alone are known of anybody; {words}",
-            losses=losses,
-            only_2d=True,
+            losses=_UNPAIRED.losses if fits else replace(KEYPOINTS_ONLY, keypoints_3d=0.0),
             fits=fits,
         )
-        for suffix, words, losses, fits in (
-            ("_none", "no fits", replace(KEYPOINTS_ONLY, keypoints_3d=0.0), None),
-            ("_static", "first fits from one start", _NO_3D, FitPlan(loop=False)),
-            ("", "fits in the loop", _NO_3D, FitPlan()),
+        for suffix, words, fits in (
+            ("_none", "no fits", None),
+            ("_static_adam", "first fits by SPIN's own 200 steps of Adam", _ADAM_STATIC),
+            ("_adam", "the same first fits, in the loop", replace(_ADAM_STATIC, loop=True)),
+            ("_static", "first fits by Newton from one start", FitPlan(loop=False)),
+            ("", "the same first fits, in the loop", FitPlan()),
+            (
+                "_static4",
+                "first fits by Newton, the best of four starts",
+                replace(_SPIN.fits, loop=False),
+            ),
+            (
+                "_hasty",
+                "in the loop, the memory empty at first, one step for each fit",
+                FitPlan(headings=(), camera_steps=1, steps=1),
+            ),
+            (
+                "_credulous",
+                "as half_unpaired_hasty, and even the worst fit teaches",
+                FitPlan(headings=(), camera_steps=1, steps=1, threshold=0.0),
+            ),
+            (
+                "_no_prior",
+                "in the loop, the fits without pose and angle prior",
+                FitPlan(weights=ObjectiveWeights(pose_prior=0.0, angle=0.0)),
+            ),
         )
     ),
 )

@@ -23,6 +23,15 @@ class People:
     targets: Targets
 
 
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    """These matrices are small; where others use the cores too, threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.fixture(scope="session")
 def body() -> Body:
     """In double precision, so that results can be compared closely."""

@@ -25,7 +25,7 @@ class People:
 
 @pytest.fixture(scope="module", autouse=True)
 def one_thread():
-    """These matrices are small; where others use the cores too, threads only wait for each other."""
+    """These matrices are small: where others use the cores too, threads only wait."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     yield

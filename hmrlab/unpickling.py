@@ -16,6 +16,7 @@ _ALLOWED = {
     for modules, target, names in (
         (("numpy.core.multiarray", "numpy._core.multiarray"), np._core.multiarray,
          ("_reconstruct", "scalar")),
+        (("numpy.core.numeric", "numpy._core.numeric"), np._core.numeric, ("_frombuffer",)),
         (("numpy",), np, ("ndarray", "dtype")),
     )
     for module in modules

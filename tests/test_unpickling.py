@@ -79,9 +79,6 @@ def test_python_3s_pickles_are_read_by_numpys_old_and_new_names(written, protoco
         assert arrays[key].dtype == np.asarray(value).dtype
 
 
-@pytest.mark.xfail(
-    raises=FileProblem, strict=True, reason="protocol 5 asks for numpy's _frombuffer"
-)
 def test_pickles_of_the_newest_protocol_are_read(written):
     """Which is what Python 3.14 writes unless told otherwise."""
     arrays = load_arrays(written(pickle.dumps({"a": ONE_AND_TWO}, 5)))

@@ -139,6 +139,7 @@ def graded(
     keypoints, counted = body.keypoints(pose, betas), targets.counted()
     objective = body_objective(keypoints, pose, betas, translation, counted, prior, weights)
     reprojection = reprojection_terms(keypoints, translation, counted, ObjectiveWeights.sigma)
+    valid = valid & objective.isfinite()
     infinite = torch.full_like(objective, torch.inf)
     return Fits(
         pose=pose.view(-1, 24, 3),

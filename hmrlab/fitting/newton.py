@@ -43,7 +43,7 @@ class NewtonSettings:
     camera_steps: int = 10  # first stage: camera and orientation to the torso
     steps: int = 20  # second stage: pose, shape and orientation
     damping: float = 1e-2  # at the beginning of each stage, in parts of the curvature
-    tolerance: float = 1e-4  # the second stage ends when no body improves by this share
+    tolerance: float = 1e-4  # the second stage ends when no body's objective falls by this share
     weights: ObjectiveWeights = field(default_factory=ObjectiveWeights)
 
 
@@ -76,11 +76,11 @@ def fit_with_newton(
                 watch(number + 1, stage.guess(), stage.value)
         second = _BodyStage(body, prior, targets, stage.guess(), settings.weights)
         for number in range(settings.steps):
-            gain = second.step(settings.damping)
+            promising = second.step(settings.damping, settings.tolerance)
             bar.update()
             if watch is not None:
                 watch(settings.camera_steps + number + 1, second.guess(), second.value)
-            if settings.tolerance and not bool((gain > settings.tolerance).any()):
+            if settings.tolerance and not bool(promising.any()):
                 break
         return graded(body, prior, targets, second.guess(), start, settings.weights, second.pose)
 
@@ -90,7 +90,8 @@ class _Stage:
 
     value: Tensor  # (B,) the objective so far
     _damping: Tensor | None = None  # (B,)
-    _stalled = 1e8  # damping beyond which a body is as good as still
+    _most = 1e8  # damping beyond which a body is as good as still
+    _hopeless = 1e3  # damping beyond which shorter steps are no longer waited for
 
     def _attempt(self, hessian: Tensor, gradient: Tensor, damping: float) -> Tensor:
         """A damped step of every body, (B, N); none where the curvature cannot be inverted."""
@@ -104,14 +105,17 @@ class _Stage:
         step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
         return torch.where((failed == 0)[:, None] & step.isfinite(), step, 0)
 
-    def _judge(self, value: Tensor) -> tuple[Tensor, Tensor]:
-        """Which bodies take their step, (B,) bool, and by which share it helped, (B,)."""
+    def _judge(self, value: Tensor, tolerance: float = 0.0) -> tuple[Tensor, Tensor]:
+        """Which bodies take their step, and for which another is worth while: (B,) bool each.
+
+        A step that did not help says nothing about the next one, which is shorter.
+        """
         better = value < self.value  # False for NaN
         gain = torch.where(better, (self.value - value) / self.value.abs().clamp_min(1e-9), 0)
         self._damping = torch.where(better, self._damping * 0.25, self._damping * 5)
-        self._damping = self._damping.clamp(1e-7, self._stalled)
+        self._damping = self._damping.clamp(1e-7, self._most)
         self.value = torch.where(better, value, self.value)
-        return better, gain
+        return better, torch.where(better, gain > tolerance, self._damping < self._hopeless)
 
 
 class _CameraStage(_Stage):
@@ -189,19 +193,19 @@ class _BodyStage(_Stage):
     def guess(self) -> Guess:
         return Guess(_rotations(self.root, self.limbs), self.betas, self.translation)
 
-    def step(self, damping: float) -> Tensor:
-        """One step; (B,) by which share the objective fell."""
+    def step(self, damping: float, tolerance: float) -> Tensor:
+        """One step; (B,) bool, for which bodies another may bring more than the tolerance."""
         hessian, gradient = self._keypoint_terms()
         self._add_priors(hessian, gradient)
         step = self._attempt(hessian, gradient, damping)
         root = axis_angle_to_matrix(step[:, :3]) @ self.root
         limbs = self.limbs + step[:, 3:N_POSE]
         betas = self.betas + step[:, N_POSE:]
-        better, gain = self._judge(self._objective(root, limbs, betas))
+        better, promising = self._judge(self._objective(root, limbs, betas), tolerance)
         self.root = torch.where(better[:, None, None], root, self.root)
         self.limbs = torch.where(better[:, None], limbs, self.limbs)
         self.betas = torch.where(better[:, None], betas, self.betas)
-        return gain
+        return promising
 
     def _keypoint_terms(self) -> tuple[Tensor, Tensor]:
         """Curvature (B, 82, 82) and gradient (B, 82) of the keypoints' term."""

@@ -111,7 +111,7 @@ def drawn(picture, points):
 
 
 blank = np.full_like(people.pictures[0], 255)
-show(contact_sheet(np.stack([people.pictures[0], drawn(blank, flat[0])]), columns=2))
+show(contact_sheet(np.stack([people.pictures[0], drawn(blank, flat[0])]), columns=2), quality=74)
 
 # %% [markdown]
 # ## The objective, term by term
@@ -441,7 +441,7 @@ for title, fits in list(broken.items())[1:]:
         f"{float(moved.median()):.1f} cm)"
     )
 columns = {title: np.concatenate([row[title] for row in rows]) for title in rows[0]}
-show(gallery(columns, words, width=1.35), dpi=72, quality=66)
+show(gallery(columns, words, width=1.25), dpi=72, quality=62)
 
 # %% [markdown]
 # And the first two people of the set, whom nobody chose, from the side:
@@ -515,7 +515,7 @@ for k in index:
 columns = {"wrong wrist (red)": dotted[index]}
 for title in ("right wrist", "wrong, plain square", "wrong, sigma 100", "wrong, sigma 20"):
     columns[title] = over(dotted[index], outliers[title].rows(torch.tensor(index)), body)
-show(gallery(columns, width=1.5), dpi=72, quality=68)
+show(gallery(columns, width=1.35), dpi=72, quality=68)
 
 # %% [markdown]
 # (The first person of the set, and the one whose keypoints the plain square moves the most.) The
@@ -837,7 +837,7 @@ axes[1].imshow(result.overlay(longest=900))
 axes[1].set_title("fitted", fontsize=9)
 for axis in axes:
     axis.axis("off")
-show(figure, dpi=70, quality=72)
+show(figure, dpi=62, quality=70)
 
 # %% [markdown]
 # The body of the first person from all round, beginning with the camera's view; a quarter and three
@@ -850,7 +850,7 @@ def to_face_us(fits):
     return fits.vertices()[0] * np.array([1.0, -1.0, -1.0])
 
 
-show(turntable(to_face_us(result), detailed.faces, views=6, size=150), quality=80)
+show(turntable(to_face_us(result), detailed.faces, views=6, size=130), quality=72)
 
 # %% [markdown]
 # And with terms missing, over the picture and from the side (the camera moved a quarter round):
@@ -870,8 +870,9 @@ columns = {title: np.concatenate([overlays[title], sides[title]]) for title in o
 show(gallery(columns, width=1.5), dpi=72, quality=68)
 
 # %% [markdown]
-# Before you believe a fit to a photograph: there is no truth to hold it against, and from the front
-# all of the columns look alike. `hmrlab fit` does the same from the command line and writes meshes.
+# Before you believe a fit to a photograph: there is no truth to hold it against, and the wrecks are
+# mostly to be seen from the side. Where a keypoint was not found, the prior alone has decided where
+# the limb goes. `hmrlab fit` does the same from the command line and writes meshes.
 #
 # ## The fit against the network
 #
@@ -922,7 +923,7 @@ for title in ("network", "fit from it", "fit from cold"):
     columns[title] = over(group.pictures[:3], bodies[title].rows(some_people), body)
     columns[title + ", aside"] = aside(bodies[title].rows(some_people), body)
 columns["truth, aside"] = aside(true.rows(some_people), body)
-show(gallery(columns, width=1.2), dpi=72, quality=66)
+show(gallery(columns, width=1.15), dpi=72, quality=64)
 
 # %% tags=["nbval-ignore-output"]
 for name, (bodies, errors_of, *_rest) in rivals.items():

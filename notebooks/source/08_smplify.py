@@ -599,11 +599,11 @@ score_table(
 # Read the last two columns first. The truth is *not* the lowest point of the objective: a fit that
 # starts there leaves it, is rewarded for it, and ends further from the truth than it began. The
 # keypoints are a little off, the camera is not quite the far one, and the prior likes its own means
-# better than what this person happens to do. That column is as good as this objective gets,
+# better than what this person happens to do. "From the truth" is as good as this objective gets,
 # whatever the optimiser.
 #
 # Then the rows. Along x and y the joints are good. Most of the error lies in depth, which no pixel
-# has seen, and the twist of the forearms is hardly better than a guess: the three things that 2D
+# has seen, and the forearms are twisted as wrongly from any start: the two things that 2D
 # keypoints leave open, and that only a prior (or labels, chapter 06) can fill in.
 
 # %% tags=["nbval-ignore-output"]
@@ -636,7 +636,7 @@ print(
 # Fits far off to the right are wrong, and the picture shows it. But to the left, where all fits
 # look right, good bodies and bad ones stand above one another: *a high reprojection error says that
 # a fit is wrong; a low one does not say that it is right.* Keep this for chapter 09, where SPIN
-# decides by just this number which of two fits it teaches to the network.
+# decides by such a number which of two fits it teaches to the network.
 #
 # ## Why twenty steps beat two hundred
 #
@@ -882,7 +882,7 @@ show(gallery(columns, width=1.5), dpi=72, quality=68)
 # it.
 
 
-# %%
+# %% tags=["nbval-ignore-output"]
 network = load_reference_model()
 
 

@@ -175,12 +175,12 @@ def fit(
     from hmrlab.photos import NobodyFittedError, fit_photo, read_openpose, read_photo, save_fits
     from hmrlab.photos.save import summary
 
-    image, people = read_photo(photo), read_openpose(keypoints)
+    image, seen = read_photo(photo), read_openpose(keypoints)
     try:
-        result = fit_photo(image, people, load_body(), load_prior())
+        result = fit_photo(image, seen, load_body(), load_prior(), progress=True)
     except NobodyFittedError as error:
         _fail(f"{keypoints}: {error}")
-    written = save_fits(result, out)
+    written = save_fits(result, out, progress=True)
     typer.echo(summary(result, written))
 
 

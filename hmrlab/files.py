@@ -45,7 +45,8 @@ def write_whole(path: str | Path, writer: Callable[[BinaryIO], None]) -> Path:
     except OSError as error:
         raise FileProblem(
             f"could not write {path}: {error.strerror or error}. Nothing was changed there. "
-            "Free some disk space, or point HMRLAB_HOME at a folder that you may write to."
+            "Free some disk space, or name a folder that you may write to (HMRLAB_HOME moves "
+            "data/ and runs/)."
         ) from error
     finally:
         if temporary is not None:

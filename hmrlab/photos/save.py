@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import trimesh
+from tqdm.auto import tqdm
 
 from hmrlab.files import save_npz_whole, write_text_whole, write_whole
 from hmrlab.geometry import matrix_to_axis_angle
@@ -17,7 +18,7 @@ Y_UP = np.array([1.0, -1.0, -1.0])  # from the camera's frame to glTF's: y up, l
 VIEW_SIZE = 320  # pixels of each of a turntable's views
 
 
-def save_fits(result: PhotoFits, folder: str | Path) -> list[Path]:
+def save_fits(result: PhotoFits, folder: str | Path, *, progress: bool = False) -> list[Path]:
     """Write pictures, meshes and parameters, each file whole or not at all.
 
     `overlay.png`, everybody over the photo; `scene.glb`, everybody where the photo's camera sees
@@ -32,6 +33,11 @@ def save_fits(result: PhotoFits, folder: str | Path) -> list[Path]:
     With a body model of your own the meshes are under its licence, which may forbid passing them
     on.
 
+    Args:
+        result: what to save.
+        folder: made if it is missing; files of the same names are replaced.
+        progress: show a bar over the people.
+
     Returns:
         The files written.
 
@@ -45,7 +51,9 @@ def save_fits(result: PhotoFits, folder: str | Path) -> list[Path]:
         _save_glb(folder / "scene.glb", dict(zip(_names(result), scene, strict=True))),
     ]
     own = result.vertices() - result.fits.translation.numpy()[:, None]
-    for row, (name, mesh) in enumerate(zip(_names(result), _meshes(result, own), strict=True)):
+    people = list(zip(_names(result), _meshes(result, own), strict=True))
+    bar = tqdm(people, desc="drawing", unit="person", disable=not progress)
+    for row, (name, mesh) in enumerate(bar):
         strip = turntable(mesh.vertices, mesh.faces, size=VIEW_SIZE, colours=result.colours()[row])
         text = mesh.export(file_type="obj", include_color=False, include_texture=False)
         written += [

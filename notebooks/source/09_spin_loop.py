@@ -127,8 +127,8 @@ print("there and back again: the same bodies, and the package agrees")
 print(f"a million samples take {million:.0f} MB")
 
 # %% [markdown]
-# In pictures: one person of `wild`, fitted once to the plain picture, and read from the memory for
-# three augmentations of it. The body follows, and nobody fitted anything anew.
+# In pictures: three people of `wild`, fitted once to the plain pictures, and read from the memory
+# for three augmentations of them. The bodies follow, and nobody fitted anything anew.
 
 # %% tags=["nbval-ignore-output"]
 wild = load_set("wild", "train", sizes, named="wild").first(max(64, sizes.wild_train // 4))
@@ -327,7 +327,7 @@ print(f"share of the fits that teach: {valid[:few].mean():.0%} at first, "
 
 # %% [markdown]
 # (Network and fit: mean 3D error on test people of `wild`, at a tenth of the training and at its
-# end. Memory: mean 2D error of what teaches, over the first and the last twentieth.)
+# end. Memory: mean 2D error of the best fits, over the first and the last twentieth.)
 #
 # At laptop scale the circle turns, and it turns fast: most of the gain is made in the first third.
 # A half-trained network is a bad answer and a good start. The static fits' network stands still
@@ -484,7 +484,7 @@ for title, (result,) in bad.items():
     few = max(1, len(values["fits_valid"]) // 20)
     print(f"{title:38s} taught at first {values['fits_valid'][:few].mean():4.0%}, "
           f"at the end {values['fits_valid'][-few:].mean():4.0%}; "
-          f"2D error of what teaches {values['fit_error'][-few:].mean():5.1f} px²")  # fmt: skip
+          f"2D error of the best fits {values['fit_error'][-few:].mean():5.1f} px²")  # fmt: skip
 runs_table([r.record for (r,) in bad.values()], shown_metrics)
 
 # %% tags=["nbval-ignore-output"]

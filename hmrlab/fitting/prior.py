@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from pathlib import Path
 
@@ -73,18 +74,24 @@ class PosePrior(nn.Module):
         return (away * turned).sum(-1) / 2 + self.offsets
 
 
+def prior_path(source: str | Path | None = None) -> Path:
+    """The file of a prior: the named one, else `$HMRLAB_PRIOR`, else hmrlab's own."""
+    source = source or os.environ.get("HMRLAB_PRIOR")
+    return Path(source).expanduser() if source else ASSET
+
+
 def load_prior(source: str | Path | None = None) -> PosePrior:
     """Read a prior.
 
     Args:
         source: an `.npz` or SMPLify's own `gmm_08.pkl` (which is read without running anything in
-            it), with `means`, `covars` and `weights`; by default hmrlab's own, fitted to its
-            sampler of poses.
+            it), with `means`, `covars` and `weights`; by default `$HMRLAB_PRIOR`, and where that is
+            not set hmrlab's own, fitted to its sampler of poses.
 
     Raises:
         FileProblem: the file is missing, damaged, or holds no such mixture.
     """
-    path = ASSET if source is None else Path(source).expanduser()
+    path = prior_path(source)
     if not path.is_file():
         raise FileProblem(f"no pose prior at {path}. Without a name hmrlab takes its own.")
     arrays = _read_npz(path) if path.suffix == ".npz" else load_arrays(path)

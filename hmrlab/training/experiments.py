@@ -12,7 +12,8 @@ from tqdm.auto import tqdm
 from hmrlab import paths
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.fitting.prior import ASSET as PRIOR
+from hmrlab.files import FileProblem
+from hmrlab.fitting.prior import prior_path
 from hmrlab.ledger import Ledger, RunRecord, current_command, later, record_run, settings_hash
 from hmrlab.models import HMR, HeatmapNet, create_encoder
 from hmrlab.models.checkpoints import load_encoder_weights
@@ -46,7 +47,7 @@ def run_key(run: Training) -> str:
         *((name, "test") for name in TEST_SETS),
     ]
     sets = tuple(set_spec(name, split, run.scale).folder_name for name, split in used)
-    prior = hashlib.sha256(PRIOR.read_bytes()).hexdigest() if getattr(run, "fits", None) else ""
+    prior = _digest_of_prior() if getattr(run, "fits", None) else ""
     plain = replace(run, name="", options="")
     return settings_hash(_Identity(plain, sets, _start_name(run), prior))
 
@@ -206,6 +207,13 @@ def _record(
         artifacts={"folder": str(folder.relative_to(paths.home()))},
         accelerator=torch.cuda.get_device_name(device) if on_gpu else None,
     )
+
+
+def _digest_of_prior() -> str:
+    path = prior_path()
+    if not path.is_file():
+        raise FileProblem(f"no pose prior at {path}; HMRLAB_PRIOR names it")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def _start_name(run: Training) -> str:

@@ -15,6 +15,7 @@ from hmrlab.data.synthetic.poses import sample_poses
 from hmrlab.files import FileProblem
 from hmrlab.fitting import PosePrior, load_prior
 from hmrlab.fitting.objective import HINGES
+from hmrlab.fitting.prior import ASSET
 
 SHARES = np.array([0.5, 0.2, 0.3])
 
@@ -223,3 +224,13 @@ def test_a_prior_with_wrong_content_is_refused_by_name(tmp_path, values, says):
 
 def test_a_prior_is_no_weight():
     assert load_prior().state_dict() == {}
+
+
+def test_a_prior_of_the_users_is_named_by_the_environment(tmp_path, monkeypatch):
+    with np.load(ASSET, allow_pickle=False) as arrays:
+        np.savez(tmp_path / "mine.npz", **{**arrays, "means": arrays["means"] + 1})
+    monkeypatch.setenv("HMRLAB_PRIOR", str(tmp_path / "mine.npz"))
+    torch.testing.assert_close(load_prior().means, load_prior(ASSET).means + 1)
+    monkeypatch.setenv("HMRLAB_PRIOR", str(tmp_path / "lost.npz"))
+    with pytest.raises(FileProblem, match=r"lost\.npz"):
+        load_prior()

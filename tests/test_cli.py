@@ -2,9 +2,11 @@ import errno
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -277,6 +279,42 @@ def test_a_photo_that_cannot_be_fitted_is_a_message(hmrlab, tmp_path):
     done = hmrlab("fit", "--photo", keypoints, "--keypoints", keypoints, "--out", out)
     assert (done.code, "cannot be read as a picture" in done.err) == (1, True)
     assert not Path(out).exists()
+
+
+def test_the_people_of_a_set_are_fitted_once(hmrlab, home):
+    done = hmrlab("fit", "wild", "--scale", "smoke", "--starts", "1")
+    assert done.code == 0
+    assert "128 of 128 people fitted" in done.out
+    path = Path(done.out.split()[-1])
+    assert path.parent == home / "data" / "fits"
+    written = path.stat().st_mtime_ns
+    assert hmrlab("fit", "wild", "--scale", "smoke", "--starts", "1").code == 0
+    assert path.stat().st_mtime_ns == written
+    assert len(list(path.parent.iterdir())) == 1
+
+
+def test_a_record_file_is_fitted_where_its_people_have_no_labels(hmrlab, make_records, tmp_path):
+    records = make_records(5)
+    flags = np.array([0, 1, 0, 0, 1], bool)
+    path = replace(records, has_smpl=flags).save(tmp_path / "mine.npz")
+    done = hmrlab("fit", str(path), "--starts", "1", "--out", str(tmp_path / "fits"))
+    assert done.code == 0
+    assert "3 of 5 people fitted" in done.out
+    assert (tmp_path / "fits").is_dir()
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("nowhere",), "no set 'nowhere'; there are studio, wild"),
+        (("lost.npz",), "no record file at lost.npz"),
+        (("wild", "--photo", "me.jpg"), "give a set or a photo, not both"),
+    ],
+)
+def test_what_is_no_set_is_a_message(hmrlab, words, says):
+    done = hmrlab("fit", *words)
+    assert done.code != 0
+    assert says in " ".join(done.err.replace("│", " ").split())
 
 
 def a_photo(folder: Path) -> tuple[str, str]:

@@ -21,11 +21,10 @@ import torch
 from _common import clock, in_words, markdown, origin, provenance, publish, spread
 from tqdm.auto import tqdm
 
-from hmrlab.data.loader import BatchLoader
 from hmrlab.models.shipped import shipped_path
-from hmrlab.training import Run, Trainer, TrainerSettings, get_scale, load_training_set, named_run
+from hmrlab.training import Run, Trainer, get_scale, load_training_set, named_run
 from hmrlab.training.device import choose_device
-from hmrlab.training.experiments import build_model
+from hmrlab.training.experiments import build_model, make_loader, make_settings
 from hmrlab.training.tasks import make_task
 from hmrlab.training.teacher import FitPlan
 
@@ -42,25 +41,9 @@ def make_trainer(run: Run, device: torch.device, folder: Path) -> Trainer:
     dataset = load_training_set(run.data, run.scale)
     start = shipped_path("encoder") if run.scale.encoder == "small" else None
     model = build_model(replace(run, weights="none"), start)
-    loader = BatchLoader(
-        dataset,
-        batch_size=run.scale.batch_size,
-        resolution=run.scale.resolution,
-        seed=run.seed,
-        augmentation=run.scale.augmentation,
-        device=device,
-        shuffle=True,
-        drop_last=True,
-    )
-    settings = TrainerSettings(
-        steps=run.steps,
-        learning_rate=run.scale.learning_rate,
-        regressor_rate=run.regressor_rate,
-        clip_norm=run.clip_norm,
-        checks=0,
-    )
     objective = make_task(run, device).objective(dataset, progress=False)
-    return Trainer(model, objective, loader, settings, folder, device)
+    loader = make_loader(run, dataset, device)
+    return Trainer(model, objective, loader, make_settings(run, "fp32"), folder, device)
 
 
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:

@@ -138,6 +138,41 @@ def build_model(
     return model
 
 
+def make_loader(run: Training, dataset: Dataset, device: torch.device) -> BatchLoader:
+    """The run's training batches: shuffled, augmented, whole."""
+    return BatchLoader(
+        dataset,
+        batch_size=run.batch_size or run.scale.batch_size,
+        resolution=run.scale.resolution,
+        seed=run.seed,
+        augmentation=run.scale.augmentation,
+        device=device,
+        shuffle=True,
+        drop_last=True,
+    )
+
+
+def make_settings(run: Training, precision: str, fingerprint: str = "") -> TrainerSettings:
+    """How the run is trained.
+
+    Args:
+        run: names rates and steps.
+        precision: "fp32" or "bf16".
+        fingerprint: see `TrainerSettings`.
+    """
+    return TrainerSettings(
+        steps=run.steps,
+        learning_rate=run.scale.learning_rate,
+        schedule=run.schedule,
+        regressor_rate=getattr(run, "regressor_rate", 1.0),
+        weight_decay=run.weight_decay,
+        clip_norm=run.clip_norm,
+        accumulate=run.accumulate,
+        precision=precision,
+        fingerprint=fingerprint,
+    )
+
+
 def _train(
     run: Training,
     key: str,
@@ -149,30 +184,11 @@ def _train(
     progress: bool,
 ) -> tuple[History, str, dict[str, torch.Tensor]]:
     precision = choose_precision(run.precision, device)
-    loader = BatchLoader(
-        dataset,
-        batch_size=run.batch_size or run.scale.batch_size,
-        resolution=run.scale.resolution,
-        seed=run.seed,
-        augmentation=run.scale.augmentation,
-        device=device,
-        shuffle=True,
-        drop_last=True,
-    )
+    loader = make_loader(run, dataset, device)
     shares = check_labels(loader, task.losses)
     if progress:
         tqdm.write(describe_shares(shares))
-    settings = TrainerSettings(
-        steps=run.steps,
-        learning_rate=run.scale.learning_rate,
-        schedule=run.schedule,
-        regressor_rate=getattr(run, "regressor_rate", 1.0),
-        weight_decay=run.weight_decay,
-        clip_norm=run.clip_norm,
-        accumulate=run.accumulate,
-        precision=precision,
-        fingerprint=key,
-    )
+    settings = make_settings(run, precision, key)
     objective = task.objective(dataset, progress)
     torch.manual_seed(run.seed)
     writer = BackgroundWriter.to_folder(folder / "tensorboard")

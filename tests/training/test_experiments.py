@@ -7,6 +7,7 @@ import torch
 
 from hmrlab.data.dataset import open_set
 from hmrlab.files import FileProblem
+from hmrlab.fitting.prior import prior_path
 from hmrlab.ledger import Ledger
 from hmrlab.models import HeatmapNet
 from hmrlab.training import (
@@ -223,3 +224,31 @@ def test_every_run_can_be_named_at_every_scale():
 def test_an_unknown_name_suggests(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+def test_a_run_with_fits_keeps_them_and_is_known_by_its_prior(tmp_path, monkeypatch):
+    """SPIN at the smallest scale, from the first fits to the memory beside the result."""
+    run = replace(named_run("half_spin", get_scale("smoke")), weights="none", effort=0.3)
+    result = run_training(run, progress=False)
+    memory = result.fits()
+    labelled, unlabelled = 32, 32  # a quarter of the smallest sets
+    assert len(memory) == labelled + unlabelled
+    assert not memory.known[:labelled].any()
+    assert memory.known[labelled:].all()
+    history = result.history()
+    assert {"fit_error", "fits_valid", "fits_replaced"} <= set(history.values)
+    assert {"wild/mpjpe_mm", "wild/fit_mpjpe_mm"} <= set(history.checks)
+    assert find_result(run) is not None
+    monkeypatch.setenv("HMRLAB_PRIOR", str(write_another_prior(tmp_path)))
+    assert find_result(run) is None
+    assert run_key(named_run("with_smpl", get_scale("smoke")))  # needs no prior
+
+
+def write_another_prior(folder):
+    with np.load(prior_path(), allow_pickle=False) as arrays:
+        np.savez(folder / "prior.npz", **{**arrays, "means": arrays["means"] + 0.1})
+    return folder / "prior.npz"
+
+
+def test_a_run_without_fits_keeps_none(trained):
+    assert trained[0].fits() is None

@@ -13,7 +13,7 @@
 # training the whole of it at once is hard to understand. Here the pieces come together.
 #
 # Most pictures of people have no SMPL label. A studio has them; the wild has 2D keypoints, clicked
-# by hand. Chapter 06 showed what keypoints alone teach: the right joints and a twisted body.
+# by hand. Chapter 04 showed what keypoints alone teach: the right joints and a twisted body.
 # Chapter 08 fitted bodies to keypoints without any network, which works when the fit begins near
 # the truth and goes astray when it does not. SPIN (*SMPL oPtimization IN the loop*, Kolotouros et
 # al., ICCV 2019) lets the two help each other:
@@ -499,9 +499,9 @@ print(f"in the loop without any label, {gap:.0f} mm behind the same with studio'
 # %% [markdown]
 # ## A bad fit taught back
 #
-# Two ways that might turn the circle the wrong way round. First, credulity: the memory begins empty, each
-# fit gets one step for camera and body, and *every* fit teaches, as bad as it may be. Against it
-# the same with the threshold. Second, and worse, a fit that looks good: no pose prior and no angle
+# Two ways that might turn the circle the wrong way round. First, credulity: the memory begins
+# empty, each fit gets one step for camera and body, and *every* fit teaches, as bad as it may be.
+# Against it the same with the threshold. Second, a fit that looks good: no pose prior and no angle
 # prior, so that the 2D error is all that it knows. What will the threshold say to those?
 
 # %% tags=["nbval-ignore-output"]

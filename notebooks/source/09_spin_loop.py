@@ -267,7 +267,7 @@ def answers(results):
             said = result.model()(shown.images).float()
         guess = from_camera(said.rotations, said.betas, said.camera)
         columns[title] = over(pictures, guess, body)
-        columns[f"{title}, aside"] = aside(guess, body, 150)
+        columns["aside" + " " * len(columns)] = aside(guess, body, 150)
     truth = seen_as(shown.rotations, shown.betas, shown, body)
     return columns | {"truth, aside": aside(truth, body, 150)}
 
@@ -356,10 +356,10 @@ print(f"share of the fits that teach: {valid[:few].mean():.0%} at first, "
 # (Network and fit: mean 3D error on test people of `wild`, at a tenth of the training and at its
 # end. Memory: mean 2D error of the best fits, over the first and the last twentieth.)
 #
-# At laptop scale the circle turns, and it turns fast: most of the gain is made in the first third.
-# A half-trained network is a bad answer and a good start. The static fits' network stands still
-# early, at what its teachers know. And the memory's error does not fall to zero: detections are
-# noisy, and the prior pulls.
+# At laptop scale the circle turns, and fastest at first: more than half of what the fits gain, they
+# gain in the first third. A half-trained network is a bad answer and a good start. The network that
+# is taught by static fits comes to rest where its teachers are. And the memory's error does not
+# fall to zero: detections are noisy, and the prior pulls.
 #
 # How are the fits repaired? The people below are of the training set: the ones whose remembered
 # body changed most, by the mean rotation of their joints, among the first five hundred of `wild`.
@@ -399,10 +399,10 @@ columns = {
 show(gallery(columns, width=1.3), dpi=72, quality=66)
 
 # %% [markdown]
-# Seen from the front the first fits are not absurd; from the side you see bodies that face the
-# wrong way. Adam began facing us, and the keypoints of somebody who shows us their back pull left
-# and right apart without ever telling it to turn round. The network sees the *picture*, and a face
-# or the back of a head is no secret to it.
+# The first fits lie over their people more or less. From the side you see that they face another
+# way, and bend to make up for it: Adam began facing us, and keypoints pull left and right apart
+# without ever telling a body to turn round. The network sees the *picture*, and a profile or the
+# back of a head is no secret to it.
 #
 # ## Better first fits
 #
@@ -527,9 +527,10 @@ spread_table({title: [r.metrics for r in found] for title, found in bad.items()}
 for title, (result,) in bad.items():
     values = result.history().values
     few = max(1, len(values["fits_valid"]) // 20)
-    print(f"{title:38s} taught at first {values['fits_valid'][:few].mean():4.0%}, "
-          f"at the end {values['fits_valid'][-few:].mean():4.0%}; "
-          f"2D error of the best fits {values['fit_error'][-few:].mean():5.1f} px²")  # fmt: skip
+    print(f"{title:37s} taught {values['fits_valid'][:few].mean():4.0%} "
+          f"to {values['fits_valid'][-few:].mean():4.0%}, "
+          f"2D error {values['fit_error'][:few].mean():5.1f} "
+          f"to {values['fit_error'][-few:].mean():4.1f} px²")  # fmt: skip
 runs_table([r.record for (r,) in bad.values()], shown_metrics)
 
 # %% tags=["nbval-ignore-output"]
@@ -539,15 +540,15 @@ show(gallery(answers({"as it should be": bad["as it should be"][0],
 
 # %% [markdown]
 # Credulity did no harm here, which we had not expected. The first fits are several times worse than
-# the threshold allows, all of them teach, and within an epoch they are replaced: the memory keeps
+# the threshold allows, all of them teach, and within two epochs they are replaced: the memory keeps
 # the best so far, and a bad fit is bad only until the next one comes. The threshold matters where
 # nothing better ever comes, as with static fits that failed or keypoints that are wrong.
 #
-# The fits without priors are another matter. They have the *lowest* 2D errors of all, every one of
-# them passes the threshold, nothing ever beats them, and so they stay for good. Their network puts
-# the joints nearly in their places and is about as wrong in the rotations as if it always answered
-# the mean pose, whatever the picture. The threshold guards against fits that fail; it cannot see
-# fits that succeed at the wrong thing. That is the prior's office, and the reason why the notebook
+# The fits without priors are another matter. In 2D they are as good as the good ones, every one of
+# them passes the threshold, hardly any is ever beaten, and so they stay. Their network puts the
+# joints nearly in their places and is about as wrong in the rotations as if it always answered the
+# mean pose, whatever the picture. The threshold guards against fits that fail; it cannot see fits
+# that succeed at the wrong thing. That is the prior's office, and the reason why the notebook
 # before this one was about the objective before it was about the optimiser.
 #
 # ## Eight faults of the original

@@ -153,6 +153,8 @@ print(
 # | 05 regression loop | look, correct, look again: does it help? |
 # | 06 SMPL losses | what mends the arms, and a bug that nobody saw |
 # | 07 pretrained encoders | a head start, and what it costs |
+# | 08 SMPLify | a body from keypoints alone, your own photo, too |
+# | 09 SPIN's loop | the network starts the fit, the best fit teaches the network |
 #
 # Each chapter asks something before it shows it. Answer first, wrongly if need be; it sticks
 # better. Each ends in exercises that check themselves. A solution is folded below each.

@@ -285,7 +285,7 @@ show(
 #
 # ## Does the circle turn?
 #
-# Three things can be watched. In the memory: the mean 2D error of the fits that teach, and the
+# Three things can be watched. In the memory: the mean 2D error of the best fits, and the
 # share of a batch's fits that were replaced. At the network: its error on people of `wild`'s test
 # set, whose true bodies are known though no training sees them. And at the fits: the 3D error of
 # fits to those test people, begun at the network's answers of that moment.

@@ -18,10 +18,11 @@ from hmrlab.ledger import Ledger, RunRecord, current_command, later, record_run,
 from hmrlab.models import HMR, HeatmapNet, create_encoder
 from hmrlab.models.checkpoints import load_encoder_weights
 from hmrlab.models.shipped import shipped_digest, shipped_path
+from hmrlab.training.catalogue import named_run
 from hmrlab.training.device import choose_device, choose_precision
 from hmrlab.training.labels import check_labels, describe_shares
 from hmrlab.training.results import WEIGHTS, RunResult, model_on, save_result
-from hmrlab.training.runs import START_WEIGHTS, Training, named_run
+from hmrlab.training.runs import START_WEIGHTS, Training
 from hmrlab.training.scalars import BackgroundWriter
 from hmrlab.training.sets import load_training_set, set_spec
 from hmrlab.training.tasks import TEST_SETS, BodyTask, HeatmapTask, make_task

@@ -21,8 +21,14 @@ from hmrlab.models.shipped import shipped_digest, shipped_path
 from hmrlab.training.catalogue import named_run
 from hmrlab.training.device import choose_device, choose_precision
 from hmrlab.training.labels import check_labels, describe_shares
+from hmrlab.training.micro_batches import (
+    MICRO_BATCH,
+    find_micro_batch,
+    keep_micro_batch,
+    kept_micro_batch,
+)
 from hmrlab.training.results import WEIGHTS, RunResult, model_on, save_result
-from hmrlab.training.runs import START_WEIGHTS, Training
+from hmrlab.training.runs import START_WEIGHTS, Training, wanted_batch
 from hmrlab.training.scalars import BackgroundWriter
 from hmrlab.training.sets import load_training_set, set_spec
 from hmrlab.training.tasks import TEST_SETS, BodyTask, HeatmapTask, make_task
@@ -143,7 +149,7 @@ def make_loader(run: Training, dataset: Dataset, device: torch.device) -> BatchL
     """The run's training batches: shuffled, augmented, whole."""
     return BatchLoader(
         dataset,
-        batch_size=run.batch_size or run.scale.batch_size,
+        batch_size=wanted_batch(run),
         resolution=run.scale.resolution,
         seed=run.seed,
         augmentation=run.scale.augmentation,
@@ -189,8 +195,14 @@ def _train(
     shares = check_labels(loader, task.losses)
     if progress:
         tqdm.write(describe_shares(shares))
-    settings = make_settings(run, precision, key)
     objective = task.objective(dataset, progress)
+    if run.batch_size == "auto":
+        if not (folder / MICRO_BATCH).is_file():
+            count = find_micro_batch(model, objective, loader, device, precision, progress)
+            keep_micro_batch(folder, count)
+        run = _in_micro_batches(run, kept_micro_batch(folder))
+        loader = make_loader(run, dataset, device)
+    settings = make_settings(run, precision, key)
     torch.manual_seed(run.seed)
     writer = BackgroundWriter.to_folder(folder / "tensorboard")
     try:
@@ -203,6 +215,11 @@ def _train(
         writer.close()
 
 
+def _in_micro_batches(run: Training, count: int) -> Training:
+    """The same run with its batches put together from micro-batches of `count`."""
+    return replace(run, batch_size=count, accumulate=run.accumulate * wanted_batch(run) // count)
+
+
 def _record(
     run: Training,
     key: str,
@@ -213,9 +230,12 @@ def _record(
     history: History,
 ) -> RunRecord:
     on_gpu = device.type == "cuda"
+    used: dict[str, str | int] = {"precision_used": precision}
+    if run.batch_size == "auto":
+        used["micro_batch_used"] = kept_micro_batch(folder)
     return record_run(
         name=run.name,
-        settings=asdict(run) | {"precision_used": precision},
+        settings=asdict(run) | used,
         settings_hash=key,
         seed=run.seed,
         metrics=metrics,

@@ -24,7 +24,7 @@ class Run:
     encoder: str = ""  # the scale's, unless another is named
     weights: str = "none"  # the encoder's start: see `START_WEIGHTS`
     mean_start: bool = True  # begin at the sampler's mean pose, else with all rotations the unit
-    batch_size: int = 0  # the scale's, unless it is given
+    batch_size: int | str = 0  # the scale's, unless it is given; "auto": see `wanted_batch`
     schedule: str = "warm_cosine"
     weight_decay: float = 1e-4
     regressor_rate: float = 0.25  # learning rate of the regressor over the encoder's
@@ -60,7 +60,7 @@ class Pretraining:
     encoder: str = ""
     doublings: int = 2  # of the map's sides
     width: int = 64  # channels of the head that is thrown away
-    batch_size: int = 0
+    batch_size: int | str = 0
     schedule: str = "warm_cosine"
     weight_decay: float = 1e-4
     clip_norm: float = 5.0
@@ -75,6 +75,23 @@ class Pretraining:
 
 
 Training = Run | Pretraining
+
+
+def wanted_batch(run: Training) -> int:
+    """Pictures for one optimiser step, before `accumulate`.
+
+    "auto" stands for the scale's batch, which the training puts together from the largest
+    micro-batches that fit into memory.
+
+    Raises:
+        ValueError: the batch size is neither a number nor "auto".
+    """
+    if isinstance(run.batch_size, int) and run.batch_size >= 0:
+        return run.batch_size or run.scale.batch_size
+    if run.batch_size == "auto":
+        return run.scale.batch_size
+    raise ValueError(f"batch_size is a number, 0 (the scale's) or 'auto', not {run.batch_size!r}")
+
 
 # Where an encoder may start: at random; at torchvision's ImageNet weights; at what
 # `pretrain_keypoints` gives at the run's own scale; at the weights that come with the package.

@@ -8,7 +8,7 @@ from hmrlab.models.checkpoints import (
     load_weights,
     save_weights,
 )
-from hmrlab.models.encoders import ENCODER_NAMES, Encoder, create_encoder
+from hmrlab.models.encoders import ENCODER_NAMES, LOGITS, Encoder, create_encoder, split_name
 from hmrlab.models.heatmaps import HeatmapNet, expected_places
 from hmrlab.models.hmr import HMR
 from hmrlab.models.prediction import Prediction
@@ -17,6 +17,7 @@ from hmrlab.models.regressor import Regressor
 __all__ = [
     "ENCODER_NAMES",
     "HMR",
+    "LOGITS",
     "Encoder",
     "HeatmapNet",
     "Prediction",
@@ -29,4 +30,5 @@ __all__ = [
     "load_spin_state_dict",
     "load_weights",
     "save_weights",
+    "split_name",
 ]

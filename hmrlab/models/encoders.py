@@ -1,4 +1,9 @@
-"""Image encoders by name: pictures in, one pooled feature vector each out."""
+"""Image encoders by name: pictures in, one feature vector each out.
+
+A name may carry a wiring. "mobilenet_v2" gives the features that the last map averages to, as SPIN
+takes them from its ResNet. "mobilenet_v2:logits" keeps torchvision's whole classifier and hands on
+its 1000 ImageNet logits, as the diary did.
+"""
 
 from __future__ import annotations
 
@@ -25,8 +30,10 @@ TORCHVISION_ENCODERS = (
     "mobilenet_v3_small",
     "shufflenet_v2_x1_0",
     "efficientnet_b0",
+    "convnext_tiny",
 )
 ENCODER_NAMES = ("small", *TORCHVISION_ENCODERS)
+LOGITS = "logits"  # the wiring that a name may carry after a colon
 
 
 class Encoder(nn.Module):
@@ -34,13 +41,22 @@ class Encoder(nn.Module):
 
     Pictures are normalised by ImageNet's mean and deviation. Any side from 32 pixels up will do,
     since the features are averaged over the picture.
+
+    Args:
+        name: the whole name, wiring included; checkpoints carry it.
+        backbone: the network.
+        feature_size: length of its output.
+        map_channels: channels of `maps`; by default the backbone's own word, else `feature_size`.
     """
 
-    def __init__(self, name: str, backbone: nn.Module, feature_size: int) -> None:
+    def __init__(
+        self, name: str, backbone: nn.Module, feature_size: int, map_channels: int | None = None
+    ) -> None:
         super().__init__()
         self.name = name
         self.feature_size = feature_size
         self.backbone = backbone
+        self._map_channels = map_channels or getattr(backbone, "map_channels", None)
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, feature_size)."""
@@ -49,15 +65,17 @@ class Encoder(nn.Module):
     @property
     def map_channels(self) -> int:
         """Channels of `maps`."""
-        return getattr(self.backbone, "map_channels", self.feature_size)
+        return self._map_channels or self.feature_size
 
     def maps(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, map_channels, h, w): the last feature map, before it is pooled."""
         network = self.backbone
         if isinstance(network, SmallNet):
             return network.maps(images)
-        if hasattr(network, "features"):  # DenseNet ends in a normalisation, rectified on pooling
-            return torch.relu(network.features(images))
+        if isinstance(network, torchvision.models.DenseNet):
+            return torch.relu(network.features(images))  # ends in a norm, rectified on pooling
+        if hasattr(network, "features"):
+            return network.features(images)
         for name, layer in network.named_children():  # ResNet, ShuffleNet: layers in their order
             if name not in ("avgpool", "fc"):
                 images = layer(images)
@@ -71,20 +89,18 @@ def create_encoder(
 
     Args:
         name: one of `ENCODER_NAMES`: "small" for laptops at 64 pixels, or a network of
-            torchvision's, whose classifier is removed.
+            torchvision's, whose classifier is removed; with ":logits" behind it, torchvision's
+            network with its classifier.
         weights: None for a random start, "imagenet" for torchvision's IMAGENET1K_V1 weights (for
             ResNet-50 those that SPIN starts from). They are read from torch hub's cache.
         allow_download: fetch the ImageNet weights if the cache lacks them.
 
     Raises:
-        ValueError: no encoder has that name (the message suggests the nearest), or `weights` is
-            neither, or there are none for this encoder.
+        ValueError: no encoder has that name (the message suggests the nearest) or that wiring, or
+            `weights` is neither, or there are none for this encoder.
         FileProblem: the ImageNet weights are not in the cache, damaged there, or not to be fetched.
     """
-    if name not in ENCODER_NAMES:
-        near = difflib.get_close_matches(name.lower(), ENCODER_NAMES, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown encoder {name!r}.{hint} There are: {', '.join(ENCODER_NAMES)}")
+    plain, wiring = split_name(name)
     if weights not in (None, "imagenet"):
         raise ValueError(f"weights must be None or 'imagenet', got {weights!r}")
     if name == "small":
@@ -92,19 +108,59 @@ def create_encoder(
             raise ValueError("there are no ImageNet weights for 'small'; use weights=None")
         network = SmallNet()
         return Encoder(name, network, network.feature_size)
-    network = torchvision.models.get_model(name, weights=None)
+    network = torchvision.models.get_model(plain, weights=None)
     if weights is not None:
-        network.load_state_dict(_imagenet_state(name, allow_download), strict=True)
-    return Encoder(name, network, _remove_classifier(network))
-
-
-def _remove_classifier(network: nn.Module) -> int:
-    """Replace torchvision's classifier by nothing; return the number of features it was given."""
+        network.load_state_dict(_imagenet_state(plain, allow_download), strict=True)
     attribute = "fc" if hasattr(network, "fc") else "classifier"
     head = getattr(network, attribute)
-    first_linear = next(layer for layer in head.modules() if isinstance(layer, nn.Linear))
-    setattr(network, attribute, nn.Identity())
-    return first_linear.in_features
+    linear = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
+    pooled_size = linear[0].in_features
+    if wiring:
+        return Encoder(name, network, linear[-1].out_features, map_channels=pooled_size)
+    setattr(network, attribute, _before_linear(head))
+    return Encoder(name, network, pooled_size)
+
+
+def split_name(name: str) -> tuple[str, str]:
+    """The encoder and the wiring ("" or "logits") that a whole name stands for.
+
+    Raises:
+        ValueError: there is no such encoder, or not in that wiring.
+    """
+    plain, colon, wiring = name.partition(":")
+    if plain not in ENCODER_NAMES:
+        near = difflib.get_close_matches(plain.lower(), ENCODER_NAMES, n=1, cutoff=0.4)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        raise ValueError(f"unknown encoder {plain!r}.{hint} There are: {', '.join(ENCODER_NAMES)}")
+    if colon and wiring != LOGITS:
+        near = difflib.get_close_matches(wiring.lower(), [LOGITS], n=1)
+        hint = f" Did you mean '{plain}:{LOGITS}'?" if near else ""
+        raise ValueError(
+            f"unknown wiring {wiring!r} of {plain!r}.{hint} {plain!r} alone gives pooled features, "
+            f"'{plain}:{LOGITS}' the whole classifier's {LOGITS}"
+        )
+    if wiring and plain == "small":
+        raise ValueError(
+            f"'small' has no classifier, so there is no 'small:{LOGITS}'; use 'small', or another "
+            "encoder"
+        )
+    return plain, wiring
+
+
+def _before_linear(head: nn.Module) -> nn.Module:
+    """What a classifier does to its pooled features before its first linear layer.
+
+    Dropout is left out: the regressor has its own.
+    """
+    if isinstance(head, nn.Linear):
+        return nn.Identity()
+    kept: list[nn.Module] = []
+    for layer in head:
+        if isinstance(layer, nn.Linear):
+            break
+        if not isinstance(layer, nn.Dropout):
+            kept.append(layer)
+    return nn.Sequential(*kept) if kept else nn.Identity()
 
 
 def _imagenet_state(name: str, allow_download: bool) -> dict[str, Tensor]:

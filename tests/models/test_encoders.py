@@ -7,7 +7,7 @@ import torch
 import torchvision
 
 from hmrlab.files import FileProblem
-from hmrlab.models import ENCODER_NAMES, create_encoder, encoders
+from hmrlab.models import ENCODER_NAMES, HMR, create_encoder, encoders, load_model, save_weights
 from hmrlab.models.small import SmallNet
 
 FEATURES = {
@@ -22,6 +22,17 @@ FEATURES = {
     "mobilenet_v3_small": 576,
     "shufflenet_v2_x1_0": 1024,
     "efficientnet_b0": 1280,
+    "convnext_tiny": 768,
+}
+# Parameters of a whole HMR: the diary's own numbers, and what fills its blanks by the same rule.
+WHOLE_MODELS = {
+    "resnet50": 26_977_501,
+    "densenet169:logits": 16_545_797,
+    "densenet201:logits": 22_410_245,
+    "mobilenet_v2:logits": 5_901_189,
+    "shufflenet_v2_x1_0:logits": 4_674_921,
+    "mobilenet_v3_large:logits": 7_879_349,
+    "densenet121:logits": 10_375_173,
 }
 
 
@@ -34,6 +45,42 @@ def test_every_encoder_gives_its_features_and_learns_with_all_of_itself(name):
     features.square().sum().backward()
     without = [key for key, value in encoder.named_parameters() if value.grad is None]
     assert without == []
+
+
+@pytest.mark.parametrize("name", WHOLE_MODELS)
+def test_whole_models_have_as_many_parameters_as_the_diary_says(name):
+    with torch.device("meta"):
+        model = HMR(create_encoder(name))
+    assert sum(value.numel() for value in model.parameters()) == WHOLE_MODELS[name]
+
+
+@pytest.mark.parametrize("name", encoders.TORCHVISION_ENCODERS)
+def test_the_logits_wiring_is_torchvisions_whole_network(name):
+    encoder = create_encoder(f"{name}:logits").eval()
+    whole = torchvision.models.get_model(name, weights=None).eval()
+    whole.load_state_dict(encoder.backbone.state_dict(), strict=True)
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    logits = encoder(images)
+    assert encoder.feature_size == logits.shape[1] == 1000
+    torch.testing.assert_close(logits, whole(images))
+    maps = encoder.maps(images)
+    assert maps.shape[1] == encoder.map_channels == FEATURES[name]
+    assert maps.shape[2] == maps.shape[3] > 1
+
+
+def test_convnexts_pooled_features_are_still_normalised():
+    """Its head begins with a layer norm, which belongs to the features."""
+    features = create_encoder("convnext_tiny").eval()(torch.randn(2, 3, 64, 64))
+    torch.testing.assert_close(features.mean(1), torch.zeros(2), atol=1e-5, rtol=0)
+    torch.testing.assert_close(features.var(1, unbiased=False), torch.ones(2), atol=1e-3, rtol=0)
+
+
+def test_a_checkpoint_remembers_the_wiring(tmp_path):
+    model = HMR(create_encoder("shufflenet_v2_x1_0:logits")).eval()
+    again = load_model(save_weights(tmp_path / "model.pt", model))
+    assert again.encoder.name == "shufflenet_v2_x1_0:logits"
+    images = torch.randn(1, 3, 64, 64)
+    torch.testing.assert_close(again(images).rotations, model(images).rotations)
 
 
 def test_small_is_small_and_takes_other_sizes():
@@ -74,6 +121,21 @@ def test_unknown_name_suggests_the_nearest(wrong, meant):
     assert all(name in str(caught.value) for name in ENCODER_NAMES)
 
 
+@pytest.mark.parametrize(
+    ("wrong", "complaint"),
+    [
+        ("small:logits", "'small' has no classifier"),
+        ("resnet18:logit", "unknown wiring 'logit'.*Did you mean 'resnet18:logits'"),
+        ("resnet18:pooled", "unknown wiring 'pooled'.*'resnet18' alone gives pooled features"),
+        ("resnet18:", "unknown wiring ''"),
+        ("resnet81:logits", "unknown encoder 'resnet81'.*Did you mean 'resnet18'"),
+    ],
+)
+def test_a_wiring_that_there_is_not_is_refused(wrong, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        create_encoder(wrong)
+
+
 def test_unknown_weights_are_refused():
     with pytest.raises(ValueError, match="None or 'imagenet'"):
         create_encoder("resnet18", weights="coco")
@@ -106,10 +168,13 @@ def test_damaged_imagenet_weights_are_named(hub):
         create_encoder("resnet18", weights="imagenet")
 
 
-@pytest.mark.parametrize("name", ["resnet18", "densenet121"])
+@pytest.mark.parametrize(
+    "name", ["resnet18", "densenet121", "convnext_tiny", "densenet121:logits", "resnet18:logits"]
+)
 def test_imagenet_weights_arrive_in_the_encoder(hub, monkeypatch, name):
-    file = hub / published_name(name)
-    state = torchvision.models.get_model(name, weights=None).state_dict()
+    plain, _, wiring = name.partition(":")
+    file = hub / published_name(plain)
+    state = torchvision.models.get_model(plain, weights=None).state_dict()
     old_names = {  # DenseNet's published file has the names of torchvision 0.1
         re.sub(r"(denselayer\d+\.(?:norm|conv))([12])\.", r"\1.\2.", key): value
         for key, value in state.items()
@@ -117,7 +182,8 @@ def test_imagenet_weights_arrive_in_the_encoder(hub, monkeypatch, name):
     torch.save(old_names, file)
     monkeypatch.setattr(encoders, "_sha256", lambda path: path.stem.rpartition("-")[2])
     loaded = create_encoder(name, weights="imagenet").backbone.state_dict()
-    assert set(loaded) == {key for key in state if not key.startswith(("fc.", "classifier."))}
+    dropped = () if wiring else ("fc.", "classifier.weight", "classifier.bias", "classifier.2.")
+    assert set(loaded) == {key for key in state if not key.startswith(tuple(dropped))}
     for key, value in loaded.items():
         assert torch.equal(value, state[key]), key
 

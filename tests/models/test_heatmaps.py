@@ -23,7 +23,7 @@ def test_maps_of_every_encoder_are_what_it_pools(name):
     maps = encoder.maps(images)
     assert maps.shape[1] == encoder.map_channels
     assert maps.shape[2] == maps.shape[3] > 1
-    if name not in ("small", "mobilenet_v3_large", "mobilenet_v3_small"):  # they compute on
+    if name not in ("small", "convnext_tiny"):  # they compute on
         torch.testing.assert_close(maps.mean((2, 3)), encoder(images), atol=1e-4, rtol=1e-4)
 
 

@@ -6,6 +6,7 @@ import difflib
 from dataclasses import replace
 
 from hmrlab.fitting import ObjectiveWeights
+from hmrlab.training.adversarial_runs import ADVERSARIAL_RUNS
 from hmrlab.training.lighter_runs import LIGHTER_RUNS
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.runs import Pretraining, Run, Training
@@ -247,9 +248,8 @@ _FITTING: tuple[Training, ...] = (
         )
     ),
 )
-_NAMED: dict[str, Training] = {
-    run.name: run for run in (*_DIARY, *_STUDIES, *_COMPARISONS, *_FITTING, *LIGHTER_RUNS)
-}
+_ALL = (*_DIARY, *_STUDIES, *_COMPARISONS, *_FITTING, *ADVERSARIAL_RUNS, *LIGHTER_RUNS)
+_NAMED: dict[str, Training] = {run.name: run for run in _ALL}
 
 
 def list_runs() -> list[Training]:

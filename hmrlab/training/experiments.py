@@ -27,6 +27,7 @@ from hmrlab.training.micro_batches import (
     keep_micro_batch,
     kept_micro_batch,
 )
+from hmrlab.training.objectives import TaughtObjective
 from hmrlab.training.results import WEIGHTS, RunResult, model_on, save_result
 from hmrlab.training.runs import START_WEIGHTS, Training, wanted_batch
 from hmrlab.training.scalars import BackgroundWriter
@@ -210,9 +211,11 @@ def _train(
             model, objective, loader, settings, folder, device, writer, task.pictures(),
             lambda: task.check(model),
         )  # fmt: skip
-        return trainer.fit(progress), precision, objective.state()
+        history = trainer.fit(progress)
     finally:
         writer.close()
+    fits = objective.state() if isinstance(objective, TaughtObjective) else {}
+    return history, precision, fits
 
 
 def _in_micro_batches(run: Training, count: int) -> Training:

@@ -11,6 +11,7 @@ from hmrlab.bodies import Body
 from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.batch import Batch
 from hmrlab.models import Prediction
+from hmrlab.training.adversary import Adversary
 from hmrlab.training.losses import LossWeights, compute_losses, heatmap_loss
 from hmrlab.training.teacher import Teacher
 
@@ -88,6 +89,38 @@ class TaughtObjective:
     def restore(self, state: dict[str, Tensor]) -> None:
         """See `Objective`."""
         self.teacher.memory.restore(state)
+
+
+@dataclass(frozen=True)
+class AdversarialObjective:
+    """SPIN's losses, and discriminators who must not see through the bodies."""
+
+    base: BodyObjective
+    adversary: Adversary
+
+    def ask(self, model: nn.Module, images: Tensor) -> Prediction:
+        """See `Objective`."""
+        return self.base.ask(model, images)
+
+    def losses(self, answer: Prediction, batch: Batch) -> dict[str, Tensor]:
+        """See `Objective`; with what `Adversary.step` says of the discriminators.
+
+        They learn first, so that the network answers to what they know by now.
+        """
+        answer = answer.float()
+        terms = self.base.losses(answer, batch)
+        about_them = self.adversary.step(answer)
+        term = self.adversary.loss(answer)
+        total = terms["total"] + self.adversary.plan.weight * term
+        return terms | {"adversarial": term, "total": total} | about_them
+
+    def state(self) -> dict[str, Tensor]:
+        """The discriminators and what their optimiser remembers."""
+        return self.adversary.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `Objective`."""
+        self.adversary.restore(state)
 
 
 @dataclass(frozen=True)

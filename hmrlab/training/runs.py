@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from hmrlab.ledger import later
 from hmrlab.models.pruning import PrunePlan
+from hmrlab.training.adversary import AdversaryPlan
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.scales import Scale
 from hmrlab.training.teacher import FitPlan
@@ -42,6 +43,11 @@ class Run:
     base: str = later("")  # goes on from that named training's model, of the same scale and seed
     rate: float = later(1.0)  # learning rate over the scale's
     prune: PrunePlan | None = later(None)  # lighten the model before the first step
+    adversary: AdversaryPlan | None = later(None)  # discriminators judge the bodies
+
+    def __post_init__(self) -> None:
+        if self.fits is not None and self.adversary is not None:
+            raise ValueError("a run is taught by fits or judged by an adversary, not both")
 
     @property
     def steps(self) -> int:

@@ -15,9 +15,11 @@ from hmrlab.evaluation.evaluate import Scores, evaluate_model
 from hmrlab.evaluation.metrics import keypoint_error
 from hmrlab.fitting import load_prior
 from hmrlab.models import HMR, HeatmapNet, expected_places
+from hmrlab.training.adversary import Adversary
 from hmrlab.training.first_fits import fill_memory
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.objectives import (
+    AdversarialObjective,
     BodyObjective,
     HeatmapObjective,
     Objective,
@@ -62,6 +64,9 @@ class BodyTask:
 
     def objective(self, dataset: PoseDataset | MixedDataset, progress: bool) -> Objective:
         base = BodyObjective(self.body, self.run.losses, self.run.n_iter)
+        judged = self.run.adversary
+        if judged is not None:
+            return AdversarialObjective(base, Adversary(judged, self.device, self.run.seed))
         plan = self.run.fits
         if plan is None:
             return base

@@ -1,0 +1,5 @@
+"""`python -m hmrlab.cli`."""
+
+from hmrlab.cli import main
+
+main()

@@ -1,0 +1,61 @@
+"""Commands about the synthetic sets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import typer
+
+from hmrlab.cli.shared import ScaleName, scale_named
+
+if TYPE_CHECKING:
+    from hmrlab.data.synthetic.generate import SetSpec
+    from hmrlab.training import Scale
+
+app = typer.Typer(help="The synthetic sets.", no_args_is_help=True)
+
+
+@app.command("make")
+def data_make(scale: ScaleName = "quick") -> None:
+    """Generate a scale's synthetic sets that are missing or damaged."""
+    from hmrlab.data.synthetic.generate import ensure_set
+
+    for spec in _specs(scale_named(scale)):
+        typer.echo(f"{spec.folder_name}: {ensure_set(spec)}")
+
+
+@app.command("status")
+def data_status() -> None:
+    """Which synthetic sets of which scale are there, and what they take."""
+    from hmrlab import paths
+    from hmrlab.data.synthetic.generate import find_damage
+    from hmrlab.doctor import gigabytes
+    from hmrlab.reproduce.tables import Table
+    from hmrlab.training import SCALES
+
+    rows = []
+    for scale in SCALES.values():
+        for spec in _specs(scale):
+            folder = paths.data_dir() / "synthetic" / spec.folder_name
+            state, size = "not made yet", "-"
+            if folder.is_dir():
+                state = find_damage(folder) or "there"
+                size = gigabytes(sum(file.stat().st_size for file in folder.iterdir()))
+            rows.append((scale.name, f"{spec.name} {spec.split}", f"{spec.count:,}", state, size))
+    header = ("scale", "set (synthetic)", "people", "state", "size")
+    typer.echo(Table(header, tuple(rows)).to_markdown())
+
+
+def _specs(scale: Scale) -> list[SetSpec]:
+    """The settings of every synthetic set that a scale has."""
+    from hmrlab.data.synthetic.generate import SETS, SPLITS
+    from hmrlab.training.sets import set_spec
+
+    found = []
+    for name in SETS:
+        for split in SPLITS:
+            try:
+                found.append(set_spec(name, split, scale))
+            except ValueError:  # no scale has all of them
+                continue
+    return found

@@ -1,0 +1,38 @@
+"""What several commands share: options, and the way an error of the user's is told."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+if TYPE_CHECKING:
+    from hmrlab.training import Scale
+
+ScaleName = Annotated[str, typer.Option(help="smoke, quick, laptop or gpu.")]
+Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+Chapters = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[NAME]...", help="Chapters by name or number; all by default."),
+]
+NotebooksFolder = Annotated[
+    Path | None, typer.Option("--notebooks", help="Folder that holds source/NN_name.py.")
+]
+
+
+def scale_named(name: str) -> Scale:
+    """A scale by its name; ends with a message where there is none."""
+    from hmrlab.training import get_scale
+
+    try:
+        return get_scale(name)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--scale") from error
+
+
+def fail(message: str) -> NoReturn:
+    """End with a message and exit code 1."""
+    typer.echo(f"hmrlab: {message}", err=True)
+    sys.exit(1)

@@ -1,0 +1,61 @@
+"""Training one of the named runs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hmrlab.cli.shared import ScaleName, Seed, fail, scale_named
+
+if TYPE_CHECKING:
+    from hmrlab.training import Scale
+
+app = typer.Typer()
+
+
+@app.command()
+def train(
+    name: Annotated[str | None, typer.Argument(help="Name of a training; see --list.")] = None,
+    scale: ScaleName = "laptop",
+    seed: Seed = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    allow_download: Annotated[
+        bool, typer.Option("--allow-download", help="Fetch ImageNet weights that are missing.")
+    ] = False,
+    list_them: Annotated[
+        bool, typer.Option("--list", help="List the trainings and their results so far.")
+    ] = False,
+) -> None:
+    """Train one of the diary's runs, or show its recorded result."""
+    from hmrlab.reproduce.tables import runs_table
+    from hmrlab.training import TrainingDivergedError, named_run, run_training
+    from hmrlab.training.device import choose_device
+
+    if list_them or name is None:
+        _list_trainings(scale_named(scale), seed)
+        return
+    try:
+        wanted = named_run(name, scale_named(scale), seed)
+        choose_device(device)
+    except ValueError as error:
+        raise typer.BadParameter(str(error)) from error
+    try:
+        result = run_training(wanted, device=device, allow_download=allow_download)
+    except TrainingDivergedError as error:
+        fail(str(error))
+    typer.echo("From the ledger:" if result.reused else "Trained:")
+    typer.echo(runs_table([result.record]).to_markdown())
+    typer.echo(f"Its files are in {result.folder}")
+
+
+def _list_trainings(scale: Scale, seed: int) -> None:
+    from hmrlab.reproduce.tables import trainings_table
+    from hmrlab.training import find_result, list_runs, named_run
+
+    rows = []
+    for listed in list_runs():
+        found = find_result(named_run(listed.name, scale, seed))
+        rows.append((listed.name, listed.options, found.record if found else None))
+    typer.echo(f"Results at {scale.name} scale, seed {seed}; a dash: not run here yet.\n")
+    typer.echo(trainings_table(rows).to_markdown())

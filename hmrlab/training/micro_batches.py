@@ -19,7 +19,13 @@ from hmrlab.training.objectives import Objective
 
 LEAST = 2  # batch normalisation has no variance to divide by with one picture
 MICRO_BATCH = "micro_batch.txt"
-_CPU_SAYS = ("can't allocate memory", "not enough memory", "out of memory")
+# The last is what oneDNN says when it is refused memory.
+_CPU_SAYS = (
+    "can't allocate memory",
+    "not enough memory",
+    "out of memory",
+    "could not create a primitive",
+)
 
 
 class DoesNotFitError(RuntimeError):
@@ -59,8 +65,13 @@ def find_micro_batch(
     loader.restore(stands)
 
     def attempt(count: int) -> None:
-        with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-            _one_step(model, objective, _some(batch, count).to(device), device, precision)
+        try:
+            with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+                _one_step(model, objective, _some(batch, count).to(device), device, precision)
+        finally:
+            gc.collect()
+            if device.type == "cuda":
+                torch.cuda.empty_cache()
 
     return largest_that_fits(attempt, len(batch), progress)
 
@@ -95,10 +106,6 @@ def fits(attempt: Callable[[int], None], count: int) -> bool:
         if not _is_out_of_memory(error):
             raise
         return False
-    finally:
-        gc.collect()
-        if torch.cuda.is_initialized():
-            torch.cuda.empty_cache()
     return True
 
 

@@ -120,6 +120,7 @@ def test_run_ends_with_1_where_a_notebook_failed(hmrlab, tmp_path, home):
         (("data", "make", "--scale", "big"), "unknown scale 'big'"),
         (("train", "with_smp"), "Did you mean 'with_smpl'?"),
         (("train", "with_smpl", "--device", "gpu"), "is not one of auto, cpu, cuda, cuda:N"),
+        (("train", "with_smpl", "--batch-size", "many"), "at least 1, or auto; not 'many'"),
         (("assets", "build", "--scale", "gpu"), "small encoder's; scale 'gpu' has 'resnet50'"),
         (("nonsense",), "No such command 'nonsense'"),
     ],
@@ -193,6 +194,23 @@ def test_a_training_that_diverges_is_a_message(hmrlab, monkeypatch):
     assert (done.code, done.err) == (1, "hmrlab: the loss became nan at step 3\n")
 
 
+def test_out_of_memory_names_the_remedy(hmrlab, monkeypatch):
+    asked = []
+
+    def run_training(run, **_):
+        asked.append(run.batch_size)
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore words")
+
+    monkeypatch.setattr(training, "run_training", run_training)
+    done = hmrlab("train", "with_smpl", "--scale", "smoke", "--batch-size", "48")
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == (
+        "Try the same with --batch-size auto: smaller parts, the same step."
+    )
+    assert hmrlab("train", "with_smpl", "--batch-size", "auto").code == 1
+    assert asked == [48, "auto"]
+
+
 def test_a_full_disk_is_a_message(hmrlab, monkeypatch):
     def run_training(run, **_):
         raise OSError(errno.ENOSPC, "No space left on device", "model.pt")
@@ -244,6 +262,13 @@ def test_the_table_of_runs(hmrlab, home):
     shown = hmrlab("table", "runs").out
     assert shown.count("| keypoints_only") == 1
     assert hmrlab("table", "runs", "--all").out.count("| keypoints_only") == 2
+
+
+def test_the_table_of_parameters_meets_the_diary(hmrlab, home):
+    lines = [line.split("|") for line in hmrlab("table", "parameters").out.splitlines()]
+    row = next(line for line in lines if line[1].strip() == "mobilenet_v2:logits")
+    assert [cell.strip() for cell in row[4:7]] == ["5,901,189", "5,901,189", "equal"]
+    assert not home.exists()  # counts only: nothing trained, nothing recorded
 
 
 def test_notebooks_are_built_and_a_failing_one_left_as_it_was(hmrlab, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -20,6 +21,13 @@ def train(
     scale: ScaleName = "laptop",
     seed: Seed = 0,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    batch_size: Annotated[
+        str | None,
+        typer.Option(
+            metavar="N|auto",
+            help="Pictures a step; auto: the scale's, added up from parts that fit into memory.",
+        ),
+    ] = None,
     allow_download: Annotated[
         bool, typer.Option("--allow-download", help="Fetch ImageNet weights that are missing.")
     ] = False,
@@ -28,25 +36,40 @@ def train(
     ] = False,
 ) -> None:
     """Train one of the diary's runs, or show its recorded result."""
+    import torch
+
     from hmrlab.reproduce.tables import runs_table
     from hmrlab.training import TrainingDivergedError, named_run, run_training
     from hmrlab.training.device import choose_device
+    from hmrlab.training.micro_batches import DoesNotFitError
 
     if list_them or name is None:
         _list_trainings(scale_named(scale), seed)
         return
     try:
         wanted = named_run(name, scale_named(scale), seed)
+        if batch_size is not None:
+            wanted = replace(wanted, batch_size=_batch_size(batch_size))
         choose_device(device)
     except ValueError as error:
         raise typer.BadParameter(str(error)) from error
     try:
         result = run_training(wanted, device=device, allow_download=allow_download)
-    except TrainingDivergedError as error:
+    except (TrainingDivergedError, DoesNotFitError) as error:
         fail(str(error))
+    except torch.OutOfMemoryError as error:
+        first_line = str(error).partition("\n")[0]
+        fail(f"{first_line}\nTry the same with --batch-size auto: smaller parts, the same step.")
     typer.echo("From the ledger:" if result.reused else "Trained:")
     typer.echo(runs_table([result.record]).to_markdown())
     typer.echo(f"Its files are in {result.folder}")
+
+
+def _batch_size(text: str) -> int | str:
+    """A number of at least 1, or "auto"."""
+    if text == "auto" or (text.isdecimal() and int(text) > 0):
+        return text if text == "auto" else int(text)
+    raise ValueError(f"--batch-size is a number of at least 1, or auto; not {text!r}")
 
 
 def _list_trainings(scale: Scale, seed: int) -> None:

@@ -27,3 +27,11 @@ def table_runs(
         typer.echo(f"No runs recorded in {paths.runs_dir()} yet. Make one: hmrlab train --list")
         return
     typer.echo(runs_table(records if everything else newest(records)).to_markdown())
+
+
+@app.command("parameters")
+def table_parameters() -> None:
+    """Print every encoder's parameters in both wirings beside the diary's numbers."""
+    from hmrlab.reproduce.parameters import parameters_table
+
+    typer.echo(parameters_table().to_markdown())

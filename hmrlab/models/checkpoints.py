@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +14,7 @@ from hmrlab.files import FileProblem, write_whole
 from hmrlab.models.encoders import Encoder, create_encoder
 from hmrlab.models.heatmaps import HeatmapNet
 from hmrlab.models.hmr import HMR
+from hmrlab.models.pruning.shapes import check_widths, fit_shapes
 
 FORMAT = "hmrlab-weights-1"
 _LISTED = 8  # keys of each kind that a message shows
@@ -31,17 +33,24 @@ def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = Fals
 
     Raises:
         FileProblem: the file cannot be written.
+        ValueError: the model's weights are still behind masks.
     """
+    if any(key.endswith("weight_mask") for key in model.state_dict()):
+        raise ValueError("the model is still masked; call hmrlab.models.pruning.settle on it first")
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
     if half:
         floats = {key: value for key, value in state.items() if value.is_floating_point()}
         state |= {key: value.half() for key, value in floats.items()}
     content = {"format": FORMAT, "encoder": model.encoder.name, "model": state}
+    if getattr(model, "pruned", False):  # its shapes are its own
+        content["pruned"] = True
     return write_whole(path, lambda file: torch.save(content, file))
 
 
 def load_weights(path: str | Path, model: Model) -> Model:
     """Load weights saved by `save_weights` into a model of the same build.
+
+    If channels had been cut out of the saved model, those of this model are, too.
 
     Returns:
         The model that was given.
@@ -50,7 +59,7 @@ def load_weights(path: str | Path, model: Model) -> Model:
         FileProblem: the file is missing, damaged, not one of ours, or its keys or shapes do not
             fit the model; then the model is left as it was.
     """
-    _load_strictly(path, model, _read_ours(path)["model"])
+    _load_content(path, model, _read_ours(path))
     return model
 
 
@@ -61,12 +70,17 @@ def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
         The encoder that was given.
 
     Raises:
-        FileProblem: see `load_weights`; the file is of a model on another encoder.
+        FileProblem: see `load_weights`; the file is of a model on another encoder, or of one that
+            channels were cut out of: the rest of this encoder's model would not fit.
     """
     content = _read_ours(path)
     if content["encoder"] != encoder.name:
         raise FileProblem(
             f"{path} holds the encoder {content['encoder']!r}, wanted is {encoder.name!r}"
+        )
+    if content.get("pruned"):
+        raise FileProblem(
+            f"{path} holds a network that channels were cut out of; load it whole, by `load_model`"
         )
     start = "encoder."
     state = {k.removeprefix(start): v for k, v in content["model"].items() if k.startswith(start)}
@@ -88,7 +102,7 @@ def load_model(path: str | Path) -> HMR:
         model = HMR(create_encoder(content["encoder"]))
     except ValueError as error:
         raise FileProblem(f"{path}: {error}") from error
-    _load_strictly(path, model, content["model"])
+    _load_content(path, model, content)
     return model.eval()
 
 
@@ -182,6 +196,33 @@ def _describe_content(content: Any) -> str:
     if not isinstance(content, dict):
         return f"a {type(content).__name__}"
     return f"the keys {', '.join(sorted(map(str, content))[:_LISTED])}"
+
+
+def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, Any]) -> None:
+    state = content["model"]
+    if content.get("pruned") is True:
+        _rehearse(path, model, state)
+        fit_shapes(model, state)
+    _load_strictly(path, model, state)
+    if content.get("pruned") is True:
+        model.pruned = True
+
+
+def _rehearse(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Tensor]) -> None:
+    """Fit a copy to the shapes of a pruned model, before the model itself is touched."""
+    trial = copy.deepcopy(model).to("meta")
+    try:
+        fit_shapes(trial, state)
+        differences = describe_differences(trial.state_dict(), state)
+        if not differences:
+            check_widths(trial)
+    except (RuntimeError, ValueError, IndexError) as error:
+        differences = f"its layers do not fit each other: {error}"
+    if differences:
+        raise FileProblem(
+            f"{path} holds a pruned network that does not fit this model (encoder "
+            f"{model.encoder.name!r}), or is damaged.\n{differences}"
+        )
 
 
 def _load_strictly(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Tensor]) -> None:

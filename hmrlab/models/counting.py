@@ -31,6 +31,11 @@ def count_macs(model: HMR, resolution: int, n_iter: int = 3) -> int:
         resolution: side of the picture, pixels.
         n_iter: corrections of the mean body.
     """
+    return count_macs_by_module(model, resolution, n_iter)[""]
+
+
+def count_macs_by_module(model: HMR, resolution: int, n_iter: int = 3) -> dict[str, int]:
+    """The same for each module with all that is in it, by its name; "" is the whole model."""
     image = torch.zeros(1, 3, resolution, resolution, device=next(model.parameters()).device)
     was_training = model.training
     fast = torch.backends.mha.get_fastpath_enabled()
@@ -43,4 +48,9 @@ def count_macs(model: HMR, resolution: int, n_iter: int = 3) -> int:
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
         model.train(was_training)
-    return counter.get_total_flops() // 2
+    start = f"{type(model).__name__}."
+    return {
+        name.removeprefix(start): sum(kinds.values()) // 2
+        for name, kinds in counter.get_flop_counts().items()
+        if name.startswith(start)
+    } | {"": counter.get_total_flops() // 2}

@@ -67,6 +67,22 @@ class Encoder(nn.Module):
         """Channels of `maps`."""
         return self._map_channels or self.feature_size
 
+    @torch.no_grad()
+    def measure(self) -> None:
+        """Set `feature_size` and `map_channels` anew, after layers were changed.
+
+        Raises:
+            RuntimeError: the layers do not fit each other.
+        """
+        image = torch.zeros(1, 3, 64, 64, device=next(self.parameters()).device)
+        was_training = self.training
+        self.eval()
+        try:
+            sizes = self(image).shape[1], self.maps(image).shape[1]
+        finally:
+            self.train(was_training)
+        self.feature_size, self._map_channels = sizes
+
     def maps(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, map_channels, h, w): the last feature map, before it is pooled."""
         network = self.backbone

@@ -33,6 +33,7 @@ class HMR(nn.Module):
         rectified: bool = False,
     ) -> None:
         super().__init__()
+        self.pruned = False  # whether channels were cut out, so that its shapes are its own
         if regressor is not None and mean_rotations is not None:
             raise ValueError("give a regressor or the mean pose for a new one, not both")
         self.encoder = encoder

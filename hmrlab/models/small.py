@@ -44,8 +44,6 @@ class SmallNet(nn.Module):
         super().__init__()
         if min(widths) < NARROWEST:
             raise ValueError(f"widths {tuple(widths)}: no stage can have fewer than {NARROWEST}")
-        self.feature_size = hidden
-        self.map_channels = channels
         self.stem = _convolution(3, widths[0] // 2, size=3, stride=2)
         stages = []
         before = widths[0] // 2
@@ -61,6 +59,16 @@ class SmallNet(nn.Module):
             nn.Linear(channels * grid * grid, hidden, bias=False), nn.BatchNorm1d(hidden)
         )
         self.apply(_he_start)
+
+    @property
+    def feature_size(self) -> int:
+        """Length of the feature vector."""
+        return self.mix[0].out_features
+
+    @property
+    def map_channels(self) -> int:
+        """Channels of the last map."""
+        return self.head[0].out_channels
 
     def forward(self, images: Tensor) -> Tensor:
         """(B, 3, H, W) -> (B, feature_size)."""

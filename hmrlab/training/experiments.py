@@ -16,8 +16,10 @@ from hmrlab.files import FileProblem
 from hmrlab.fitting.prior import prior_path
 from hmrlab.ledger import Ledger, RunRecord, current_command, later, record_run, settings_hash
 from hmrlab.models import HMR, HeatmapNet, create_encoder
-from hmrlab.models.checkpoints import load_encoder_weights
+from hmrlab.models.checkpoints import load_encoder_weights, load_weights
+from hmrlab.models.pruning import prune, settle
 from hmrlab.models.shipped import shipped_digest, shipped_path
+from hmrlab.training.bases import base_of
 from hmrlab.training.catalogue import named_run
 from hmrlab.training.device import choose_device, choose_precision
 from hmrlab.training.labels import check_labels, describe_shares
@@ -46,6 +48,7 @@ class _Identity:
     sets: tuple[str, ...]
     start: str  # what the encoder's first weights come from
     prior: str = later("")  # digest of the pose prior, where fits teach
+    base: str = later("")  # key of the training that it goes on from
 
 
 def run_key(run: Training) -> str:
@@ -57,7 +60,10 @@ def run_key(run: Training) -> str:
     sets = tuple(set_spec(name, split, run.scale).folder_name for name, split in used)
     prior = _digest_of_prior() if getattr(run, "fits", None) else ""
     plain = replace(run, name="", options="")
-    return settings_hash(_Identity(plain, sets, _start_name(run), prior))
+    base = base_of(run)
+    return settings_hash(
+        _Identity(plain, sets, _start_name(run), prior, run_key(base) if base else "")
+    )
 
 
 def find_result(run: Training, ledger: Ledger | None = None) -> RunResult | None:
@@ -92,7 +98,8 @@ def run_training(
     Raises:
         TrainingDivergedError: a loss became NaN or infinite.
         FileProblem: a file cannot be read or written, or the encoder's first weights are missing.
-        ValueError: data are given without a variant's name, or a name without data.
+        ValueError: data are given without a variant's name, or a name without data; the run
+            cannot go on from its base (see `base_of`) or not be pruned as it says (see `prune`).
     """
     if (dataset is not None) != bool(getattr(run, "variant", "")):
         raise ValueError("a run has a `variant` if and only if its data are given by hand")
@@ -108,7 +115,9 @@ def run_training(
         run.data, run.scale, getattr(run, "share", 1.0), getattr(run, "only_2d", False)
     )
     model = build_model(run, _start_file(run, device, progress, ledger), allow_download)
+    model = _from_base(run, model, device, progress, ledger)
     history, precision, kept = _train(run, key, model, task, dataset, folder, chosen, progress)
+    model = settle(model)
     metrics, scores = task.score(model.eval(), progress)
     save_result(folder, model, history, scores, kept)
     record = _record(run, key, folder, chosen, precision, metrics, history)
@@ -170,7 +179,7 @@ def make_settings(run: Training, precision: str, fingerprint: str = "") -> Train
     """
     return TrainerSettings(
         steps=run.steps,
-        learning_rate=run.scale.learning_rate,
+        learning_rate=run.scale.learning_rate * getattr(run, "rate", 1.0),
         schedule=run.schedule,
         regressor_rate=getattr(run, "regressor_rate", 1.0),
         weight_decay=run.weight_decay,
@@ -271,6 +280,22 @@ def _start_file(run: Training, device: str, progress: bool, ledger: Ledger) -> P
         first = run_training(_pretraining_of(run), device=device, progress=progress, ledger=ledger)
         return first.folder / WEIGHTS
     return shipped_path("encoder") if weights == "shipped" else None
+
+
+def _from_base(
+    run: Training, model: HMR | HeatmapNet, device: str, progress: bool, ledger: Ledger
+) -> HMR | HeatmapNet:
+    """The run's network with its base's weights, if it has one, and made lighter, if it says so.
+
+    The base is trained now if the ledger has no result of it. Nothing here is drawn at random, so
+    that a training which was killed finds the layers that its checkpoint was made of.
+    """
+    base = base_of(run)
+    if base is not None:
+        found = run_training(base, device=device, progress=progress, ledger=ledger)
+        load_weights(found.folder / WEIGHTS, model)
+    plan = getattr(run, "prune", None)
+    return model if plan is None else prune(model, plan, run.scale.resolution)
 
 
 def _pretraining_of(run: Training) -> Training:

@@ -33,7 +33,7 @@ class AdversaryPlan:
     weight: float = 1.0  # of the adversarial term in the total, beside SPIN's 60 for all others
     rate: float = 1e-3  # the discriminators' learning rate, the same all along
     weight_decay: float = 1e-4
-    guard: float = 0.1  # their loss (mean of all 25) below which they wait; 0: they never do
+    guard: float = 0.3  # their loss (mean of all 25) below which they wait; 0: they never do
     batch: int = 64  # real bodies for each of their steps
     bodies: int = 50_000  # real bodies in all
     seed: int = 2018  # of those bodies

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -53,17 +54,31 @@ def run(
 
 
 @app.command()
-def figures(scale: ScaleName = "laptop", seed: Seed = 0, folder: Path = Path("figures")) -> None:
-    """Make the README's figures from recorded runs; trains what the ledger lacks."""
+def figures(
+    scale: ScaleName = "laptop",
+    seed: Seed = 0,
+    folder: Path = Path("figures"),
+    rows_only: Annotated[
+        bool, typer.Option("--rows-only", help="Draw nothing, add this ledger's rows alone.")
+    ] = False,
+) -> None:
+    """Make the README's figures from recorded runs; trains what the ledger lacks.
+
+    The ledger's rows of that scale join the reference results in the folder's runs.jsonl.
+    """
     from hmrlab import paths
     from hmrlab.ledger import Ledger
     from hmrlab.reproduce.figures import SHOWN_RUNS, make_figures
+    from hmrlab.reproduce.references import keep_references
     from hmrlab.reproduce.tables import newest
     from hmrlab.training import named_run, run_training
 
     sizes = scale_named(scale)
-    results = [run_training(named_run(name, sizes, seed)) for name in SHOWN_RUNS]
+    results = [] if rows_only else [run_training(named_run(n, sizes, seed)) for n in SHOWN_RUNS]
     records = newest(Ledger(paths.runs_dir() / "ledger.jsonl").records())
     same_scale = [r for r in records if r.settings.get("scale", {}).get("name") == sizes.name]
+    if rows_only:
+        typer.echo(keep_references(folder, same_scale))
+        return
     for path in make_figures(folder, results, same_scale):
         typer.echo(path)

@@ -25,6 +25,7 @@ from hmrlab.rendering import (
     save_png,
     side_view,
 )
+from hmrlab.reproduce.references import keep_references
 from hmrlab.training import RunResult, Scale, load_set
 
 SHOWN_RUNS = ("keypoints_only", "with_smpl", "with_smpl_pretrained")
@@ -41,8 +42,8 @@ def make_figures(
     Args:
         folder: where they go.
         results: the trainings shown, those of `SHOWN_RUNS`.
-        others: records to keep beside the figures, one line each in `runs.jsonl`: the trainings
-            that the notebooks' texts speak of.
+        others: records to add to `runs.jsonl` beside the figures: the trainings that the
+            notebooks' texts speak of.
 
     Raises:
         FileProblem: the folder cannot be written to.
@@ -65,8 +66,7 @@ def make_figures(
     ]
     text = json.dumps(content, indent=1, default=str) + "\n"
     written.append(write_text_whole(folder / "provenance.json", text))
-    lines = "".join(record.to_json() + "\n" for record in others or [])
-    return [*written, write_text_whole(folder / "runs.jsonl", lines)]
+    return [*written, keep_references(folder, others or [])]
 
 
 def betas_figure() -> Figure:

@@ -26,6 +26,15 @@ ADVERSARIAL_RUNS: tuple[Training, ...] = (
         options="as adversarial, the discriminators learn in every step",
         adversary=replace(_PLAN, guard=0.0),
     ),
+    # The failure: what the pictures show no longer counts beside what the discriminators say.
+    replace(
+        _ADVERSARIAL,
+        name="adversarial_wins",
+        options="half of the steps; the adversary counts 100 times as much, learns 10 times as "
+        "fast and never waits",
+        adversary=replace(_PLAN, weight=100.0, rate=1e-2, guard=0.0),
+        effort=0.5,
+    ),
     replace(
         _ADVERSARIAL,
         name="half_adversarial",

@@ -164,7 +164,8 @@ def global_rotations(rotations: Tensor) -> Tensor:
 @lru_cache
 def _levels_on(device: torch.device) -> tuple[tuple[slice, Tensor], ...]:
     """`_LEVELS` with indices that lie on the device: a list would be copied there every time."""
-    return tuple((joints, torch.tensor(parents, device=device)) for joints, parents in _LEVELS)
+    with torch.inference_mode(False):  # kept for trainings, too, whoever asks first
+        return tuple((joints, torch.tensor(parents, device=device)) for joints, parents in _LEVELS)
 
 
 def _summed(rows: np.ndarray, weights: np.ndarray, basis: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ from hmrlab.bodies.format import BodyArrays
 from hmrlab.bodies.genuine import smplx_model
 from hmrlab.bodies.joints import KEYPOINT_ROWS, SMPL_PARENTS
 from hmrlab.bodies.lbs import forward_kinematics
-from hmrlab.bodies.points import BodyPoints, global_rotations
+from hmrlab.bodies.points import BodyPoints, _levels_on, global_rotations
 from hmrlab.geometry import axis_angle_to_matrix
 
 CLOSE = {"atol": 1e-5, "rtol": 0}  # metres
@@ -224,3 +224,15 @@ def test_no_bodies_have_no_points(plain):
 
 def test_points_are_no_weights(plain):
     assert plain[0].keypoint_points.state_dict() == {}
+
+
+def test_a_body_that_was_only_looked_at_can_be_trained_with(case):
+    """What is kept for every call must not be marked as made in inference mode."""
+    light = case.bodies[torch.float32]
+    _levels_on.cache_clear()
+    rotations = torch.eye(3).repeat(2, 24, 1, 1)
+    with torch.inference_mode():
+        light.keypoints(rotations, torch.zeros(2, 10))
+    asked = rotations.clone().requires_grad_()
+    light.keypoints(asked, torch.zeros(2, 10)).square().sum().backward()
+    assert asked.grad.abs().sum() > 0

@@ -37,6 +37,8 @@ from hmrlab.training.sets import load_training_set, set_spec
 from hmrlab.training.tasks import TEST_SETS, BodyTask, HeatmapTask, make_task
 from hmrlab.training.trainer import CHECKPOINT, History, Trainer, TrainerSettings
 
+LEAST_BETWEEN_CHECKS = 25  # steps; more often, the checks of a short training outlast it
+
 Dataset = PoseDataset | MixedDataset
 
 
@@ -186,6 +188,7 @@ def make_settings(run: Training, precision: str, fingerprint: str = "") -> Train
         clip_norm=run.clip_norm,
         accumulate=run.accumulate,
         precision=precision,
+        checks=min(TrainerSettings.checks, max(1, run.steps // LEAST_BETWEEN_CHECKS)),
         fingerprint=fingerprint,
     )
 

@@ -188,7 +188,7 @@ def make_settings(run: Training, precision: str, fingerprint: str = "") -> Train
         clip_norm=run.clip_norm,
         accumulate=run.accumulate,
         precision=precision,
-        checks=min(TrainerSettings.checks, max(1, run.steps // LEAST_BETWEEN_CHECKS)),
+        checks=min(TrainerSettings.checks, max(3, run.steps // LEAST_BETWEEN_CHECKS)),
         fingerprint=fingerprint,
     )
 

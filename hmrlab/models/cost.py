@@ -1,0 +1,210 @@
+"""What a network costs to keep, to train and to ask: bytes, memory, time."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import math
+import multiprocessing
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from tqdm.auto import tqdm
+
+from hmrlab.models.checkpoints import save_weights
+from hmrlab.models.hmr import HMR
+from hmrlab.models.prediction import Prediction
+
+PRECISIONS = ("fp32", "bf16")
+_STEPS = 2  # the second finds the optimiser's own memory taken
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Of several measurements."""
+
+    median: float
+    least: float
+    most: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        """To four digits; more mean nothing in a time."""
+        figures = (statistics.median(values), min(values), max(values))
+        return cls(*(float(f"{value:.4g}") for value in figures))
+
+
+def ratios(times: Sequence[float], peer: Sequence[float]) -> Spread:
+    """Each turn's time over the peer's of the same turn: what the machine does between counts out.
+
+    Raises:
+        ValueError: the two have another number of turns.
+    """
+    return Spread.of([mine / theirs for mine, theirs in zip(times, peer, strict=True)])
+
+
+def weights_bytes(model: HMR) -> tuple[int, int]:
+    """Size of the file that `save_weights` makes, and of the same file compressed by gzip."""
+    with tempfile.TemporaryDirectory() as folder:
+        return file_bytes(save_weights(Path(folder) / "model.pt", model))
+
+
+def file_bytes(path: Path) -> tuple[int, int]:
+    """Size of a file, and of the same file compressed by gzip."""
+    content = path.read_bytes()
+    return len(content), len(gzip.compress(content, compresslevel=6))
+
+
+def step_bytes(
+    make: Callable[[], HMR], resolution: int, batch_size: int, device: str = "cpu"
+) -> int | None:
+    """Most memory that the network takes in a training step: weights to AdamW's own, float32.
+
+    The loss is the sum of all answers' squares; body and data, the same for every network, are
+    left out. On the CPU a fresh process takes the step, and its largest resident memory counts,
+    less what it held before the network was made. On a GPU PyTorch's allocator says it.
+
+    Args:
+        make: gives the network; it has to be picklable.
+        resolution: side of the pictures, pixels.
+        batch_size: pictures in the step.
+        device: "cpu" or "cuda".
+
+    Returns:
+        Bytes; None where they are not to be had (on Windows, or the step did not fit).
+    """
+    if device == "cuda":
+        return _step_bytes_cuda(make, resolution, batch_size)
+    if sys.platform == "win32":
+        return None
+    # Forked from a process that has imported everything and done nothing: its memory is the zero.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        try:
+            return pool.submit(_step_bytes_here, make, resolution, batch_size).result()
+        except (BrokenProcessPool, MemoryError):  # the system ends a process that takes too much
+            return None
+
+
+def asker(
+    model: Callable[[torch.Tensor], Prediction], images: torch.Tensor, precision: str = "fp32"
+) -> Callable[[], object]:
+    """What to call to time a network's answer to `images`, as evaluations ask it.
+
+    Args:
+        model: in evaluation mode, on the pictures' device.
+        images: (B, 3, R, R).
+        precision: "fp32" or "bf16".
+
+    Raises:
+        ValueError: another precision.
+    """
+    if precision not in PRECISIONS:
+        raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
+    images = images.contiguous(memory_format=torch.channels_last)
+
+    def ask() -> object:
+        with (
+            torch.inference_mode(),
+            torch.autocast(images.device.type, torch.bfloat16, enabled=precision == "bf16"),
+        ):
+            return model(images)
+
+    return ask
+
+
+def time_by_turns(
+    work: Mapping[str, Callable[[], object]],
+    rounds: int,
+    turn_seconds: float = 0.05,
+    device: str = "cpu",
+    progress: str = "",
+) -> dict[str, list[float]]:
+    """Time several pieces of work by turns, so that what else the machine does falls on all alike.
+
+    Args:
+        work: what to call, by name.
+        rounds: turns of each, after one that warms up.
+        turn_seconds: a turn calls again and again for about so long, at least once.
+        device: "cuda" waits for the GPU before the clock is read.
+        progress: what the bar is called; none without.
+
+    Returns:
+        Seconds a call, one for each round.
+    """
+    calls: dict[str, int] = {}
+    taken: dict[str, list[float]] = {name: [] for name in work}
+    total = (rounds + 1) * len(work)
+    with tqdm(total=total, desc=progress, unit="turn", disable=not progress, mininterval=1) as bar:
+        for turn in range(rounds + 1):
+            for name, call in work.items():
+                if turn == 0:
+                    call()  # what is made on the first call is made once
+                    single = _seconds(call, 1, device)
+                    calls[name] = max(1, math.ceil(turn_seconds / max(single, 1e-9)))
+                else:
+                    taken[name].append(_seconds(call, calls[name], device) / calls[name])
+                bar.update()
+    return taken
+
+
+def _seconds(call: Callable[[], object], count: int, device: str) -> float:
+    begin = _clock(device)
+    for _ in range(count):
+        call()
+    return _clock(device) - begin
+
+
+def _clock(device: str) -> float:
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter()
+
+
+def _step_bytes_here(make: Callable[[], HMR], resolution: int, batch_size: int) -> int:
+    """In a process of its own: a convolution to load the libraries, then the network's step."""
+    torch.nn.Conv2d(3, 16, 3)(torch.zeros(1, 3, 8, 8)).sum().backward()
+    before = _most_resident()
+    _train_steps(make().train(), torch.randn(batch_size, 3, resolution, resolution))
+    return _most_resident() - before
+
+
+def _most_resident() -> int:
+    """The most memory that this process ever held, bytes."""
+    import resource  # not on Windows
+
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _step_bytes_cuda(make: Callable[[], HMR], resolution: int, batch_size: int) -> int | None:
+    torch.cuda.empty_cache()
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    try:
+        images = torch.randn(batch_size, 3, resolution, resolution, device="cuda")
+        _train_steps(make().cuda().train(), images)
+        return torch.cuda.max_memory_allocated() - before
+    except torch.cuda.OutOfMemoryError:
+        return None
+
+
+def _train_steps(model: HMR, images: torch.Tensor) -> None:
+    model = model.to(memory_format=torch.channels_last)
+    images = images.contiguous(memory_format=torch.channels_last)
+    optimizer = torch.optim.AdamW(model.parameters(), fused=True)
+    for _ in range(_STEPS):
+        optimizer.zero_grad(set_to_none=True)
+        said = model(images)
+        answers = (said.rotations, said.betas, said.camera)
+        functools.reduce(torch.add, (answer.square().sum() for answer in answers)).backward()
+        optimizer.step()

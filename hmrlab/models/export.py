@@ -1,0 +1,241 @@
+"""Networks as ONNX files, checked against torch, and run by onnxruntime."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+import io
+import logging
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+import onnxruntime
+import torch
+from torch import Tensor, nn
+
+from hmrlab.files import FileProblem, write_whole
+from hmrlab.models.hmr import HMR
+from hmrlab.models.prediction import Prediction
+
+FORMAT = "hmrlab-onnx-1"
+INPUT = "images"
+OUTPUTS = ("rotations", "betas", "camera")
+CHECKED_BATCHES = (1, 2, 5)
+TOLERANCE = 1e-4  # two runtimes that sum float32 in other orders differ by 1e-6 to 1e-5
+_LARGEST = 2**31  # bytes that a protobuf, and so one ONNX file, can hold
+_NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+@dataclass(frozen=True)
+class OnnxInfo:
+    """What an ONNX file of ours says of itself."""
+
+    encoder: str  # the encoder's name
+    resolution: int  # side of the pictures that it takes, pixels
+    n_iter: int  # corrections of the mean body; their number is fixed in the file
+    precision: str  # "fp32" or "int8"
+
+
+def export_onnx(model: HMR, path: str | Path, resolution: int, n_iter: int = 3) -> Path:
+    """Write a network as one ONNX file, whole or not at all; any number of pictures at a time.
+
+    Input `images` (B, 3, resolution, resolution), outputs `rotations` (B, 24, 3, 3), `betas`
+    (B, 10), `camera` (B, 3): see `Prediction`.
+
+    Args:
+        model: on any device and in any mode; it is left as it is.
+        path: of the file.
+        resolution: side of the pictures, pixels.
+        n_iter: corrections of the mean body, unrolled.
+
+    Raises:
+        FileProblem: the file cannot be written, or would be 2 GB or more.
+        ValueError: `n_iter` is less than 1.
+    """
+    if n_iter < 1:
+        raise ValueError(f"n_iter must be at least 1, got {n_iter}")
+    example = torch.zeros(2, 3, resolution, resolution)  # of one picture the batch would be fixed
+    with _quiet():
+        program = torch.onnx.export(
+            _Unrolled(copy.deepcopy(model).cpu().float(), n_iter).eval(),
+            (example,),
+            dynamo=True,
+            input_names=[INPUT],
+            output_names=list(OUTPUTS),
+            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            verbose=False,
+        )
+        proto = program.model_proto
+    if proto.ByteSize() >= _LARGEST:
+        raise FileProblem(f"{path}: the network takes {proto.ByteSize():,} bytes; 2 GB is the most")
+    for node in proto.graph.node:  # the exporter notes the paths of this machine's source files
+        del node.metadata_props[:]
+    return write_onnx(path, proto, OnnxInfo(model.encoder.name, resolution, n_iter, "fp32"))
+
+
+def write_onnx(path: str | Path, proto: onnx.ModelProto, info: OnnxInfo) -> Path:
+    """Write a graph and what it says of itself, whole or not at all."""
+    del proto.metadata_props[:]
+    kept = {"format": FORMAT} | {key: str(value) for key, value in vars(info).items()}
+    onnx.helper.set_model_props(proto, kept)
+    return write_whole(path, lambda file: file.write(proto.SerializeToString()))
+
+
+def open_session(
+    path: str | Path, threads: int | None = None
+) -> tuple[onnxruntime.InferenceSession, OnnxInfo]:
+    """An ONNX file of ours in onnxruntime, on the CPU.
+
+    Args:
+        path: of the file.
+        threads: that it may use; by default as many as torch.
+
+    Raises:
+        FileProblem: the file is missing, damaged, or not written by `export_onnx`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileProblem(f"there is no file {path}; make it: hmrlab export RUN --out {path.name}")
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3  # errors
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # a class of its own for each way to fail
+        raise FileProblem(
+            f"{path} cannot be read as ONNX ({type(error).__name__}): it is cut off, damaged, or "
+            "another kind of file. Export the network again, or check that it is the right file."
+        ) from error
+    kept = session.get_modelmeta().custom_metadata_map
+    if kept.get("format") != FORMAT:
+        named = ", ".join(value.name for value in session.get_inputs())
+        raise FileProblem(
+            f"{path} is no network of hmrlab's (format {FORMAT!r}); its input is {named}"
+        )
+    info = OnnxInfo(
+        kept["encoder"], int(kept["resolution"]), int(kept["n_iter"]), kept["precision"]
+    )
+    return session, info
+
+
+class OnnxHMR(nn.Module):
+    """An exported network, called as an `HMR` is, so that `evaluate_model` can score it.
+
+    Args:
+        path: of a file that `export_onnx` or `hmrlab.models.quantise` wrote.
+        threads: that onnxruntime may use; by default as many as torch.
+
+    Raises:
+        FileProblem: see `open_session`.
+    """
+
+    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+        super().__init__()
+        self.session, self.info = open_session(path, threads)
+        # It holds nothing; it says, as the parameters of every network do, where pictures go.
+        self.place = nn.Parameter(torch.empty(0), requires_grad=False)
+
+    def forward(self, images: Tensor, n_iter: int | None = None) -> Prediction:
+        """One body for each picture.
+
+        Args:
+            images: (B, 3, R, R), see `OnnxInfo`.
+            n_iter: the file's own number, if anything.
+
+        Raises:
+            ValueError: pictures of another size, or another number of corrections.
+        """
+        side = self.info.resolution
+        if images.shape[1:] != (3, side, side):
+            raise ValueError(
+                f"expected pictures (B, 3, {side}, {side}), got {tuple(images.shape)}; the size is "
+                "fixed in an ONNX file, so export the network at this one"
+            )
+        if n_iter not in (None, self.info.n_iter):
+            raise ValueError(
+                f"the file holds {self.info.n_iter} corrections, {n_iter} are asked for; export "
+                "the network with that number"
+            )
+        array = images.detach().float().contiguous().numpy()
+        answers = self.session.run(list(OUTPUTS), {INPUT: array})
+        return Prediction(*(torch.from_numpy(answer) for answer in answers))
+
+
+def check_onnx(
+    path: str | Path,
+    model: HMR,
+    pictures: Iterable[Tensor] = (),
+    tolerance: float = TOLERANCE,
+) -> float:
+    """Compare an exported network's answers with torch's, on random pictures and on real ones.
+
+    Args:
+        path: of the file.
+        model: the network that was exported; left as it is.
+        pictures: batches (B, 3, R, R) beside the random ones of 1, 2 and 5 pictures.
+        tolerance: the largest difference allowed, of numbers above 1 as a share of them.
+
+    Returns:
+        The largest difference.
+
+    Raises:
+        FileProblem: see `open_session`; the answers differ by more.
+    """
+    exported = OnnxHMR(path)
+    side = exported.info.resolution
+    generator = torch.Generator().manual_seed(0)
+    batches = [torch.randn(b, 3, side, side, generator=generator) for b in CHECKED_BATCHES]
+    model = copy.deepcopy(model).cpu().float().eval()
+    largest = 0.0
+    for images in (*batches, *pictures):
+        with torch.inference_mode():
+            wanted = model(images, exported.info.n_iter)
+        given = exported(images)
+        for name in OUTPUTS:
+            difference = _difference(getattr(given, name), getattr(wanted, name))
+            if not difference <= tolerance:  # NaN too
+                raise FileProblem(
+                    f"{path}: for {len(images)} picture(s) onnxruntime's {name} differ from "
+                    f"torch's by {difference:.2g}, allowed is {tolerance:.2g}. Is the file of this "
+                    "very network? Export it again."
+                )
+            largest = max(largest, difference)
+    return largest
+
+
+def _difference(given: Tensor, wanted: Tensor) -> float:
+    """The largest, absolute for numbers below 1 and relative beyond."""
+    return float(((given - wanted).abs() / wanted.abs().clamp(min=1)).max())
+
+
+class _Unrolled(nn.Module):
+    """A network with its number of corrections, and plain tensors for answers."""
+
+    def __init__(self, model: HMR, n_iter: int) -> None:
+        super().__init__()
+        self.model = model
+        self.n_iter = n_iter
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        said = self.model(images, self.n_iter)
+        return said.rotations, said.betas, said.camera
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's advice to its own developers off the console."""
+    loggers = [logging.getLogger(name) for name in _NOISY]
+    levels = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)

@@ -30,9 +30,9 @@ ADVERSARIAL_RUNS: tuple[Training, ...] = (
     replace(
         _ADVERSARIAL,
         name="adversarial_wins",
-        options="half of the steps; the adversary counts 100 times as much, learns 10 times as "
+        options="half of the steps; the adversary counts 30 times as much, learns 10 times as "
         "fast and never waits",
-        adversary=replace(_PLAN, weight=100.0, rate=1e-2, guard=0.0),
+        adversary=replace(_PLAN, weight=30.0, rate=1e-2, guard=0.0),
         effort=0.5,
     ),
     replace(

@@ -89,26 +89,14 @@ class Regressor(nn.Module):
         pose, shape, camera = self.start_state(features.shape[0])
         predictions = []
         for _ in range(n_iter):
-            more = self.correction(features, pose, shape, camera)
-            pose, shape, camera = pose + more[0], shape + more[1], camera + more[2]
+            state = torch.cat((features, pose, shape, camera), dim=1)
+            hidden = self.drop1(self.activation(self.fc1(state)))
+            hidden = self.drop2(self.activation(self.fc2(hidden)))
+            pose = pose + self.decpose(hidden)
+            shape = shape + self.decshape(hidden)
+            camera = camera + self.deccam(hidden)
             predictions.append(_as_prediction(pose, shape, camera))
         return predictions
-
-    def correction(
-        self, features: Tensor, pose: Tensor, shape: Tensor, camera: Tensor
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """One look at the features and at the body so far: what to add to the latter.
-
-        Args:
-            features: (B, feature_size).
-            pose: (B, 144) the 24 joints' 6D rotations.
-            shape: (B, 10).
-            camera: (B, 3).
-        """
-        state = torch.cat((features, pose, shape, camera), dim=1)
-        hidden = self.drop1(self.activation(self.fc1(state)))
-        hidden = self.drop2(self.activation(self.fc2(hidden)))
-        return self.decpose(hidden), self.decshape(hidden), self.deccam(hidden)
 
     def start(self, batch: int) -> Prediction:
         """The mean body that the corrections begin with, for each of `batch` pictures."""

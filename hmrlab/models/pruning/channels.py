@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from hmrlab.models.counting import count_macs, count_macs_by_module
 from hmrlab.models.encoders import create_encoder
 from hmrlab.models.hmr import HMR
-from hmrlab.models.pruning.shapes import RESIZABLE
+from hmrlab.models.pruning.tracing import divided_input, trace
 from hmrlab.models.small import NARROWEST
 
 MULTIPLE = NARROWEST  # widths stay multiples of it, which vector instructions like, too
@@ -25,10 +27,13 @@ def cut_channels(model: HMR, amount: float, resolution: int) -> HMR:
 
     Fang et al., "DepGraph: Towards Any Structural Pruning", CVPR 2023 (`torch-pruning`): channels
     that stand and fall together, over shortcuts, concatenations and depthwise convolutions, are a
-    group. A channel's importance is the L2 norm of all its weights in the group over the group's
-    mean (eq. 4 there, normalised). Blocks of at least 16 channels go, the least important of all
-    groups first, until the whole network is at or below the wanted cost. Pose, shape and camera
-    are never cut, neither the regressor's outputs nor those of its inputs that carry them.
+    group. A channel's importance is the L2 norm of all its weights in the group (eq. 4 there), as
+    a share of the group's. Blocks of at least 16 channels go, the least important of all groups
+    first, until the whole network is at or below the wanted cost. Pose, shape and camera are never
+    cut, neither the regressor's outputs nor those of its inputs that carry them.
+
+    The shares are weighed by the root of what a block costs. Without, a trained network's cheap
+    regressor is starved for next to nothing; by the whole cost, its first stages are.
 
     Args:
         model: ordinary, without masks; is changed.
@@ -36,58 +41,49 @@ def cut_channels(model: HMR, amount: float, resolution: int) -> HMR:
         resolution: side of the pictures at which they are counted, pixels.
 
     Raises:
-        ValueError: the encoder has parts that no channels can be cut out of, or so few channels
-            are left that the share cannot be reached.
+        ValueError: the encoder has parts that no channels can be cut out of; or so few channels
+            are left that the share cannot be reached, and then the model is as light as it gets.
     """
     unpruned = count_macs(_unpruned(model), resolution)
     wanted = (1 - amount) * unpruned
     if count_macs(model, resolution) <= wanted:
         return model
     was_training = model.training
-    graph = _trace(model.eval(), resolution)
+    model.eval()
     try:
-        while (cost := count_macs(model, resolution)) > wanted:
-            blocks = list(_blocks(model, graph, resolution))
-            if not blocks:
-                raise ValueError(
-                    f"no more channels of {model.encoder.name!r} can go (none below {MULTIPLE}), "
-                    f"and {amount:.0%} of the multiply-accumulates are not gone yet; ask for less"
-                )
-            for block in _next(blocks, cost - wanted + SLACK * unpruned):
-                graph.get_pruning_group(block.layer, block.how, block.channels).prune()
-                if count_macs(model, resolution) <= wanted:
-                    break
+        with divided_input(model):
+            graph = trace(model, resolution)
+            model.pruned = True
+            _cut_until(model, graph, resolution, wanted, SLACK * unpruned)
     finally:
-        model.pruned = True
-        model.encoder.measure()
         model.train(was_training)
+    model.encoder.measure()
     return model
+
+
+def _cut_until(model: HMR, graph: Any, resolution: int, wanted: float, slack: float) -> None:
+    while (cost := count_macs(model, resolution)) > wanted:
+        blocks = list(_blocks(model, graph, resolution))
+        if not blocks:
+            raise ValueError(
+                f"no more channels of {model.encoder.name!r} can go (none below {MULTIPLE}), and "
+                f"{cost:,} multiply-accumulates are left of at most {wanted:,.0f}; prune it less"
+            )
+        for block in _next(blocks, cost - wanted + slack):
+            graph.get_pruning_group(block.layer, block.how, block.channels).prune()
+            if count_macs(model, resolution) <= wanted:
+                break
 
 
 @dataclass(frozen=True)
 class _Block:
     """A group's least important channels."""
 
-    importance: float  # mean over the channels; 1 is the mean of the group's
+    share: float  # of the group's importance
     layer: nn.Module  # any that produces them
-    how: object  # torch-pruning's function that cuts the layer
+    how: Callable  # torch-pruning's function that cuts the layer
     channels: list[int]
     saving: float  # multiply-accumulates that go with them, about
-
-
-class _OnePass(nn.Module):
-    """An `HMR`'s own layers, wired for tracing: one correction, before bodies are made of it."""
-
-    def __init__(self, model: HMR) -> None:
-        super().__init__()
-        self.encoder = model.encoder
-        self.regressor = model.regressor
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, 3, H, W) -> corrections of pose, shape and camera."""
-        return self.regressor.correction(
-            self.encoder(images), *self.regressor.start_state(len(images))
-        )
 
 
 def _unpruned(model: HMR) -> HMR:
@@ -98,41 +94,13 @@ def _unpruned(model: HMR) -> HMR:
         return HMR(create_encoder(model.encoder.name))
 
 
-def _trace(model: HMR, resolution: int):
-    """torch-pruning's graph of which channels belong together."""
-    import torch_pruning  # only here: few need it
-
-    name = model.encoder.name
-    _check_parts(model)
-    image = torch.zeros(1, 3, resolution, resolution, device=next(model.parameters()).device)
-    try:
-        with torch.enable_grad():
-            return torch_pruning.DependencyGraph().build_dependency(_OnePass(model), image)
-    except Exception as error:  # it raises whatever its arithmetic meets, ZeroDivisionError too
-        raise ValueError(
-            f"torch-pruning cannot follow the channels of {name!r} "
-            f"({type(error).__name__}: {error}); prune it by masks, or take another encoder"
-        ) from error
-
-
-def _check_parts(model: HMR) -> None:
-    for part_name, part in model.named_modules():
-        if next(part.parameters(recurse=False), None) is None or isinstance(part, RESIZABLE):
-            continue
-        raise ValueError(
-            f"channels can be cut out of convolutions, linear layers and batch normalisation; "
-            f"the encoder {model.encoder.name!r} has {type(part).__name__} ({part_name}) as well. "
-            "Prune it by masks, or take another encoder"
-        )
-
-
 def _next(blocks: list[_Block], most: float) -> list[_Block]:
     """The least important blocks, as many as can go before importances are measured anew.
 
     Together they save no more than `most`, unless each alone does; then it is the smallest.
     """
     chosen: list[_Block] = []
-    for block in sorted(blocks, key=lambda block: block.importance):
+    for block in sorted(blocks, key=lambda block: block.share / math.sqrt(block.saving)):
         if block.saving <= most:
             chosen.append(block)
             most -= block.saving
@@ -141,7 +109,7 @@ def _next(blocks: list[_Block], most: float) -> list[_Block]:
     return chosen or [min(blocks, key=lambda block: block.saving)]
 
 
-def _blocks(model: HMR, graph, resolution: int) -> Iterator[_Block]:
+def _blocks(model: HMR, graph: Any, resolution: int) -> Iterator[_Block]:
     """Of each group that can lose channels, the block that is to go first."""
     from torch_pruning.pruner.importance import GroupMagnitudeImportance
 
@@ -156,12 +124,13 @@ def _blocks(model: HMR, graph, resolution: int) -> Iterator[_Block]:
         narrower = _narrower(width)
         if narrower < MULTIPLE:
             continue
-        importance = measure(group).nan_to_num()  # a group of zeros has no mean to be divided by
+        # Normalised to the mean 1, which a group of zeros has not.
+        importance = measure(group).nan_to_num()
         channels = importance.argsort(stable=True)[: width - narrower]
         layers = {dep.target.module for dep, _ in group}
         reached = sum(costs.get(names.get(layer, "no layer"), 0) for layer in layers)
         yield _Block(
-            float(importance[channels].mean()),
+            float(importance[channels].sum()) / width,
             first.target.module,
             first.handler,
             channels.sort().values.tolist(),

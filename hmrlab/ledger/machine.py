@@ -6,6 +6,7 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -56,18 +57,23 @@ def versions() -> dict[str, str]:
     return found
 
 
-def source_commit() -> str:
+def source_commit(apart_from: Sequence[str] = ()) -> str:
     """The commit of the checkout that hmrlab runs from.
 
     "+dirty" is added where files differ from it; "unknown" stands where hmrlab was installed
     without a checkout, or git is missing.
+
+    Args:
+        apart_from: folders of the checkout, relative to it, in which a change is no change of the
+            source: what results are written to.
     """
     if not (_CHECKOUT / ".git").exists():
         return "unknown"
     commit = _output("git", "-C", str(_CHECKOUT), "rev-parse", "HEAD")
     if not commit:
         return "unknown"
-    changed = _output("git", "-C", str(_CHECKOUT), "status", "--porcelain")
+    changed = _output("git", "-C", str(_CHECKOUT), "status", "--porcelain", "--", ".",
+                      *(f":!{folder}" for folder in apart_from))  # fmt: skip
     return commit + ("+dirty" if changed else "")
 
 

@@ -20,10 +20,12 @@ import torch
 from tqdm.auto import tqdm
 
 from hmrlab.models.checkpoints import save_weights
+from hmrlab.models.encoders import create_encoder
 from hmrlab.models.hmr import HMR
 from hmrlab.models.prediction import Prediction
 
 PRECISIONS = ("fp32", "bf16")
+LATENCY_BATCH, THROUGHPUT_BATCH = 1, 64
 _STEPS = 2  # the second finds the optimiser's own memory taken
 
 
@@ -40,6 +42,13 @@ class Spread:
         """To four digits; more mean nothing in a time."""
         figures = (statistics.median(values), min(values), max(values))
         return cls(*(float(f"{value:.4g}") for value in figures))
+
+
+def untrained(encoder: str) -> HMR:
+    """A seeded network at its start, in evaluation mode; it costs what a trained one costs."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        return HMR(create_encoder(encoder), rectified=True, dropout=0.0).eval()
 
 
 def ratios(times: Sequence[float], peer: Sequence[float]) -> Spread:
@@ -102,7 +111,7 @@ def asker(
 
     Args:
         model: in evaluation mode, on the pictures' device.
-        images: (B, 3, R, R).
+        images: (B, 3, R, R), in the memory layout that it is to be asked in.
         precision: "fp32" or "bf16".
 
     Raises:
@@ -110,7 +119,6 @@ def asker(
     """
     if precision not in PRECISIONS:
         raise ValueError(f"precision {precision!r} is not one of {', '.join(PRECISIONS)}")
-    images = images.contiguous(memory_format=torch.channels_last)
 
     def ask() -> object:
         with (

@@ -1,0 +1,141 @@
+"""From a trained network to an ONNX file, in float32 or int8, and what became of it."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hmrlab.bodies import load_body
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.loader import BatchLoader
+from hmrlab.evaluation import evaluate_model
+from hmrlab.files import FileProblem
+from hmrlab.models import HMR, load_model
+from hmrlab.models.cost import Spread, asker, ratios, time_by_turns
+from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
+from hmrlab.models.quantise import quantise_onnx
+from hmrlab.models.shipped import load_reference_model
+from hmrlab.training import Scale, find_result, load_set, named_run
+from hmrlab.training.sets import BODY_DETAIL
+from hmrlab.training.tasks import TEST_SETS
+
+SHIPPED = "shipped"  # names the network that comes with the package
+CALIBRATION_BATCHES = 4
+_ROUNDS = 9
+
+
+@dataclass(frozen=True)
+class Exported:
+    """An ONNX file and how it compares with the network in torch."""
+
+    path: Path
+    size: int  # bytes
+    difference: float  # the largest, of any number of any answer; see `check_onnx`
+    milliseconds: Spread  # for one picture, in onnxruntime
+    ratio: Spread  # of that over torch's time, turn by turn
+    threads: int  # of both
+
+    def __str__(self) -> str:
+        took = self.milliseconds
+        return (
+            f"{self.path}: {self.size / 1e6:.2f} MB\n"
+            f"largest difference from torch's answers: {self.difference:.2g}\n"
+            f"one picture takes {took.median:.2f} ms ({took.least:.2f} to {took.most:.2f}) in "
+            f"onnxruntime, {self.ratio.median:.2f} ({self.ratio.least:.2f} to "
+            f"{self.ratio.most:.2f}) of torch's time; threads: {self.threads}"
+        )
+
+
+def find_network(name: str, scale: Scale, seed: int) -> tuple[HMR, int]:
+    """A trained network and the number of corrections that it was trained with.
+
+    Args:
+        name: of a recorded training, a file of weights, or "shipped".
+        scale: the training's.
+        seed: the training's.
+
+    Raises:
+        FileProblem: the training was never run here, or the file cannot be used.
+        ValueError: there is no such training nor file, or it trained no `HMR`.
+    """
+    if name == SHIPPED:
+        return load_reference_model(), 3
+    if Path(name).suffix or Path(name).is_file():
+        return load_model(name), 3
+    run = named_run(name, scale, seed)
+    found = find_result(run)
+    if found is None:
+        raise FileProblem(
+            f"{name} was not run here at {scale.name} scale with seed {seed}; "
+            f"hmrlab train {name} --scale {scale.name} --seed {seed}"
+        )
+    model = found.model()
+    if not isinstance(model, HMR):
+        raise ValueError(f"{name} trains no network that gives bodies; there is nothing to export")
+    return model, run.n_iter
+
+
+def export_network(
+    model: HMR, n_iter: int, out: Path, scale: Scale, *, int8: bool = False
+) -> Exported:
+    """Write a network as ONNX and compare it with torch.
+
+    Args:
+        model: in evaluation mode.
+        n_iter: corrections of the mean body.
+        out: the file.
+        scale: its resolution is the file's, its training pictures set the ranges of int8.
+        int8: quantise it.
+
+    Raises:
+        FileProblem: the file cannot be written, or answers otherwise than torch does.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        whole = export_onnx(
+            model, Path(folder) / "fp32.onnx" if int8 else out, scale.resolution, n_iter
+        )
+        difference = check_onnx(whole, model)
+        if int8:
+            quantise_onnx(whole, out, calibration_pictures(scale))
+            difference = check_onnx(out, model, tolerance=math.inf)
+    picture = torch.randn(1, 3, scale.resolution, scale.resolution)
+    work = {"torch": asker(model, picture), "onnx": asker(OnnxHMR(out), picture)}
+    taken = time_by_turns(work, _ROUNDS)
+    return Exported(
+        out,
+        out.stat().st_size,
+        difference,
+        Spread.of([1000 * seconds for seconds in taken["onnx"]]),
+        ratios(taken["onnx"], taken["torch"]),
+        torch.get_num_threads(),
+    )
+
+
+def calibration_pictures(scale: Scale) -> Iterator[Tensor]:
+    """A few batches (B, 3, R, R) of the studio's training set, not augmented."""
+    loader = _in_order(load_set("studio", "train", scale), scale)
+    return (batch.images for batch in itertools.islice(loader, CALIBRATION_BATCHES))
+
+
+def score_exported(model: OnnxHMR, scale: Scale) -> dict[str, float]:
+    """Scores of an exported network on the scale's test sets, named as in the ledger."""
+    body = load_body("free", BODY_DETAIL)
+    found = {}
+    for name in TEST_SETS:
+        loader = _in_order(load_set(name, "test", scale), scale)
+        scores = evaluate_model(model, loader, body, model.info.n_iter).to_dict()
+        found |= {f"{name}/{metric}": value for metric, value in scores.items()}
+    return found
+
+
+def _in_order(dataset: PoseDataset, scale: Scale) -> BatchLoader:
+    return BatchLoader(
+        dataset, batch_size=scale.batch_size, resolution=scale.resolution, prefetch=0
+    )

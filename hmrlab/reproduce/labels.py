@@ -7,6 +7,7 @@ import math
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.patheffects import withStroke
 
 _ANGLES = 16
 _DISTANCES = (7.0, 14.0, 24.0, 38.0, 54.0)  # pixels from the point to the nearest edge of the words
@@ -87,6 +88,7 @@ def label_points(axes: Axes, x: np.ndarray, y: np.ndarray, words: list[str], **t
             ha="center",
             va="center",
             color=colours[k],
+            path_effects=[withStroke(linewidth=2.5, foreground="white")],
             arrowprops=line if np.linalg.norm(gap) > 2 * _DISTANCES[0] else None,
             **text,
         )

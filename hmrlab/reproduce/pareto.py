@@ -118,7 +118,8 @@ def _draw(axes: Axes, panel: Panel, looks: dict[str, tuple[str, str]], joined: b
     errors = [point.error for point in panel.points]
     front = pareto_front(costs, errors)
     if not front:
-        axes.text(0.5, 0.5, "no recorded run yet", transform=axes.transAxes, ha="center")
+        words = "nothing both recorded and measured yet"
+        axes.text(0.5, 0.5, words, transform=axes.transAxes, ha="center")
         return
     axes.margins(x=0.16, y=0.12)
     x = np.array([costs[k] for k in front])
@@ -149,4 +150,4 @@ def _draw(axes: Axes, panel: Panel, looks: dict[str, tuple[str, str]], joined: b
             zorder=3,
         )
         axes.plot([], [], marker, color=colour, ms=6.5, label=family)
-    axes.scatter(x, y, s=130, facecolors="none", edgecolors=_INK, lw=1.1, zorder=4)
+    axes.scatter(x, y, s=130, facecolors="none", edgecolors=_INK, lw=1.1, zorder=4, gid="front")

@@ -1,0 +1,81 @@
+import copy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from hmrlab.files import FileProblem
+from hmrlab.models import HMR, Encoder
+from hmrlab.models.cost import Spread
+from hmrlab.models.small import SmallNet
+from hmrlab.reproduce.costs import CostBook, CostPlan, Subject, Timing, measure, timing_name
+
+ONNX = timing_name("onnxruntime", "cpu", "fp32", 1)
+TORCH = timing_name("torch", "cpu", "bf16", 1)
+
+
+def make():
+    torch.manual_seed(0)
+    return HMR(Encoder("small", SmallNet((16, 16, 16), channels=16, hidden=32), 32), dropout=0.0)
+
+
+@pytest.fixture(scope="module")
+def book():
+    """A tiny network's costs, in int8 too."""
+    return measure(
+        "smoke",
+        [Subject("tiny", make, "tiny", "key", int8=True)],
+        CostPlan(32, rounds=2, throughput=False),
+        [torch.randn(8, 3, 32, 32)],
+        lambda model: {"studio/mpjpe_mm": float(len(model(torch.randn(7, 3, 32, 32)).betas))},
+    )
+
+
+def test_every_cost_is_measured(book):
+    cost = book.costs["tiny"]
+    assert cost.parameters == sum(p.numel() for p in make().parameters())
+    assert cost.nonzero == sum(int((p != 0).sum()) for p in make().parameters())
+    assert cost.macs > 1e6
+    assert 4 * cost.parameters < cost.file_bytes
+    assert 0.5 * cost.file_bytes < cost.compressed_bytes < cost.file_bytes
+    assert cost.step_bytes is None  # was not asked for
+    assert {ONNX, TORCH} <= set(cost.timings)
+    assert all(timing.ratio == Spread(1, 1, 1) for timing in cost.timings.values())
+    assert all(0 < t.milliseconds.least <= t.milliseconds.most for t in cost.timings.values())
+
+
+def test_int8_is_a_network_of_its_own_with_its_own_scores(book):
+    whole, low = book.costs["tiny"], book.costs["tiny_int8"]
+    assert low.file_bytes < 0.5 * whole.file_bytes
+    assert (low.of, low.peer, low.parameters) == ("key", "tiny", whole.parameters)
+    assert list(low.timings) == [ONNX]
+    assert low.timings[ONNX].ratio is not None
+    assert low.scores == {"studio/mpjpe_mm": 7.0}
+    assert whole.scores == {}
+
+
+def test_the_origin_is_told(book):
+    assert {"command", "commit", "machine", "versions", "threads", "seed", "date"} == set(
+        book.provenance
+    )
+    assert f"{torch.get_num_threads()} thread" in book.origin
+    assert torch.__version__.partition("+")[0] in book.origin
+    assert "2 turns each" in book.origin
+
+
+def test_a_book_is_read_as_it_was_written(book, tmp_path):
+    path = book.save(tmp_path / "book.json")
+    assert CostBook.load(path) == book
+    assert CostBook.load(tmp_path / "none.json") is None
+    alone = copy.deepcopy(book.costs["tiny"])
+    alone.timings[ONNX] = Timing(Spread(1, 1, 1), None)  # its peer was not measured
+    other = replace(book, costs={"tiny": alone})
+    assert CostBook.load(other.save(path)) == other
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"scale": "smoke", "costs": [{"name": 1}]}'])
+def test_a_damaged_book_says_what_to_do(text, tmp_path):
+    path = tmp_path / "book.json"
+    path.write_text(text)
+    with pytest.raises(FileProblem, match=r"holds no measured costs.*--measure"):
+        CostBook.load(path)

@@ -1,0 +1,92 @@
+"""From a training to its ONNX file and its place in the table, by the commands."""
+
+import re
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from hmrlab import cli
+from hmrlab.files import FileProblem
+from hmrlab.models.export import OnnxHMR
+from hmrlab.reproduce.exporting import find_network
+from hmrlab.training import SCALES, named_run, run_training
+
+SMOKE = SCALES["smoke"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory):
+    """A home in which one network was trained, for no longer than it takes."""
+    folder = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HMRLAB_HOME", str(folder))
+        run_training(named_run("unpruned", SMOKE), device="cpu", progress=False)
+        yield folder
+
+
+@pytest.fixture
+def hmrlab(home, monkeypatch, capsys):
+    """Calls the command in this process; gives its exit code and what it printed."""
+
+    def call(*words: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["hmrlab", *map(str, words)])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
+
+    return call
+
+
+def test_a_trained_network_is_exported_in_int8(hmrlab, tmp_path):
+    out = tmp_path / "model.onnx"
+    done = hmrlab("export", "unpruned", "--out", out, "--int8", "--scale", "smoke")
+    assert done.code == 0, done.err
+    assert OnnxHMR(out).info.precision == "int8"
+    assert f"{out}: {out.stat().st_size / 1e6:.2f} MB" in done.out
+    assert re.search(r"largest difference from torch's answers: \d", done.out)
+    assert re.search(r"in onnxruntime, [\d.]+ \([\d.]+ to [\d.]+\) of torch's time", done.out)
+
+
+def test_measured_and_scored_from_its_recorded_run(hmrlab, tmp_path):
+    words = ("table", "pruning", "--scale", "smoke", "--folder", tmp_path)
+    done = hmrlab(*words, "--measure", "--rounds", 1)
+    assert done.code == 0, done.err
+    (unpruned,) = [line for line in done.out.splitlines() if line.startswith("| unpruned ")]
+    (int8,) = [line for line in done.out.splitlines() if line.startswith("| unpruned_int8")]
+    assert "2,733,101" in unpruned
+    assert "(1.00)" in unpruned
+    scores = [float(cell) for cell in int8.split("|")[9:13]]
+    assert all(50 < score < 2000 for score in scores)
+    assert "`hmrlab train channels_50 --scale smoke`" in done.out
+    written = {path.name for path in tmp_path.iterdir()}
+    assert written == {"pruning_smoke.json", "pruning_smoke.png", "runs.jsonl"}
+    again = hmrlab(*words)  # the costs that were kept
+    assert unpruned in again.out
+
+
+def test_networks_are_found_by_name_and_file(home):
+    model, n_iter = find_network("unpruned", SMOKE, 0)
+    assert n_iter == 3
+    assert not model.training
+    (file,) = home.glob("runs/trainings/*/model.pt")
+    assert find_network(str(file), SMOKE, 0)[0].encoder.name == "small"
+    assert find_network("shipped", SMOKE, 0)[0].encoder.name == "small"
+
+
+def test_what_is_not_there_says_what_to_do(hmrlab, tmp_path):
+    with pytest.raises(FileProblem, match="hmrlab train tuned --scale smoke --seed 0"):
+        find_network("tuned", SMOKE, 0)
+    with pytest.raises(FileProblem, match="there is no file"):
+        find_network("none.pt", SMOKE, 0)
+    done = hmrlab("export", "unprunt", "--out", tmp_path / "no.onnx")
+    assert done.code == 2
+    assert "Did you mean 'unpruned'" in done.err
+    assert not (tmp_path / "no.onnx").exists()
+
+
+def test_there_is_nothing_to_measure_without_a_run(hmrlab, tmp_path):
+    done = hmrlab("table", "pruning", "--scale", "quick", "--folder", tmp_path, "--measure")
+    assert done.code == 1
+    assert "hmrlab train unpruned --scale quick" in done.err

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from hmrlab.files import FileProblem, write_whole
 from hmrlab.models.encoders import Encoder, create_encoder
@@ -44,6 +44,8 @@ def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = Fals
     content = {"format": FORMAT, "encoder": model.encoder.name, "model": state}
     if getattr(model, "pruned", False):  # its shapes are its own
         content["pruned"] = True
+    if isinstance(model, HMR) and isinstance(model.regressor.activation, nn.ReLU):
+        content["rectified"] = True  # no weight says so
     return write_whole(path, lambda file: torch.save(content, file))
 
 
@@ -99,7 +101,7 @@ def load_model(path: str | Path) -> HMR:
     """
     content = _read_ours(path)
     try:
-        model = HMR(create_encoder(content["encoder"]))
+        model = HMR(create_encoder(content["encoder"]), rectified=content.get("rectified") is True)
     except ValueError as error:
         raise FileProblem(f"{path}: {error}") from error
     _load_content(path, model, content)

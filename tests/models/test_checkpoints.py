@@ -47,6 +47,14 @@ def test_model_is_built_from_its_file(tmp_path, other):
     assert torch.equal(loaded(images).betas, other(images).betas)
 
 
+def test_a_rectified_regressor_is_one_again(tmp_path):
+    torch.manual_seed(0)
+    rectified = HMR(create_encoder("small"), rectified=True).eval()
+    loaded = load_model(save_weights(tmp_path / "model.pt", rectified))
+    images = torch.randn(2, 3, 64, 64)
+    assert torch.equal(loaded(images).betas, rectified(images).betas)
+
+
 def test_weights_of_another_model_are_refused_with_what_differs(tmp_path, model, other):
     path = save_weights(tmp_path / "model.pt", other)
     before = {key: value.clone() for key, value in model.state_dict().items()}

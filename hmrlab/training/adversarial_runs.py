@@ -18,14 +18,25 @@ _ADVERSARIAL = Run(
     SCALES["laptop"],
     adversary=_PLAN,
 )
+# The diary's question: a discriminator next, to the network that there is.
+_LATE = replace(
+    _ADVERSARIAL,
+    name="adversarial_late",
+    options="from keypoints_only: a quarter of the steps at a quarter of the rate",
+    base="keypoints_only",
+    effort=0.25,
+    rate=0.25,
+)
+_SLOW = replace(
+    _LATE,
+    name="adversarial_slow",
+    options="from keypoints_only: a quarter of the steps at a hundredth of the rate; the "
+    "discriminators learn 10 times as fast and never wait",
+    rate=0.01,
+    adversary=replace(_PLAN, rate=1e-2, guard=0.0),
+)
 ADVERSARIAL_RUNS: tuple[Training, ...] = (
     _ADVERSARIAL,
-    replace(
-        _ADVERSARIAL,
-        name="adversarial_no_guard",
-        options="as adversarial, the discriminators learn in every step",
-        adversary=replace(_PLAN, guard=0.0),
-    ),
     # The failure: what the pictures show no longer counts beside what the discriminators say.
     replace(
         _ADVERSARIAL,
@@ -40,5 +51,14 @@ ADVERSARIAL_RUNS: tuple[Training, ...] = (
         name="half_adversarial",
         options="as adversarial, half of the steps",
         effort=0.5,
+    ),
+    _LATE,
+    # A network that cannot keep up: only against such a one did judges win, and the guard act.
+    _SLOW,
+    replace(
+        _SLOW,
+        name="adversarial_slow_guarded",
+        options="the same, the discriminators wait where they tell real from fake too well",
+        adversary=replace(_SLOW.adversary, guard=_PLAN.guard),
     ),
 )

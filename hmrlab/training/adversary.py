@@ -40,7 +40,7 @@ class AdversaryPlan:
 
 
 def encoder_loss(fake: Tensor) -> Tensor:
-    """What the network pays for bodies that are seen through: HMR's equation 2.
+    """What the network pays for bodies that are seen through (HMR, section 3.3).
 
     Args:
         fake: (B, 25) the discriminators' scores of its bodies.
@@ -52,7 +52,7 @@ def encoder_loss(fake: Tensor) -> Tensor:
 
 
 def discriminator_losses(real: Tensor, fake: Tensor) -> Tensor:
-    """What each discriminator pays for taking one for the other: HMR's equation 3.
+    """What each discriminator pays for taking one for the other (HMR, section 3.3).
 
     Args:
         real: (B, 25) their scores of real bodies.

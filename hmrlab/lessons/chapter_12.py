@@ -38,15 +38,11 @@ def check_encoder_loss(attempt) -> Answer:
 def check_discriminator_loss(attempt) -> Answer:
     """(judge, real, fake) -> mean (D(real) - 1)^2 + mean D(fake)^2, to teach the judge alone."""
     judge, real, fake = _a_judge()
-    fake.requires_grad_()
-    loss = attempt(judge, real, fake)
-    if loss is None:
-        return answer(attempt, judge, real, fake)  # not attempted yet
     scores, false_scores = judge(real), judge(fake)
     to_real, to_fake = (scores - 1).square().mean(), false_scores.square().mean()
     swapped = scores.square().mean() + (false_scores - 1).square().mean()
     wrong = compare(
-        loss,
+        answer(attempt, judge, real, fake),
         to_real + to_fake,
         "the loss",
         mistakes={
@@ -60,9 +56,13 @@ def check_discriminator_loss(attempt) -> Answer:
     )
     if wrong:
         return wrong
-    if not loss.requires_grad:
-        return "Its value is right, but the judge learns nothing from it: detach the fake bodies, "\
-            "not the scores."  # fmt: skip
+    fake.requires_grad_()
+    loss = attempt(judge, real, fake)
+    if not isinstance(loss, Tensor) or not loss.requires_grad:
+        return (
+            "Its value is right, but the judge learns nothing from it: detach the fake bodies, not "
+            "the scores."
+        )
     loss.backward()
     if fake.grad is not None:
         return (

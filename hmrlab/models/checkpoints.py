@@ -201,7 +201,9 @@ def _describe_content(content: Any) -> str:
 
 
 def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, Any]) -> None:
-    state = content["model"]
+    state = content.get("model")
+    if not isinstance(state, dict):
+        raise FileProblem(f"{path} is damaged: its entry 'model' holds no weights")
     if content.get("pruned") is True:
         _rehearse(path, model, state)
         fit_shapes(model, state)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import asdict, dataclass, field, replace
 from importlib import metadata
 from pathlib import Path
@@ -55,7 +57,7 @@ class CostPlan:
     """What is measured, and how often."""
 
     resolution: int  # side of the pictures, pixels
-    rounds: int = 9
+    rounds: int = 9  # turns of each timing; of the slow ones with 64 pictures half as many
     step_batch: int = 0  # batch of the training step whose memory is measured; 0: not measured
     throughput: bool = True  # time batches of 64, too
 
@@ -161,12 +163,13 @@ def measure(
     """
     provenance = where_and_how()  # asked before anything is written
     made = {subject.name: subject.make().eval() for subject in subjects}
-    costs = {
-        subject.name: _counted(subject, made[subject.name], plan)
-        for subject in tqdm(subjects, desc="counting, memory of a step", unit="network")
-    }
     with tempfile.TemporaryDirectory() as folder:
-        files, low = _exported(subjects, made, plan, list(calibration), Path(folder))
+        with _memories(subjects, plan) as memories:
+            files, low = _exported(subjects, made, plan, list(calibration), Path(folder))
+            costs = {
+                subject.name: _counted(subject, made[subject.name], plan, memories)
+                for subject in tqdm(subjects, desc="counting, memory of a step", unit="network")
+            }
         for subject in subjects:
             if subject.int8:
                 file = low[subject.name]
@@ -201,11 +204,35 @@ def devices() -> tuple[str, ...]:
     return ("cpu", "cuda") if torch.cuda.is_available() else ("cpu",)
 
 
-def _counted(subject: Subject, model: HMR, plan: CostPlan) -> Cost:
+@contextlib.contextmanager
+def _memories(
+    subjects: Sequence[Subject], plan: CostPlan
+) -> Iterator[dict[str, Future[int | None]]]:
+    """The networks' memory in a training step, if the plan wants it: measured while files are made.
+
+    On the CPU other processes measure it. A GPU is used by this one, so all wait for that.
+    """
+    device = devices()[-1]
+    background = ThreadPoolExecutor(1)
+    try:
+        found = {
+            subject.name: background.submit(
+                step_bytes, subject.make, plan.resolution, plan.step_batch, device
+            )
+            for subject in (subjects if plan.step_batch else ())
+        }
+        if device == "cuda":
+            wait(found.values())
+        yield found
+    finally:
+        background.shutdown(cancel_futures=True)
+
+
+def _counted(
+    subject: Subject, model: HMR, plan: CostPlan, memories: Mapping[str, Future[int | None]]
+) -> Cost:
     size, compressed = weights_bytes(model)
-    memory = None
-    if plan.step_batch:
-        memory = step_bytes(subject.make, plan.resolution, plan.step_batch, devices()[-1])
+    memory = memories[subject.name].result() if subject.name in memories else None
     return Cost(
         subject.name,
         subject.peer,
@@ -274,11 +301,12 @@ def _timings(
             for name, model in made.items()
         }
         for batch in batches:
+            rounds = plan.rounds if batch == LATENCY_BATCH else -(-plan.rounds // 2)
             images = _pictures(batch, plan, device).to(memory_format=torch.channels_last)
             for precision in PRECISIONS:
                 work = {name: asker(model, images, precision) for name, model in models.items()}
                 kind = timing_name("torch", device, precision, batch)
-                _time(work, kind, device, plan.rounds, peers, found)
+                _time(work, kind, device, rounds, peers, found)
     return found
 
 

@@ -1,5 +1,6 @@
 """Weights on disk: what is saved comes back, what does not fit is refused readably."""
 
+import copy
 import pickle
 
 import pytest
@@ -8,13 +9,16 @@ import torch
 from hmrlab.files import FileProblem
 from hmrlab.models import (
     HMR,
+    HeatmapNet,
     create_encoder,
+    load_encoder_weights,
     load_model,
     load_spin_checkpoint,
     load_weights,
     save_weights,
 )
 from hmrlab.models.checkpoints import spin_key
+from hmrlab.models.pruning import PrunePlan, prune
 
 
 @pytest.fixture(scope="module")
@@ -149,3 +153,90 @@ def test_spin_checkpoint_that_does_not_fit_is_named(tmp_path, model):
     torch.save({"weights": {}}, tmp_path / "spin.pt")
     with pytest.raises(FileProblem, match="no entry 'model'"):
         load_spin_checkpoint(tmp_path / "spin.pt", model)
+
+
+@pytest.fixture(scope="module")
+def narrow(model):
+    """The same network after a third of its cost is gone."""
+    return prune(copy.deepcopy(model), PrunePlan("channels", 0.35), 64)
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_a_network_that_lost_channels_comes_back(tmp_path, model, narrow, half):
+    path = save_weights(tmp_path / "model.pt", narrow, half=half)
+    images = torch.randn(2, 3, 64, 64)
+    fresh = HMR(create_encoder("small"))
+    assert load_weights(path, fresh) is fresh
+    for loaded in (load_model(path), fresh.eval()):
+        assert loaded.pruned
+        wanted, answer = narrow(images), loaded(images)
+        torch.testing.assert_close(answer.betas, wanted.betas, rtol=0, atol=1e-2 * half)
+        assert loaded.encoder.backbone.feature_size == narrow.encoder.backbone.feature_size
+        assert loaded.regressor.fc1.in_features == narrow.regressor.fc1.weight.shape[1]
+        again = load_model(save_weights(tmp_path / "again.pt", loaded))
+        assert torch.equal(again(images).betas, answer.betas)
+
+
+def test_a_file_of_an_ordinary_network_does_not_say_it_lost_channels(tmp_path, model, narrow):
+    for name, each in (("ordinary.pt", model), ("narrow.pt", narrow)):
+        save_weights(tmp_path / name, each)
+    assert "pruned" not in torch.load(tmp_path / "ordinary.pt", weights_only=True)
+    with pytest.raises(FileProblem, match="of another shape"):
+        load_weights(tmp_path / "ordinary.pt", copy.deepcopy(narrow))
+
+
+def damaged(content, kind):
+    """A narrow network's file whose shapes contradict each other, or fit nothing."""
+    state = content["model"]
+    first, mixed = "encoder.backbone.stages.0.0.first.0.weight", "encoder.backbone.mix.0.weight"
+    if kind == "other width":
+        state[first] = state[first][:8]
+    elif kind == "inputs":
+        state[mixed] = state[mixed][:, :-1]
+    elif kind == "regressor":
+        state["regressor.fc1.weight"] = state["regressor.fc1.weight"][:, 1:]
+    elif kind == "dimensions":
+        state[first] = state[first].flatten()
+    elif kind == "missing":
+        del state[first]
+    elif kind == "no tensor":
+        state[first] = 3
+    elif kind == "outputs":
+        state["regressor.decshape.weight"] = state["regressor.decshape.weight"][:9]
+        state["regressor.decshape.bias"] = state["regressor.decshape.bias"][:9]
+    elif kind == "no weights":
+        content["model"] = None
+    elif kind == "unmarked":
+        del content["pruned"]
+    return content
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "other width", "inputs", "regressor", "dimensions", "missing", "no tensor", "outputs",
+        "no weights", "unmarked",
+    ],
+)  # fmt: skip
+def test_shapes_that_cannot_be_are_refused_and_the_model_is_left_alone(
+    tmp_path, model, narrow, kind
+):
+    path = save_weights(tmp_path / "model.pt", narrow)
+    torch.save(damaged(torch.load(path, weights_only=True), kind), path)
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    with pytest.raises(FileProblem, match=r"model\.pt"):
+        load_weights(path, model)
+    with pytest.raises(FileProblem, match=r"model\.pt"):
+        load_model(path)
+    assert not model.pruned
+    assert (model.encoder.feature_size, model.regressor.fc1.in_features) == (512, 669)
+    assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())
+
+
+def test_a_narrow_network_is_not_taken_for_another_build(tmp_path, model, other, narrow):
+    path = save_weights(tmp_path / "model.pt", narrow)
+    for wrong in (other, HeatmapNet(create_encoder("small"))):
+        with pytest.raises(FileProblem, match=r"pruned network that does not fit"):
+            load_weights(path, wrong)
+    with pytest.raises(FileProblem, match="load it whole"):
+        load_encoder_weights(path, create_encoder("small"))

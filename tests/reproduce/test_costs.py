@@ -8,10 +8,10 @@ from hmrlab.files import FileProblem
 from hmrlab.models import HMR, Encoder
 from hmrlab.models.cost import Spread
 from hmrlab.models.small import SmallNet
+from hmrlab.reproduce import costs
 from hmrlab.reproduce.costs import CostBook, CostPlan, Subject, Timing, measure, timing_name
 
 ONNX = timing_name("onnxruntime", "cpu", "fp32", 1)
-TORCH = timing_name("torch", "cpu", "bf16", 1)
 
 
 def make():
@@ -21,14 +21,17 @@ def make():
 
 @pytest.fixture(scope="module")
 def book():
-    """A tiny network's costs, in int8 too."""
-    return measure(
-        "smoke",
-        [Subject("tiny", make, "tiny", "key", int8=True)],
-        CostPlan(32, rounds=2, throughput=False),
-        [torch.randn(8, 3, 32, 32)],
-        lambda model: {"studio/mpjpe_mm": float(len(model(torch.randn(7, 3, 32, 32)).betas))},
-    )
+    """A tiny network's costs, in int8 too; the memory's own test measures memory."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(costs, "step_bytes", lambda make, side, batch, device: 1000 * batch + side)
+        patch.setattr(costs, "devices", lambda: ("cpu",))
+        return measure(
+            "smoke",
+            [Subject("tiny", make, "tiny", "key", int8=True)],
+            CostPlan(32, rounds=2, step_batch=16),
+            [torch.randn(8, 3, 32, 32)],
+            lambda model: {"studio/mpjpe_mm": float(len(model(torch.randn(7, 3, 32, 32)).betas))},
+        )
 
 
 def test_every_cost_is_measured(book):
@@ -38,8 +41,11 @@ def test_every_cost_is_measured(book):
     assert cost.macs > 1e6
     assert 4 * cost.parameters < cost.file_bytes
     assert 0.5 * cost.file_bytes < cost.compressed_bytes < cost.file_bytes
-    assert cost.step_bytes is None  # was not asked for
-    assert {ONNX, TORCH} <= set(cost.timings)
+    assert cost.step_bytes == 16_032
+    assert set(cost.timings) == {
+        ONNX,
+        *(timing_name("torch", "cpu", kind, n) for kind in ("fp32", "bf16") for n in (1, 64)),
+    }
     assert all(timing.ratio == Spread(1, 1, 1) for timing in cost.timings.values())
     assert all(0 < t.milliseconds.least <= t.milliseconds.most for t in cost.timings.values())
 
@@ -50,6 +56,7 @@ def test_int8_is_a_network_of_its_own_with_its_own_scores(book):
     assert (low.of, low.peer, low.parameters) == ("key", "tiny", whole.parameters)
     assert list(low.timings) == [ONNX]
     assert low.timings[ONNX].ratio is not None
+    assert low.step_bytes is None
     assert low.scores == {"studio/mpjpe_mm": 7.0}
     assert whole.scores == {}
 

@@ -1,6 +1,7 @@
 """A training that tests run in a process of its own, to kill it.
 
-Arguments: folder of the set, folder of the run, pause in each step, and "fits" for SPIN's loop.
+Arguments: folder of the set, folder of the run, pause in each step, and who teaches: "labels",
+"fits" for SPIN's loop or "adversary".
 """
 
 import sys
@@ -17,8 +18,9 @@ from hmrlab.fitting import load_prior
 from hmrlab.models import HMR
 from hmrlab.models.small import SmallNet
 from hmrlab.training import LossWeights, Trainer, TrainerSettings
+from hmrlab.training.adversary import Adversary, AdversaryPlan
 from hmrlab.training.first_fits import fill_memory
-from hmrlab.training.objectives import BodyObjective, TaughtObjective
+from hmrlab.training.objectives import AdversarialObjective, BodyObjective, TaughtObjective
 from hmrlab.training.teacher import FitPlan, Teacher
 
 
@@ -54,6 +56,9 @@ def main(set_folder: str, run_folder: str, pause: str, teaching: str) -> None:
         plan, prior = FitPlan(headings=(), steps=2, threshold=0.0), load_prior()
         memory = fill_memory(dataset, body, prior, plan)
         objective = TaughtObjective(objective, Teacher(body, prior, plan, memory, (len(dataset),)))
+    if teaching == "adversary":
+        plan = AdversaryPlan(bodies=500, batch=8)
+        objective = AdversarialObjective(objective, Adversary(plan, "cpu"))
     trainer = SlowTrainer(model, objective, loader, settings, Path(run_folder), torch.device("cpu"))
     trainer.pause = float(pause)
     trainer.fit(progress=False)

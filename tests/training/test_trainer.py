@@ -50,12 +50,12 @@ def sets(studio, tmp_path_factory):
     """Folders of a set by what teaches on it."""
     root = tmp_path_factory.mktemp("wild")
     wild = ensure_set(SetSpec("wild", "train", 48, 48), root, progress=False)
-    return {"labels": studio, "fits": wild}
+    return {"labels": studio, "fits": wild, "adversary": studio}
 
 
-@pytest.mark.parametrize("teaching", ["labels", "fits"])
+@pytest.mark.parametrize("teaching", ["labels", "fits", "adversary"])
 def test_a_killed_training_goes_on_to_the_same_bits(sets, teaching, tmp_path):
-    """SIGKILL in the middle, start again: weights, optimiser, fits, history as without the kill."""
+    """SIGKILL in the middle, start again: weights, optimisers, fits, history as if unbroken."""
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     folder = sets[teaching]
     unbroken = start(folder, whole, 0, teaching)
@@ -80,11 +80,16 @@ def test_a_killed_training_goes_on_to_the_same_bits(sets, teaching, tmp_path):
             assert torch.equal(value, other["optimizer"]["state"][key][name])
     assert one["logged"] == other["logged"]
     assert one["loader"] == other["loader"]
-    assert set(one["objective"]) == ({"pose", "betas", "known"} if teaching == "fits" else set())
+    assert set(one["objective"]) == set(other["objective"])
     for name, value in one["objective"].items():
         assert torch.equal(value, other["objective"][name]), name
     if teaching == "fits":
+        assert set(one["objective"]) == {"pose", "betas", "known"}
         assert one["objective"]["known"].any()
+    elif teaching == "adversary":
+        assert one["objective"]["adam/0/step"] == 14
+    else:
+        assert one["objective"] == {}
 
 
 def test_training_lowers_the_loss(make_trainer):

@@ -54,10 +54,12 @@ def cut_channels(model: HMR, amount: float, resolution: int) -> HMR:
         with divided_input(model):
             graph = trace(model, resolution)
             model.pruned = True
-            _cut_until(model, graph, resolution, wanted, SLACK * unpruned)
+            try:
+                _cut_until(model, graph, resolution, wanted, SLACK * unpruned)
+            finally:
+                model.encoder.measure()
     finally:
         model.train(was_training)
-    model.encoder.measure()
     return model
 
 

@@ -406,7 +406,7 @@ columns = {"picture": people.pictures}
 for title, result in shown.items():
     answer = ask(result.model(), people, body, 3)
     columns[title] = overlay(people.pictures, answer.mesh, body.faces, answer.prediction.camera)
-show(gallery(columns, width=1.45), dpi=80, quality=72)
+show(gallery(columns, width=1.25), dpi=72, quality=64)
 
 # %% [markdown]
 # With so many channels gone the network is hardly the same function. Trained on, it comes back.

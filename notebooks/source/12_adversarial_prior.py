@@ -502,7 +502,8 @@ runs_table([result.record for result in results.values()])
 #
 # Now look at the first column. *Nobody* beats the mean pose at the elbows' twist, neither the
 # judges nor the labels: pictures of 64 pixels hardly show how a forearm is turned. From nearly 140
-# degrees to what not looking costs is a long way, and it is a way to believable answers, not to right ones.
+# degrees to what not looking costs is a long way, and it leads to believable answers, not to right
+# ones.
 #
 # The root is another matter. It is not judged at all, and yet its error falls. A network that is
 # told keypoints only may face everybody towards the camera and turn limbs inside out to match. Once

@@ -112,11 +112,11 @@ def test_pose_shape_and_camera_keep_their_places(images):
     assert [layer.out_features for layer in (regressor.decpose, regressor.decshape)] == [144, 10]
     assert regressor.fc1.in_features == model.encoder.feature_size + 157
     kept = regressor.fc1.weight[:, -157:]
-    distance = (kept[:, None] - body[None]).abs().sum(-1).min(1).values
+    distance = (kept.detach()[:, None] - body[None]).abs().sum(-1).min(1).values
     assert float(distance.max()) == 0
 
 
-@pytest.mark.parametrize("name", ["small", "resnet18", "mobilenet_v3_small"])
+@pytest.mark.parametrize("name", ["small", "resnet18"])
 def test_cutting_equals_zeroing_what_is_read(name, images):
     """For each group: the readers' columns zeroed, or the channels cut, the answers agree.
 
@@ -124,10 +124,9 @@ def test_cutting_equals_zeroing_what_is_read(name, images):
     """
     model = make(name)
     compare_by_groups(model, images)
-    if name != "mobilenet_v3_small":
-        cut(model, 0.75)
-        assert model.encoder.feature_size < 300
-        compare_by_groups(model, images)
+    cut(model, 0.75)
+    assert model.encoder.feature_size < 300
+    compare_by_groups(model, images)
 
 
 def compare_by_groups(model, images):
@@ -161,7 +160,7 @@ def compare_by_groups(model, images):
 
 def test_channels_that_say_nothing_go_first_and_nothing_changes(images):
     model = make(rectified=False)
-    block = model.encoder.backbone.stages[1]
+    block = model.encoder.backbone.stages[1][0]
     silent = [1, 2, 3, 5, 8, 13, 21, 34, 40, 41, 42, 50, 51, 60, 61, 62]
     with torch.no_grad():
         for layer in (block.first[0], block.first[1]):

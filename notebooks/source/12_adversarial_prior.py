@@ -449,7 +449,7 @@ def compared(results):
 
 
 results = {"keypoints only": keypoints_only, "+ judges": judged, "+ SMPL losses": told}
-show(gallery(compared(results), width=1.15), dpi=76, quality=68)
+show(gallery(compared(results), width=1.1), dpi=72, quality=60)
 
 # %% tags=["nbval-ignore-output"]
 figure, all_axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True, layout="constrained")
@@ -578,7 +578,7 @@ print(contestants["too loud"].run.adversary)
 contest(contestants)
 
 # %% tags=["nbval-ignore-output"]
-show(gallery(compared(contestants), width=1.15), dpi=76, quality=68)
+show(gallery(compared(contestants), width=1.1), dpi=72, quality=60)
 
 # %% [markdown]
 # Nothing is twisted, and nobody is answered. That can be measured without a single picture: how far

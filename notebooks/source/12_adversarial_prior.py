@@ -78,7 +78,7 @@ elbows = [left_elbow, SMPL_JOINTS.index("right_elbow")]
 # who never see a picture.
 #
 # 1. Chapter 04's network turned half of all joints further than a person can, and was wrong about
-#    the twist of an elbow by 136 degrees on average. What will the judges bring each of the two
+#    the twist of an elbow by nearly 140 degrees. What will the judges bring each of the two
 #    down to? And always answering the mean pose: how wrong is that about an elbow's twist?
 # 2. Who always gives the same believable body is never caught. What keeps the network from that?
 # 3. Suppose that the judges become perfect and are never fooled again. Is that good for the

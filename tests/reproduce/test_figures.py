@@ -90,3 +90,27 @@ def test_the_readme_quotes_the_loop_as_recorded():
             assert float(re.match(r"[\d.]+", cell).group()) == round(sum(seeds) / 3, 1)
         found += 1
     assert found == len(metrics)
+
+
+def test_the_readme_quotes_the_trainings_of_the_later_chapters():
+    """Each row of the table that begins with a training's name: means over its seeds."""
+    root = Path(__file__).parents[2]
+    lines = (root / "README.md").read_text().splitlines()
+    start = next(k for k, line in enumerate(lines) if line.startswith("| training | seeds |"))
+    metrics = ("studio/mpjpe_mm", "studio/pa_mpjpe_mm", "studio/rotation_error_deg",
+               "wild/mpjpe_mm")  # fmt: skip
+    newest = {}
+    for row in map(json.loads, (root / "figures" / "runs.jsonl").open()):
+        if row["settings"]["scale"]["name"] == "laptop":
+            newest[row["name"], row["seed"]] = row["metrics"]
+    rows = [line for line in lines[start + 2 :] if line.startswith("| `")]
+    assert len(rows) > 10
+    for line in rows:
+        name, seeds, *cells = (cell.strip(" `") for cell in line.strip("| ").split("|"))
+        if name.startswith(("notebooks", "hmrlab", "data", "smoke")):
+            break
+        found = [metrics for (run, _), metrics in newest.items() if run == name]
+        assert len(found) == int(seeds), name
+        for metric, cell in zip(metrics, cells, strict=True):
+            mean = sum(values[metric] for values in found) / len(found)
+            assert cell == f"{mean:.1f}", (name, metric)

@@ -134,8 +134,10 @@ def estimate_translation(
     mean_offset = (weight * offset).sum(-2, keepdim=True) / safe_total
     ray_spread = weight * (ray - mean_ray)
     steepness = (ray_spread * (ray - mean_ray)).sum((-2, -1))
-    if not bool((steepness > 0).all()):
-        bad = torch.nonzero(~(steepness > 0)).flatten().tolist()
+    # One keypoint's distance from its own mean is 0 up to rounding.
+    rounding = (8 * torch.finfo(ray.dtype).eps) ** 2 * (weight * ray.square()).sum((-2, -1))
+    if not bool((steepness > rounding).all()):
+        bad = torch.nonzero(~(steepness > rounding)).flatten().tolist()
         raise ValueError(
             f"sample(s) {bad} have fewer than two distinct keypoints of positive confidence, "
             "which do not determine a translation; leave them out"

@@ -21,7 +21,7 @@ PYTHON ?= $(FOUND)
 export UV_PYTHON_DOWNLOADS := never
 export UV_HTTP_TIMEOUT ?= 300
 
-.PHONY: help install run test lint lab notebooks bench body lock
+.PHONY: help install run test lint lab notebooks bench body viewer lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -50,6 +50,12 @@ bench: $(STAMP) ## time the keypoint body, the fits and SPIN's loop; rewrites be
 body: $(STAMP) ## build the free body anew (it lies in the package already)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes -r requirements-body.lock
 	$(BIN)/hmrlab body build
+
+viewer: ## bundle the browser's half of the viewer anew; needs node and npm
+	mkdir -p build/viewer
+	cp -r hmrlab/viewer/js/. build/viewer
+	npm --prefix build/viewer ci --ignore-scripts --no-audit --no-fund
+	node build/viewer/build.mjs hmrlab/viewer/static/viewer.js
 
 lock: $(STAMP) ## resolve the lock files anew from pyproject.toml
 	$(COMPILE) --extra dev --output-file requirements.lock

@@ -17,8 +17,8 @@ FLOORS = {
     "models": 2,
     "fitting": 2,
     "data": 2,
-    "viewer": 2,
     "rendering": 2,
+    "viewer": 3,  # its still pictures are rendered
     "evaluation": 3,
     "photos": 3,
     "training": 4,

@@ -6,7 +6,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-HEAT = "inferno_r"
+HEAT = "magma_r"  # nothing is nearly white
 
 
 def joint_heat(
@@ -24,16 +24,23 @@ def joint_heat(
         (B, V, 3) colours in [0, 1].
     """
     spread = np.asarray(values, dtype=np.float64) @ np.asarray(weights, dtype=np.float64).T
-    # The darkest end of the map would hide the shading.
-    shade = 0.03 + 0.85 * np.clip(spread / most, 0, 1)
-    return matplotlib.colormaps[colour_map](shade)[..., :3]
+    return _colours(np.clip(spread / most, 0, 1), colour_map)
+
+
+def heat_ramp(count: int, colour_map: str = HEAT) -> np.ndarray:
+    """The colours of `joint_heat` from 0 to `most`, (count, 3) in [0, 1]."""
+    return _colours(np.linspace(0, 1, count), colour_map)
 
 
 def colour_bar(most: float, label: str, colour_map: str = HEAT) -> Figure:
     """A legend for `joint_heat`, with the unit in its label."""
     figure = Figure(figsize=(4.5, 0.7), layout="constrained")
     axis = figure.add_subplot()
-    ramp = matplotlib.colormaps[colour_map](0.03 + 0.85 * np.linspace(0, 1, 256))[None]
-    axis.imshow(ramp, aspect="auto", extent=(0, most, 0, 1))
+    axis.imshow(heat_ramp(256, colour_map)[None], aspect="auto", extent=(0, most, 0, 1))
     axis.set(yticks=[], xlabel=label)
     return figure
+
+
+def _colours(share: np.ndarray, colour_map: str) -> np.ndarray:
+    # The darkest end of the map would hide the shading.
+    return matplotlib.colormaps[colour_map](0.03 + 0.85 * share)[..., :3]

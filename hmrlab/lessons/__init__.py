@@ -4,7 +4,6 @@ from hmrlab.lessons.checks import Check, CheckFailedError, State, Verdict, answe
 from hmrlab.lessons.compare import compare
 from hmrlab.lessons.look import Answers, People, ask, ask_step_by_step, first_people, show
 from hmrlab.lessons.seeds import train_seeds
-from hmrlab.lessons.sliders import body_sliders
 from hmrlab.lessons.tables import score_table, spread_table
 
 __all__ = [
@@ -17,7 +16,6 @@ __all__ = [
     "answer",
     "ask",
     "ask_step_by_step",
-    "body_sliders",
     "compare",
     "exercise",
     "first_people",

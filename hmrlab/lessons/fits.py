@@ -1,11 +1,10 @@
-"""Looking at fits and scoring them: over their pictures, from the side, step by step."""
+"""Looking at fits and scoring them: over their pictures, from the side."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
-import ipywidgets as widgets
 import numpy as np
 import torch
 from torch import Tensor
@@ -17,7 +16,6 @@ from hmrlab.evaluation import metrics
 from hmrlab.fitting import Fits, Guess, Targets
 from hmrlab.fitting.objective import HINGE_SIGNS, HINGES, project
 from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, bone_axes
-from hmrlab.lessons.look import show
 from hmrlab.rendering import overlay, side_view
 
 BACKWARDS = 0.1  # radians a knee or an elbow may be bent the wrong way before it counts
@@ -113,30 +111,6 @@ class Recorder:
         self.seconds.append((self.seconds[-1] if self.seconds else 0.0) + spent)
         self.guesses.append(guess)
         self._since = time.perf_counter()  # what watching costs is not the fit's
-
-
-def step_slider(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> widgets.Box:
-    """One picture at a time, for a notebook with a running kernel.
-
-    Args:
-        pictures: (H, W, 3) uint8 each.
-        captions: a line for each.
-
-    Raises:
-        ValueError: there are not as many captions as pictures, or none.
-    """
-    if len(pictures) != len(captions) or not pictures:
-        raise ValueError(f"{len(pictures)} pictures and {len(captions)} captions: as many, please")
-    frames = [show(picture).data for picture in pictures]
-    control = widgets.IntSlider(0, 0, len(frames) - 1, description="step")
-    caption = widgets.Label(captions[0])
-    picture = widgets.Image(format="jpeg", value=frames[0])
-
-    def turn(_change: object) -> None:
-        picture.value, caption.value = frames[control.value], captions[control.value]
-
-    control.observe(turn, names="value")
-    return widgets.VBox([widgets.HBox([control, caption]), picture])
 
 
 def _centred(body: Body, rotations: Tensor, betas: Tensor) -> Tensor:

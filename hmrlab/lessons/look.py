@@ -32,6 +32,11 @@ class People:
     mesh: Tensor  # (N, V, 3) metres, camera frame
     camera: Tensor  # (N, 3) the far camera that puts the mesh where the picture shows it
 
+    @property
+    def truth(self) -> Prediction:
+        """What a perfect network would answer."""
+        return Prediction(self.batch.rotations, self.batch.betas, self.camera)
+
 
 @dataclass(frozen=True)
 class Answers:

@@ -93,13 +93,15 @@ def clean_outputs(notebook: NotebookNode) -> NotebookNode:
 
 
 def _clean_output(output: NotebookNode) -> NotebookNode | None:
-    """The output without widgets and progress bars; None where nothing is left."""
+    """The output without widgets and progress bars; None where nothing is left to see."""
     if output.output_type == "stream":
         kept = [line for line in output.text.splitlines(keepends=True) if not _BAR.search(line)]
         output.text = "".join(kept)
         return output if output.text.strip() else None
     if WIDGET in output.get("data", {}):
-        return None  # all that it shows without its state is its own name
+        # All that a widget shows without its state is its own name. Ours have a picture besides.
+        del output.data[WIDGET]
+        return output if any(kind.startswith("image/") for kind in output.data) else None
     return output
 
 

@@ -1,4 +1,4 @@
-"""An executed notebook as a page that needs no network: formulas as MathML, no scripts."""
+"""An executed notebook as a page that needs no network: formulas as MathML, no outside scripts."""
 
 from __future__ import annotations
 
@@ -68,15 +68,17 @@ class OfflineExporter(HTMLExporter):
         renderer = _MathMLRenderer(escape=False, attachments=attachments)
         return MarkdownWithMath(renderer=renderer).render(source)
 
-    def page(self, notebook: NotebookNode, title: str) -> str:
+    def page(self, notebook: NotebookNode, title: str, scripts: str = "") -> str:
         """The notebook as one HTML document; its widgets are left out.
 
         Args:
             notebook: an executed notebook.
             title: what the browser's tab says.
+            scripts: elements to end the body with.
         """
         text, _ = self.from_notebook_node(notebook, resources={"metadata": {"name": title}})
-        return text
+        head, end, tail = text.rpartition("</body>")
+        return head + scripts + end + tail
 
 
 def _mathml(latex: str, display: str) -> str:

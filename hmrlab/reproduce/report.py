@@ -21,6 +21,7 @@ from hmrlab.reproduce.execute import NotebookResult, Status
 from hmrlab.reproduce.pages import OfflineExporter
 from hmrlab.reproduce.progress import duration
 from hmrlab.reproduce.tables import newest, runs_table
+from hmrlab.reproduce.viewers import script_tags, with_viewers, write_scripts
 
 _THUMBNAIL = (480, 300)  # pixels at most, shown at half the size for sharp screens
 _MOST_PICTURES = 12  # of one notebook
@@ -61,13 +62,18 @@ def write_report(
     """
     exporter = OfflineExporter()
     cards = []
+    any_viewer = False
     for result in results:
         notebook = None
         if result.path is not None:
-            notebook = clean_outputs(nbformat.read(result.path, as_version=4))
-            page = exporter.page(notebook, result.source.title)
+            executed, has_viewer = with_viewers(nbformat.read(result.path, as_version=4))
+            notebook = clean_outputs(executed)
+            page = exporter.page(notebook, result.source.title, script_tags() if has_viewer else "")
             write_text_whole(folder / f"{result.source.name}.html", page)
+            any_viewer |= has_viewer
         cards.append(_card(result, notebook))
+    if any_viewer:
+        write_scripts(folder)
     return write_text_whole(folder / "index.html", _index(results, cards, facts, newest(records)))
 
 

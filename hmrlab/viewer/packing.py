@@ -28,9 +28,9 @@ LEAST_WEIGHT = 0.5 / WEIGHT_STEPS
 LEVEL = 9  # of compression
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Mesh:
-    """A mesh that nobody poses; metres, y up."""
+    """A mesh that nobody poses; metres, y up. Two are equal only if they are the same one."""
 
     vertices: np.ndarray  # (V, 3)
     faces: np.ndarray  # (F, 3)

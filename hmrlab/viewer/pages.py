@@ -17,7 +17,7 @@ from hmrlab.viewer.widget import BodyViewer, viewer_script
 
 STATE = (
     "_scene", "_takes", "_pictures", "_poster", "_start", "pose", "betas", "translation", "frame",
-    "person", "step", "playing", "speed", "joint", "heat", "layout", "wireframe", "skeleton",
+    "person", "step", "playing", "speed", "joint", "heat", "overlaid", "wireframe", "skeleton",
     "ground", "backdrop", "height",
 )  # fmt: skip
 """What of a viewer goes into a page."""

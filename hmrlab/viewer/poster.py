@@ -15,6 +15,7 @@ from hmrlab.bodies import Body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.geometry import axis_angle_to_matrix, rotation_angle_between, swing_twist
 from hmrlab.rendering import joint_heat, render_bodies
+from hmrlab.rendering.heat import heat_ramp
 from hmrlab.viewer.packing import Mesh
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 MOST_WIDE = 900  # pixels
 TALL = 300
-PALETTE = 96  # colours of the PNG, to keep notebooks small
+PALETTE = 200  # colours of the PNG, to keep notebooks small
 NAME_ROOM = 22  # pixels above each body
 INK = (60, 70, 85)
 
@@ -41,9 +42,9 @@ def poster_png(
     figures = scene["figures"]
     cells = len(figures) + (pictures is not None)
     size = (TALL, min(TALL, MOST_WIDE // cells))
-    meshes = [_mesh(bodies[k if len(bodies) > 1 else 0], viewer, k) for k in range(len(figures))]
-    tints = [_tint(bodies[k if len(bodies) > 1 else 0], viewer, meshes, k)
-             for k in range(len(figures))]  # fmt: skip
+    own = [bodies[k if len(bodies) > 1 else 0] for k in range(len(figures))]
+    meshes = [_mesh(body, viewer, k) for k, body in enumerate(own)]
+    tints = [_tint(body, viewer, meshes, k) for k, body in enumerate(own)]
     strip = []
     if pictures is not None:
         side = min(size)
@@ -81,25 +82,22 @@ def _tint(
 ) -> np.ndarray:
     """One colour, or one for each vertex, in [0, 1]."""
     scene, kind = viewer._scene, viewer.heat
+    plain = np.array(to_rgb(scene["figures"][figure]["colour"]))
     if isinstance(body, Mesh):
-        return (
-            np.array(to_rgb(scene["figures"][figure]["colour"]))
-            if body.colours is None
-            else (body.colours)
-        )
+        return plain if body.colours is None else body.colours
     if kind == "none":
-        return np.array(to_rgb(scene["figures"][figure]["colour"]))
+        return plain
     most, truth = scene["most"][kind], scene["reference"]
     if kind == "distance":
         away = meshes[figure][0] - meshes[truth][0]
         away = away - (_root(body, viewer, figure) - _root(body, viewer, truth))
         far = 1000 * np.linalg.norm(away, axis=1)
-        return joint_heat(far[None], np.eye(1), most)[0] if far.size == 1 else _ramp(far, most)
-    rotations = axis_angle_to_matrix(torch.tensor(viewer.pose))
+        return _ramp(far, most)
+    rotations = axis_angle_to_matrix(torch.tensor(viewer.pose, dtype=torch.float64))
     if kind == "rotation":
         values = rotation_angle_between(rotations[figure], rotations[truth]).rad2deg()
     else:
-        _, twist = swing_twist(rotations[figure], torch.tensor(scene["axes"]))
+        _, twist = swing_twist(rotations[figure], torch.tensor(scene["axes"], dtype=torch.float64))
         values = twist.rad2deg().abs()
         values[0] = 0  # the root may face any way
     weights = body.weights.cpu().numpy()
@@ -108,8 +106,6 @@ def _tint(
 
 def _ramp(values: np.ndarray, most: float) -> np.ndarray:
     """The same colours for a number of each vertex."""
-    from hmrlab.rendering.heat import heat_ramp
-
     ramp = heat_ramp(256)
     return ramp[np.clip(np.round(255 * values / most), 0, 255).astype(int)]
 

@@ -28,7 +28,6 @@ HALF_PICTURE = SPIN_IMAGE_SIZE / 2 / SPIN_FOCAL
 COLOURS = ("#8fb0dc", "#e0a878", "#93c29a", "#c39bd0", "#d9c36c", "#7fc4c4")
 TRUTH_COLOUR = "#d5d0c8"
 HEATS = ("none", "twist", "rotation", "distance")
-LAYOUTS = ("beside", "overlay")
 FRAMES = ("body", "camera")
 MOST_HEAT = {"twist": 180, "rotation": 90, "distance": 200}  # degrees, degrees, millimetres
 RAMP_COLOURS = 24
@@ -111,7 +110,6 @@ def describe_scene(
     steps: Sequence[str],
     step_name: str,
     truth: int | None,
-    layout: str,
     frame: str,
     pictures: bool,
     editable: bool,
@@ -145,7 +143,6 @@ def describe_scene(
         "steps": list(steps),
         "stepName": step_name,
         "reference": truth,
-        "layout": layout,
         "joints": list(SMPL_JOINTS) if posable else None,
         "axes": _axes(first) if posable else None,
         "limits": [
@@ -169,7 +166,7 @@ def _axes(body: Body) -> list[list[float]]:
 
 def _plain(values: Any, name: str) -> np.ndarray:
     if isinstance(values, Tensor):
-        values = values.detach().cpu()
+        values = values.detach().cpu().numpy()
     array = np.array(values, dtype=np.float64)
     if not np.isfinite(array).all():
         raise ValueError(f"{name}: {int((~np.isfinite(array)).sum())} numbers NaN or infinite")

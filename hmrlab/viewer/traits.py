@@ -38,7 +38,7 @@ class Numbers(TraitType):
         Raises:
             TraitError: it has another shape, or a number that is not finite.
         """
-        plain = value.detach().cpu() if isinstance(value, torch.Tensor) else value
+        plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
         array = np.array(plain, dtype=np.float32)
         before = obj._trait_values.get(self.name)
         if before is not None and before.size and array.shape != before.shape:

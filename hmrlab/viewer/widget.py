@@ -57,7 +57,7 @@ class BodyViewer(anywidget.AnyWidget):
         pictures: (P, S, S, 3) uint8, the crop of each person.
         truth: number of the figure that the others are held against.
         frame: "body" (y up) or "camera" (y down, as predictions are).
-        layout: "beside" or "overlay"; overlaid bodies share their root.
+        overlaid: bodies in one another's place, roots together, in place of side by side.
         heat: "none", "twist", "rotation" or "distance"; the last two need a truth.
         title: a few words.
         height: of the stage, pixels.
@@ -87,7 +87,7 @@ class BodyViewer(anywidget.AnyWidget):
     speed = traitlets.Float(1.0).tag(sync=True)
     joint = traitlets.Int(-1, help="the joint that the sliders turn, -1 for none").tag(sync=True)
     heat = traitlets.Enum(scenes.HEATS, "none").tag(sync=True)
-    layout = traitlets.Enum(scenes.LAYOUTS, "beside").tag(sync=True)
+    overlaid = traitlets.Bool(False).tag(sync=True)
     wireframe = traitlets.Bool(False).tag(sync=True)
     skeleton = traitlets.Bool(False).tag(sync=True)
     ground = traitlets.Bool(True).tag(sync=True)
@@ -108,7 +108,7 @@ class BodyViewer(anywidget.AnyWidget):
         pictures: np.ndarray | None = None,
         truth: int | None = None,
         frame: str = "body",
-        layout: str = "beside",
+        overlaid: bool = False,
         heat: str = "none",
         title: str = "",
         height: int = 420,
@@ -136,7 +136,7 @@ class BodyViewer(anywidget.AnyWidget):
             names=list(names or _numbered("body", n_figures)),
             people=list(people or _numbered("person", n_people)),
             steps=list(steps or _numbered(step_name, n_steps)),
-            step_name=step_name, truth=truth, layout=layout, frame=frame,
+            step_name=step_name, truth=truth, frame=frame,
             pictures=pictures is not None,
             editable=n_people * n_steps == 1 if editable is None else editable,
             title=title, view=view,
@@ -147,7 +147,7 @@ class BodyViewer(anywidget.AnyWidget):
             _takes=self._all.to_bytes() if n_people * n_steps > 1 else b"",
             _pictures=[] if pictures is None else [_jpeg(picture) for picture in pictures],
             _start=start,
-            frame=frame, layout=layout, heat=heat, height=height,
+            frame=frame, overlaid=overlaid, heat=heat, height=height,
             ground=frame == "body", backdrop=False, **now,
         )  # fmt: skip
         self.on_msg(self._answer)
@@ -199,7 +199,7 @@ class BodyViewer(anywidget.AnyWidget):
 
     def __repr__(self) -> str:
         people, steps, figures = self._all.shape
-        return f"BodyViewer({people} x {steps} x {figures} people, steps, figures)"
+        return f"BodyViewer: people {people}, steps {steps}, bodies {figures}"
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Widget and PNG: where no widget can be shown, as on GitHub, the PNG is."""

@@ -40,6 +40,7 @@ from hmrlab.lessons import ask, chapter_00, first_people, show
 from hmrlab.models.shipped import load_reference_model, shipped_record
 from hmrlab.rendering import contact_sheet, overlay, render_bodies, side_view, turntable
 from hmrlab.training import SCALES, get_scale, load_set
+from hmrlab.viewer import BodyViewer, compare
 
 # %% [markdown]
 # ## What is here
@@ -73,6 +74,14 @@ vertices = body.vertices(pose, betas)  # (1, V, 3) metres
 height = float(vertices[0, :, 1].max() - vertices[0, :, 1].min())
 print(f"height {height:.2f} m")
 show(turntable(vertices[0], body.faces, views=6, size=170))
+
+# %% [markdown]
+# Pictures of a body are flat. In a running notebook (`make lab`) the next cell is a body that you
+# can turn with the mouse: drag to orbit, click a joint and turn it, give it another shape. Click
+# first, then the wheel zooms. Where nothing runs, you see its picture.
+
+# %% tags=["nbval-ignore-output"]
+BodyViewer(body, title="the free body")
 
 # %% [markdown]
 # ## Predict before you run
@@ -127,6 +136,15 @@ aside = [
     for mesh, camera in ((found.mesh, found.prediction.camera), (seven.mesh, seven.camera))
 ]
 show(contact_sheet(np.concatenate(aside), columns=7), quality=80)
+
+# %% [markdown]
+# And from any side you like, beside the truth, the joints that are turned wrongly darker:
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {"answer": found.prediction}, truth=seven.truth, pictures=seven.pictures,
+    heat="rotation", title="the network that comes along", start="picture",
+)  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 errors = rotation_error(found.prediction.rotations, seven.batch.rotations)

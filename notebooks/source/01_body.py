@@ -43,10 +43,11 @@ from hmrlab.bodies.genuine import smplx_model
 from hmrlab.bodies.joints import KEYPOINT_NAMES, LANDMARKS, SMPL_JOINTS, SMPL_PARENTS
 from hmrlab.bodies.limits import SWING_LIMITS_DEG, TWIST_LIMITS_DEG
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, matrix_to_axis_angle, swing_twist
-from hmrlab.lessons import body_sliders, chapter_01, show
+from hmrlab.lessons import chapter_01, show
 from hmrlab.lessons.framing import arm_faces, close_up, in_frame
-from hmrlab.lessons.sliders import draw_body
+from hmrlab.lessons.positions import draw_body
 from hmrlab.rendering import gallery
+from hmrlab.viewer import BodyViewer
 
 torch.set_default_dtype(torch.float64)  # so that what should be equal is equal to many digits
 
@@ -477,13 +478,28 @@ print(f"at the elbow's limit, {limit:.0f}°, the arm has {left:.0f} % of its gir
 #
 # ## Try it
 #
-# In JupyterLab sliders appear below: three betas, bend and twist of the left elbow, the camera's
-# yaw. Where no code runs, four of their pictures must do. Find the smallest twist that you would
-# call broken, and compare it with the table.
+# In a running notebook the body below is yours to wring: the slider `twist` turns the left forearm
+# about its bone, `swing` bends the elbow, a click on the body picks another joint. Colour says how
+# far a joint is twisted, and joints beyond the table flash. Find the smallest twist that you would
+# call broken, and compare it with the table. Where no code runs, four pictures below must do.
 
 # %% tags=["nbval-ignore-output"]
 light = load_body("free", "light")
-display(body_sliders(light))
+viewer = BodyViewer(light, heat="twist", title="twist a forearm")
+viewer.joint = elbow
+viewer
+
+# %% [markdown]
+# The skinning that you have just written runs in your browser while you drag. The numbers come back
+# to Python, and go there: what the sliders say stands in `viewer.pose` and `viewer.betas`, and what
+# is assigned moves the body.
+
+# %% tags=["nbval-ignore-output"]
+twisted = torch.zeros(1, 24, 3)
+twisted[0, elbow] = np.radians(120) * bone
+viewer.pose = twisted
+turned_by = torch.tensor(viewer.pose[0, elbow], dtype=torch.float64)
+print(f"the left elbow is twisted by {twist_of(axis_angle_to_matrix(turned_by), bone):.0f}°")
 
 # %%
 positions = {

@@ -1,4 +1,3 @@
-import ipywidgets as widgets
 import numpy as np
 import pytest
 import torch
@@ -15,7 +14,6 @@ from hmrlab.lessons.fits import (
     means,
     over,
     pixel_errors,
-    step_slider,
 )
 
 
@@ -99,20 +97,3 @@ def test_a_recorder_keeps_every_step_of_a_fit(body, guess):
     assert len(recorder.guesses) == len(recorder.seconds) == 5
     assert recorder.seconds == sorted(recorder.seconds)
     torch.testing.assert_close(recorder.guesses[-1].rotations, fits.rotations, atol=1e-4, rtol=0)
-
-
-def test_the_slider_turns_the_pages():
-    pages = [np.full((8, 8, 3), grey, np.uint8) for grey in (0, 128, 255)]
-    box = step_slider(pages, ["a", "b", "c"])
-    controls, picture = box.children
-    control, caption = controls.children
-    first = picture.value
-    control.value = 2
-    assert caption.value == "c"
-    assert picture.value != first
-    assert isinstance(picture, widgets.Image)
-
-
-def test_a_slider_needs_a_caption_for_each_page():
-    with pytest.raises(ValueError, match="1 pictures and 2 captions"):
-        step_slider([np.zeros((8, 8, 3), np.uint8)], ["a", "b"])

@@ -1,8 +1,8 @@
 // Sliders for the shape, and for one joint's rotation taken apart into swing and twist.
 
-import { axisAngleToQuaternion, degrees, fromSwingTwist, radians, swingDirections, swingTwist }
-  from "./maths.js";
-import { dot } from "./maths.js";
+import {
+  axisAngleToQuaternion, degrees, dot, fromSwingTwist, radians, swingDirections, swingTwist,
+} from "./maths.js";
 import { h, select, slider } from "./ui.js";
 
 export class Editor {
@@ -13,10 +13,8 @@ export class Editor {
     this.figure = 0;
     const { figures, joints } = state.scene;
     this.who = figures.length > 1 && select(
-      "body to change", figures.map(({ name }, k) => [k, name]), (value) => {
-        this.figure = Number(value);
-        this.refresh();
-      },
+      "body to change", figures.map(({ name }, k) => [k, name]),
+      (value) => this.turnTo(Number(value)),
     );
     this.betas = Array.from({ length: state.betas.length / figures.length }, (_, k) => slider({
       label: `β${k}`, unit: "", spoken: "standard deviations", least: -5, most: 5, step: 0.05,
@@ -47,6 +45,13 @@ export class Editor {
       h("details", { open: true, class: "hmr-shape" }, h("summary", {}, "Shape"),
         ...this.betas.map(({ row }) => row), reset("betas", "average shape")),
     );
+    this.refresh();
+  }
+
+  // To another figure.
+  turnTo(figure) {
+    this.figure = figure;
+    if (this.who) this.who.value = figure;
     this.refresh();
   }
 

@@ -6,6 +6,8 @@ import { pageRenderer } from "./renderer.js";
 import { h, theme } from "./ui.js";
 import { Viewer } from "./viewer.js";
 
+export { jointHeat } from "./heat.js";
+
 const bodies = new Map(); // digest -> promise of an unpacked body, for all viewers of the page
 
 // model: get, set, save_changes, on, off as a widget's; fetchBody: digest -> promise of its bytes.

@@ -51,10 +51,11 @@ export class Stage {
 
   // pixels of the canvas, and how many device pixels each has
   resize(width, height, ratio) {
+    if (width === this.width && height === this.height && ratio === this.ratio) return;
     Object.assign(this, { width, height, ratio });
     this.canvas.width = Math.round(width * ratio);
     this.canvas.height = Math.round(height * ratio);
-    this.redraw();
+    this.draw(); // at once: a canvas of a new size is empty
   }
 
   // Where the panels lie: as many beside one another as have room.

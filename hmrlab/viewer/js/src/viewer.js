@@ -4,7 +4,8 @@ import { Legend, People, Timeline } from "./bars.js";
 import { BodyModel } from "./body.js";
 import { Editor } from "./editor.js";
 import { Figure } from "./figure.js";
-import { beyondLimits, jointHeat, KINDS, swingsAndTwists, vertexDistance } from "./heat.js";
+import { beyondLimits, jointHeat, KINDS, vertexDistance } from "./heat.js";
+import { Input } from "./input.js";
 import { Stage } from "./stage.js";
 import { State } from "./state.js";
 import { button, h, select, theme, toggle, watchTheme } from "./ui.js";
@@ -15,12 +16,6 @@ const SWITCHES = [
   ["wireframe", "wire", "wireframe"], ["skeleton", "bones", "skeleton: names on hover"],
   ["ground", "floor", "ground"], ["backdrop", "photo", "picture behind the body"],
 ];
-const KEYS = {
-  ArrowLeft: (stage) => stage.turn(-10, 0), ArrowRight: (stage) => stage.turn(10, 0),
-  ArrowUp: (stage) => stage.turn(0, 10), ArrowDown: (stage) => stage.turn(0, -10),
-  "+": (stage) => stage.zoom(0.87), "=": (stage) => stage.zoom(0.87),
-  "-": (stage) => stage.zoom(1.15),
-};
 
 export class Viewer {
   // packs: the bodies' arrays, in the scene's order; pictures: an address of each person's, or none
@@ -50,12 +45,10 @@ export class Viewer {
     const { scene } = this.state;
     this.canvas = h("canvas", { tabindex: 0, role: "img" });
     this.names = h("div", { class: "hmr-names", "aria-hidden": "true" });
-    this.tip = h("div", { class: "hmr-tip", hidden: true });
-    this.hint = h("div", { class: "hmr-hint", hidden: true }, "Ctrl + wheel zooms, or click first");
     this.notice = h("div", { class: "hmr-notice", role: "alert", hidden: true });
-    this.face = scene.pictures && scene.layout === "beside"
+    this.face = scene.pictures
       ? h("img", { class: "hmr-photo", alt: "the picture that the models saw" }) : null;
-    this.view = h("div", { class: "hmr-view" }, this.canvas, this.names, this.tip, this.hint, this.notice);
+    this.view = h("div", { class: "hmr-view" }, this.canvas, this.names, this.notice);
     this.stageBox = h("div", { class: "hmr-stage" }, this.face, this.view);
     this.setHeight();
     this.legend = new Legend(scene.ramp);
@@ -87,8 +80,8 @@ export class Viewer {
       this.switches[name] = toggle(sign, label, (down) => this.state.tell({ [name]: down }));
       return this.switches[name].element;
     });
-    this.layout = scene.figures.length > 1 && toggle("overlay", "laid over one another", (down) =>
-      this.state.tell({ layout: down ? "overlay" : "beside" }));
+    this.overlay = scene.figures.length > 1 && toggle("overlay", "laid over one another", (down) =>
+      this.state.tell({ overlaid: down }));
     const truth = scene.reference !== null;
     const kinds = Object.entries(KINDS).filter(([kind]) =>
       posable && (kind === "none" || kind === "twist" || truth));
@@ -100,17 +93,17 @@ export class Viewer {
       button("home", "reset the view (R)", () => this.home()),
       button("plus", "nearer (+)", () => this.stage.zoom(0.8)),
       button("minus", "farther (−)", () => this.stage.zoom(1.25)),
-      h("span", { class: "hmr-gap" }), ...switches, this.layout ? this.layout.element : null,
+      h("span", { class: "hmr-gap" }), ...switches, this.overlay ? this.overlay.element : null,
       this.heat || null, h("span", { class: "hmr-title" }, scene.title));
   }
 
   listen(model) {
-    const { canvas, state } = this;
+    const { state } = this;
     this.handlers = {
       pose: () => this.arrived("pose"), betas: () => this.arrived("betas"),
       translation: () => this.arrived("translation"),
       person: () => this.showPerson(), step: () => this.showPerson(), heat: () => this.paint(),
-      layout: () => this.group(), joint: () => this.chosen(), frame: () => this.home(),
+      overlaid: () => this.group(), joint: () => this.chosen(), frame: () => this.home(),
       speed: () => this.time?.setSpeed(state.get("speed")),
       playing: () => this.time?.setPlaying(state.get("playing")),
       height: () => this.setHeight(),
@@ -125,21 +118,7 @@ export class Viewer {
     this.sizes = new ResizeObserver(() => this.resize());
     this.sizes.observe(this.view);
     this.sizes.observe(this.root);
-    canvas.addEventListener("pointermove", (event) => this.hover(event));
-    canvas.addEventListener("pointerleave", () => this.pointAt(null));
-    canvas.addEventListener("pointerdown", (event) => {
-      this.pressed = [event.clientX, event.clientY];
-    });
-    canvas.addEventListener("click", (event) => this.click(event));
-    canvas.addEventListener("keydown", (event) => this.key(event));
-    // The page scrolls over a viewer, unless somebody means the viewer.
-    this.view.addEventListener("wheel", (event) => {
-      const meant = event.ctrlKey || event.metaKey || document.activeElement === canvas;
-      this.stage.orbit.enableZoom = meant;
-      this.hint.hidden = meant;
-      clearTimeout(this.hinted);
-      this.hinted = setTimeout(() => (this.hint.hidden = true), 1200);
-    }, { capture: true, passive: true });
+    this.input = new Input(this);
   }
 
   // Numbers that came from elsewhere: the kernel, or another view of the same viewer.
@@ -204,10 +183,10 @@ export class Viewer {
 
   // Which bodies share a panel.
   group() {
-    const overlaid = this.state.get("layout") === "overlay";
+    const overlaid = this.state.get("overlaid");
     this.stage.setPanels(overlaid ? [this.figures] : this.figures.map((figure) => [figure]));
     if (this.image?.complete) for (const panel of this.stage.panels) panel.setPicture(this.image);
-    if (this.layout) this.layout.set(overlaid);
+    if (this.overlay) this.overlay.set(overlaid);
     const { figures } = this.state.scene;
     const label = ({ name, colour }) => h(
       "span", {}, swatch(colour), h("span", { class: "hmr-name" }, name),
@@ -299,6 +278,7 @@ export class Viewer {
     });
     if (this.wasBackdrop !== Boolean(backdrop)) this.aim(backdrop);
     this.wasBackdrop = Boolean(backdrop);
+    if (this.face) this.face.hidden = this.wasBackdrop; // or it stands there twice
     this.describe();
   }
 
@@ -339,53 +319,6 @@ export class Viewer {
     this.root.dataset.pictures = this.stage.pictures; // counted, for whoever measures
   }
 
-  place(event) {
-    const box = this.canvas.getBoundingClientRect();
-    return [event.clientX - box.left, event.clientY - box.top];
-  }
-
-  hover(event) {
-    if (event.buttons || !this.joints) return;
-    this.pointAt(this.stage.pick(...this.place(event), this.state.get("skeleton")));
-  }
-
-  pointAt(found) {
-    this.tip.hidden = !found;
-    this.canvas.classList.toggle("hmr-pointing", Boolean(found));
-    if (!found) return;
-    const { figure, joint, panel } = found;
-    const { twist } = swingsAndTwists(this.state.of("pose", figure.index), this.state.scene.axes)[joint];
-    const [x, y] = panel.seen(figure, joint);
-    const turned = joint ? `, twist ${twist.toFixed(0)}°`.replace("-", "−") : "";
-    this.tip.textContent = this.joints[joint].replace("_", " ") + turned;
-    this.tip.style.left = `${Math.min(Math.max(x, 60), this.view.clientWidth - 60)}px`;
-    this.tip.style.top = `${Math.max(y - 12, 26)}px`;
-  }
-
-  click(event) {
-    const [x, y] = this.pressed ?? [event.clientX, event.clientY];
-    if (Math.hypot(event.clientX - x, event.clientY - y) > 4 || !this.editor) return;
-    const found = this.stage.pick(...this.place(event), this.state.get("skeleton"));
-    if (!found) return;
-    this.editor.figure = found.figure.index;
-    if (this.editor.who) this.editor.who.value = found.figure.index;
-    if (this.state.joint === found.joint) this.editor.refresh();
-    this.state.choose(found.joint);
-  }
-
-  key(event) {
-    if (event.ctrlKey || event.metaKey || event.altKey) return;
-    const action = KEYS[event.key];
-    if (action) action(this.stage);
-    else if (event.key === "r" || event.key === "R") this.home();
-    else if (event.key === " " && this.time) this.state.tell({ playing: !this.state.get("playing") });
-    else if (event.key === "," && this.time) this.time.move(-1);
-    else if (event.key === "." && this.time) this.time.move(1);
-    else return;
-    event.preventDefault();
-    event.stopPropagation();
-  }
-
   // What the canvas shows, for those who hear it.
   describe() {
     const { scene } = this.state;
@@ -405,7 +338,7 @@ export class Viewer {
       model.off(`change:${name}`, handler);
     }
     clearInterval(this.flashing);
-    clearTimeout(this.hinted);
+    this.input.dispose();
     cancelAnimationFrame(this.sendSoon);
     this.unwatchTheme();
     this.sizes.disconnect();

@@ -32,7 +32,8 @@ run: $(STAMP) ## run the whole series at SCALE=quick (some 35 minutes on 2 cores
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
-test: lint ## everything that CI checks: style, unit tests, all notebooks at smoke scale
+test: lint ## everything that CI checks: style, unit tests, a browser, all notebooks at smoke scale
+	@$(BIN)/python tests/viewer/chromium.py
 	$(BIN)/python -m pytest
 
 lint: $(STAMP) ## style only
@@ -42,10 +43,11 @@ lint: $(STAMP) ## style only
 notebooks: $(STAMP) ## rebuild the committed notebooks from notebooks/source, at laptop scale
 	$(BIN)/hmrlab notebooks build
 
-bench: $(STAMP) ## time the keypoint body, the fits and SPIN's loop; rewrites benchmarks/README.md
+bench: $(STAMP) ## time the keypoint body, fits, SPIN's loop, the viewer; rewrites benchmarks/README.md
 	$(BIN)/python benchmarks/keypoint_body.py --write
 	$(BIN)/python benchmarks/fitting.py --write
 	$(BIN)/python benchmarks/loop.py --write
+	$(BIN)/python benchmarks/viewer.py --write
 
 body: $(STAMP) ## build the free body anew (it lies in the package already)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes -r requirements-body.lock

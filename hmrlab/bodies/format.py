@@ -20,6 +20,7 @@ The first seven are those of the released SMPL files; the others come from SPIN'
 from __future__ import annotations
 
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,7 +118,9 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
             raise ValueError("a single array")
         with archive:
             return {key: archive[key] for key in archive.files}
-    except (ValueError, OSError, EOFError, zipfile.BadZipFile, KeyError) as error:
+    except (
+        ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError,
+    ) as error:  # fmt: skip
         raise FileProblem(
             f"{path} is not a readable .npz body file ({error}). It may be cut short, or be a "
             "pickle (SMPL's own .pkl must be converted first; hmrlab never unpickles)."

@@ -7,7 +7,18 @@ from __future__ import annotations
 
 import typer
 
-from hmrlab.cli import assets, bodies, fits, lighter, notebooks, series, sets, tables, trainings
+from hmrlab.cli import (
+    assets,
+    bodies,
+    fits,
+    lighter,
+    notebooks,
+    series,
+    sets,
+    tables,
+    trainings,
+    viewing,
+)
 from hmrlab.cli.shared import fail
 
 app = typer.Typer(
@@ -17,7 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (series, trainings, fits, lighter):  # commands of their own
+for module in (series, trainings, fits, lighter, viewing):  # commands of their own
     app.add_typer(module.app)
 for name, module in (  # groups: `hmrlab body build`
     ("body", bodies),

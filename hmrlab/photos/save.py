@@ -15,6 +15,7 @@ from hmrlab.photos.scene import own_focals
 from hmrlab.rendering import save_png, turntable
 
 Y_UP = np.array([1.0, -1.0, -1.0])  # from the camera's frame to glTF's: y up, looking along -z
+GAMMA = 2.2  # glTF's colours are of linear light, the renderer's are those of a screen
 VIEW_SIZE = 320  # pixels of each of a turntable's views
 
 
@@ -132,7 +133,9 @@ def _meshes(result: PhotoFits, vertices: np.ndarray) -> list[trimesh.Trimesh]:
         mesh = trimesh.Trimesh(points * Y_UP, faces, process=False)
         mesh.visual = trimesh.visual.TextureVisuals(
             material=trimesh.visual.material.PBRMaterial(
-                baseColorFactor=[*colour, 1.0], metallicFactor=0.0, roughnessFactor=0.8
+                baseColorFactor=[*(c**GAMMA for c in colour), 1.0],
+                metallicFactor=0.0,
+                roughnessFactor=0.8,
             )
         )
         meshes.append(mesh)

@@ -51,8 +51,14 @@ def write_page(
     return write_text_whole(path, page_text(viewers, include_body=include_body, title=title))
 
 
-def page_text(viewers: Sequence[BodyViewer], *, include_body: bool = False, title: str = "") -> str:
-    """The page of `write_page`."""
+def page_text(
+    viewers: Sequence[BodyViewer],
+    *,
+    include_body: bool = False,
+    title: str = "",
+    stills: bool = True,
+) -> str:
+    """The page of `write_page`; without `stills` it lacks the pictures for those without WebGL."""
     packs = {pack.digest: pack for viewer in viewers for pack in viewer._packs}
     if not include_body and not all(pack.free for pack in packs.values()):
         raise FileProblem(
@@ -61,9 +67,8 @@ def page_text(viewers: Sequence[BodyViewer], *, include_body: bool = False, titl
             "pass it on, or keep the page to yourself, say so with include_body=True (on the "
             "command line: --include-body)."
         )
-    for viewer in viewers:
-        if not viewer._poster:
-            viewer._poster = viewer.picture()
+    for viewer in viewers if stills else ():
+        viewer.draw_still()
     blocks = [viewer_block(viewer_state(viewer), f"hmrlab-{k}") for k, viewer in enumerate(viewers)]
     heading = f"<h1>{html.escape(title)}</h1>" if title else ""
     title = title or next((v._scene["title"] for v in viewers if v._scene["title"]), "hmrlab")

@@ -21,9 +21,9 @@ from hmrlab.viewer.packing import Mesh
 if TYPE_CHECKING:
     from hmrlab.viewer.widget import BodyViewer
 
-MOST_WIDE = 900  # pixels
-TALL = 300
-PALETTE = 200  # colours of the PNG, to keep notebooks small
+MOST_WIDE = 720  # pixels
+TALL = 240
+PALETTE = 128  # colours of the PNG, to keep notebooks small
 NAME_ROOM = 22  # pixels above each body
 INK = (60, 70, 85)
 

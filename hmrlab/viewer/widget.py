@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import io
+import warnings
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from importlib.resources import files
@@ -151,6 +153,11 @@ class BodyViewer(anywidget.AnyWidget):
             ground=frame == "body", backdrop=False, **now,
         )  # fmt: skip
         self.on_msg(self._answer)
+        if hasattr(self.comm, "_reply_subshell_for"):
+            # JupyterLab sends what a page asks to a thread of its own, so that a long cell does not
+            # keep it waiting; ipykernel 7.4 would redirect it to the thread that made the widget,
+            # which is busy with the cell.
+            self.comm._reply_subshell_for = lambda _content, asked_for: asked_for
 
     @property
     def free(self) -> bool:
@@ -180,6 +187,14 @@ class BodyViewer(anywidget.AnyWidget):
         """A still picture of what is shown now, PNG; looked at from where the viewer begins."""
         return poster_png(self, self._bodies, self._images)
 
+    def draw_still(self) -> None:
+        """Draw the picture that stands in for the viewer, once; where nothing can, warn."""
+        if not self._poster:
+            try:
+                self._poster = self.picture()
+            except RuntimeError as error:  # no renderer works here, and the viewer needs none
+                warnings.warn(f"no still picture beside the viewer: {error}", stacklevel=2)
+
     def to_html(self, path: str | Path, *, include_body: bool = False, title: str = "") -> Path:
         """Write the viewer as a page that needs no kernel and no network.
 
@@ -203,13 +218,10 @@ class BodyViewer(anywidget.AnyWidget):
 
     def _repr_mimebundle_(self, **options: Any) -> tuple[dict[str, Any], dict[str, Any]] | None:
         """Widget and PNG: where no widget can be shown, as on GitHub, the PNG is."""
-        import base64
-
-        if not self._poster:
-            self._poster = self.picture()
+        self.draw_still()
         bundle = super()._repr_mimebundle_(**options)
-        if bundle is None:
-            return None
+        if bundle is None or not self._poster:
+            return bundle
         data, metadata = bundle
         return {**data, "image/png": base64.b64encode(self._poster).decode()}, metadata
 

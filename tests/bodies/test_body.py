@@ -211,13 +211,19 @@ def test_a_body_file_with_wrong_content_is_refused_by_name(tmp_path, change, say
         read_body_file(path)
 
 
-@pytest.mark.parametrize("kind", ["missing", "truncated", "pickle", "single array", "text"])
+@pytest.mark.parametrize(
+    "kind", ["missing", "truncated", "garbled", "pickle", "single array", "text"]
+)
 def test_a_file_that_is_no_body_file_is_refused_in_words(tmp_path, kind):
     import pickle
 
     path = tmp_path / "body.npz"
     if kind == "truncated":
         path.write_bytes(LIGHT.read_bytes()[:50_000])
+    elif kind == "garbled":
+        whole = bytearray(LIGHT.read_bytes())
+        whole[20_000:20_200] = b"\xff" * 200
+        path.write_bytes(whole)
     elif kind == "pickle":
         path.write_bytes(pickle.dumps({"v_template": [1, 2]}))
     elif kind == "single array":

@@ -50,8 +50,9 @@ def test_the_scene_holds_everybody_with_y_up(folder, fitted):
         np.testing.assert_allclose(mesh.vertices, vertices * [1, -1, -1], atol=1e-5)
     near, far = scene.geometry["person_0"], scene.geometry["person_1"]
     assert 0 > near.vertices[:, 2].mean() > far.vertices[:, 2].mean()  # a camera looks along -z
-    for colour in (near.visual.material.baseColorFactor, far.visual.material.baseColorFactor):
-        assert colour.shape == (4,)
+    for shown, colour in zip((near, far), fitted.colours(), strict=True):
+        linear = shown.visual.material.baseColorFactor[:3] / 255
+        np.testing.assert_allclose(linear ** (1 / 2.2), colour, atol=0.01)
 
 
 def test_each_mesh_stands_upright_about_its_own_origin(folder, body):

@@ -134,7 +134,7 @@ def light() -> Body:
 
 
 @pytest.fixture(scope="session")
-def own_body(tmp_path_factory) -> Body:
+def own_body_file(tmp_path_factory) -> Path:
     """A body as a user brings it: with pose correctives, and none of ours."""
     arrays = read_body_file(ASSETS / "free_body_light.npz")
     rng = np.random.default_rng(5)
@@ -144,7 +144,12 @@ def own_body(tmp_path_factory) -> Body:
     write_body_file(
         path, type(arrays)(**{**vars(arrays), "posedirs": correctives, "v_template": shifted})
     )
-    return load_body(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def own_body(own_body_file) -> Body:
+    return load_body(own_body_file)
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,19 @@ def test_a_users_own_body_is_not_written_unless_they_say_so(own_body, tmp_path):
     assert viewer.to_html(path, include_body=True).stat().st_size > 500_000
 
 
+def test_a_machine_that_cannot_render_has_a_viewer_all_the_same(light, monkeypatch):
+    def fails(*_):
+        raise RuntimeError("no renderer works here")
+
+    monkeypatch.setattr("hmrlab.viewer.widget.poster_png", fails)
+    viewer = BodyViewer(light)
+    with pytest.warns(UserWarning, match="no renderer works here"):
+        data, _ = viewer._repr_mimebundle_()
+    assert set(data) == {"application/vnd.jupyter.widget-view+json", "text/plain"}
+    with pytest.warns(UserWarning, match="no still picture"):
+        assert "data-hmrlab" in page_text([viewer])
+
+
 def test_words_cannot_break_out_of_the_page(light):
     nasty = "</script><script>alert(1)</script><!--"
     text = page_text([BodyViewer(light, names=[nasty], title=nasty)], title=nasty)

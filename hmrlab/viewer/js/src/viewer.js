@@ -62,12 +62,11 @@ export class Viewer {
         labels: scene.steps, name: scene.stepName, go: (k) => this.go({ step: k }),
         told: (values) => this.state.tell(values),
       }) : null;
-    this.live = h("div", { class: "hmr-live", "aria-live": "polite" });
     this.main = h("div", { class: "hmr-main" },
       h("div", { class: "hmr-middle" }, this.stageBox, this.legend.element,
         this.time?.element ?? null, this.people?.element ?? null),
       this.editor?.element ?? null);
-    this.root.replaceChildren(this.bar(), this.main, this.live);
+    this.root.replaceChildren(this.bar(), this.main);
     this.root.dataset.theme = theme();
   }
 

@@ -44,6 +44,7 @@ from hmrlab.lessons import ask, chapter_04, first_people, score_table, show
 from hmrlab.rendering import colour_bar, gallery, joint_heat, overlay, render_bodies, side_view
 from hmrlab.training import get_scale, load_set, named_run, run_training
 from hmrlab.training import losses as package
+from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body("free", "light")
@@ -181,10 +182,20 @@ columns = {
     ),
 }
 captions = [f"largest twist: {SMPL_JOINTS[k]}, {t[k]:.0f}°" for t in twist for k in [t.argmax()]]
-show(gallery(columns, captions, width=1.5), quality=76)
+show(gallery(columns, captions, width=1.4), quality=60)
 
 # %% tags=["nbval-ignore-output"]
 show(colour_bar(180, "twist about the bone, degrees"))
+
+# %% [markdown]
+# The same people to turn round, in a running notebook. Joints that are twisted further than a
+# person's can be flash; the names of the worst stand below.
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {"keypoints only": answers.prediction}, truth=people.truth, pictures=people.pictures,
+    heat="twist", title="keypoints only", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # There is the diary's sentence. Arms and legs roughly where they should be; and the body is a
@@ -351,7 +362,14 @@ columns = {
         paper, answers_told.mesh, body.faces, answers_told.prediction.camera, colours=heat_told
     ),
 }
-show(gallery(columns, width=1.5), quality=76)
+show(gallery(columns, width=1.4), quality=60)
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {"keypoints only": answers.prediction, "with SMPL losses": answers_told.prediction},
+    truth=people.truth, pictures=people.pictures, heat="twist", title="told and not told",
+    start="picture",
+)  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 before, after = scores.to_dict(), told.scores("studio").to_dict()

@@ -37,6 +37,9 @@ def test_a_look_shows_the_first_people_with_truth_and_answer(tmp_path):
     assert people.pictures.shape == (3, 40, 40, 3)
     assert people.batch.index.tolist() == [0, 1, 2]
     assert answers.mesh.shape == people.mesh.shape == (3, body.n_vertices, 3)
+    truth = people.truth
+    assert torch.equal(body.vertices(truth.rotations, truth.betas), people.mesh)
+    assert torch.equal(truth.camera, people.camera)
     with torch.no_grad():
         again = model(people.batch.images, n_iter=3)
     torch.testing.assert_close(answers.prediction.rotations, again.rotations)

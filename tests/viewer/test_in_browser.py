@@ -151,7 +151,7 @@ def test_the_wheel_zooms_only_where_it_is_meant_to(light, shown):
     watched.settle()
     assert (before != watched.pixels()).any(-1).mean() < 0.001
     assert watched.page.get_by_text("Ctrl + wheel zooms").is_visible()
-    canvas.focus()
+    canvas.click(position={"x": 10, "y": 60})  # beside the body
     watched.page.mouse.wheel(0, 120)
     watched.settle()
     assert (before != watched.pixels()).any(-1).mean() > 0.01
@@ -269,6 +269,15 @@ def test_people_are_picked_and_steps_scrubbed(light, shown):
         "document.querySelector('.hmr input[aria-label=step]').value === '4'"
     )
     label(watched, "play").wait_for()  # it has stopped by itself
+
+
+def test_a_viewer_that_plays_begins_to_play(light, shown):
+    viewer = timeline(light, [Answers(1, seed) for seed in range(3)])
+    viewer.playing, viewer.speed = True, 4.0
+    watched = shown(viewer)
+    watched.page.wait_for_function(
+        "document.querySelector('.hmr input[aria-label=step]').value === '2'"
+    )
 
 
 def test_the_picture_stands_behind_the_body_in_its_camera(light, shown):

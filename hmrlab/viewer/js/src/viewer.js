@@ -39,6 +39,7 @@ export class Viewer {
     this.pose();
     this.home();
     this.resize();
+    for (const name of ["speed", "playing"]) this.handlers[name]();
   }
 
   build() {

@@ -12,8 +12,14 @@ TINY = {
     "keypoint_body": "--batch 2 --rounds 1 --seconds 0 --bodies light --no-compile",
     "fitting": "--count 3 --batch 2 --rounds 1 --steps 2 --scale smoke",
     "loop": "--rounds 1 --steps 1 --scale smoke --device cpu",
+    "viewer": "--rounds 1 --parts weight",  # the rest needs a browser, and minutes
 }
-PEERS = {"keypoint_body": "smplx", "fitting": "peer: Adam", "loop": "peer: no fits"}
+PEERS = {
+    "keypoint_body": "smplx",
+    "fitting": "peer: Adam",
+    "loop": "peer: no fits",
+    "viewer": "peer: k3d",
+}
 README = "above\n\n<!-- {0}: written by make bench -->\n<!-- end of {0} -->\n\nbelow\n"
 
 
@@ -33,6 +39,10 @@ def test_the_readme_shows_the_recorded_figures(name, load):
 
 @pytest.mark.parametrize("name", TINY)
 def test_a_benchmark_runs_from_end_to_end_and_publishes(name, load, tmp_path, monkeypatch):
+    if name == "viewer":
+        pytest.importorskip("k3d", reason="k3d, the viewer's peer, is not installed")
+        # a still picture says nothing here, and may take long: it looks for a working renderer
+        monkeypatch.setattr("hmrlab.viewer.BodyViewer.picture", lambda _: b"")
     common, benchmark = load("_common"), load(name)
     monkeypatch.setattr(
         benchmark, "publish", lambda *given: common.publish(*given, folder=tmp_path)
@@ -61,6 +71,17 @@ def test_a_way_that_gives_other_keypoints_than_smplx_is_not_timed(load):
         load("keypoint_body").largest_differences(
             lambda: (points + 0.01, gradient, gradient), lambda: (points, gradient, gradient)
         )
+
+
+def test_without_k3d_or_a_browser_the_viewers_benchmark_says_what_is_missing(load, monkeypatch):
+    viewer, browser = load("viewer"), load("_browser")
+    monkeypatch.setattr(browser, "find_spec", lambda name: object())
+    monkeypatch.setenv("HMRLAB_CHROMIUM", "no such program")
+    with pytest.raises(SystemExit, match=r"no browser found \(no such program\)"):
+        browser.find_chromium()
+    monkeypatch.setattr(viewer, "find_spec", lambda name: None)
+    with pytest.raises(SystemExit, match="k3d is missing"):
+        viewer.main(["--parts", "weight"])
 
 
 def test_publishing_replaces_its_own_block_and_nothing_else(load, tmp_path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import importlib.util
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,8 @@ import torch
 from hmrlab.bodies import Body, load_body
 from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.format import read_body_file, write_body_file
+from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.viewer import write_page
 
 _spec = importlib.util.spec_from_file_location("chromium", Path(__file__).with_name("chromium.py"))
 chromium = importlib.util.module_from_spec(_spec)
@@ -22,6 +25,9 @@ INSIDE = ("file:", "blob:", "data:", "http://127.0.0.1", "ws://127.0.0.1", "abou
 # Chromium's own remarks on software rendering, and JupyterLab's on itself.
 REMARKS = ("GPU stall due to ReadPixels", "GroupMarkerNotSet", "Automatic fallback to software")
 STARTED = ".hmr[data-pictures]"
+BLANK = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTpO0wAAAABJRU5ErkJggg=="
+)
 
 
 @pytest.fixture(scope="session")
@@ -83,9 +89,28 @@ class Watched:
             }""",
             viewer,
         )
-        import base64
-
         return np.frombuffer(base64.b64decode(flat), np.uint8).reshape(height, width, 4)
+
+    def label(self, text: str):
+        """What is labelled so."""
+        return self.page.get_by_label(text, exact=True)
+
+    def drag(self, text: str, value: float) -> float:
+        """Move a slider as a hand does, in steps; where it stands then."""
+        slider = self.label(text)
+        slider.scroll_into_view_if_needed()
+        box = slider.bounding_box()
+        least, most = (float(slider.get_attribute(name)) for name in ("min", "max"))
+        now = float(slider.input_value())
+        share = [(v - least) / (most - least) for v in (now, value)]
+        place = [box["x"] + 8 + (box["width"] - 16) * part for part in share]  # 8: half a thumb
+        middle = box["y"] + box["height"] / 2
+        self.page.mouse.move(place[0], middle)
+        self.page.mouse.down()
+        self.page.mouse.move(place[1], middle, steps=6)
+        self.page.mouse.up()
+        self.settle()
+        return float(slider.input_value())
 
     def settle(self) -> None:
         """Wait until what was asked for is drawn."""
@@ -116,6 +141,21 @@ def watch(browser):
         watched.page.context.close()
         assert watched.errors == []
         assert watched.outside == []
+
+
+@pytest.fixture
+def shown(watch, tmp_path):
+    """Writes viewers as a page and opens it."""
+
+    def show(*viewers, started=None, **options):
+        for viewer in viewers:
+            viewer._poster = viewer._poster or BLANK  # a real one takes its time
+        path = write_page(tmp_path / "page.html", viewers, include_body=True)
+        watched = watch(**options)
+        watched.open(path, len(viewers) if started is None else started)
+        return watched
+
+    return show
 
 
 def _note(watched: Watched, message) -> None:
@@ -162,3 +202,23 @@ def poses() -> tuple[torch.Tensor, torch.Tensor]:
     betas = 2 * torch.randn(6, 10, generator=generator)
     betas[0] = 0
     return pose, betas.clamp(-6, 6)
+
+
+class Answers:
+    """What a network might answer for n people."""
+
+    def __init__(self, n, seed):
+        generator = torch.Generator().manual_seed(seed)
+        facing = torch.zeros(n, 24, 3)
+        facing[:, 0, 0] = torch.pi  # y down, as a camera sees it
+        noise = 0.3 * torch.randn(n, 24, 3, generator=generator)
+        noise[:, 0] = 0
+        self.rotations = axis_angle_to_matrix(facing + noise)
+        self.betas = torch.randn(n, 10, generator=generator)
+        self.camera = torch.tensor([[0.9, 0.05, 0.1]]).repeat(n, 1)
+
+
+@pytest.fixture(scope="session")
+def answers():
+    """Makes what a network might answer for n people: answers(n, seed)."""
+    return Answers

@@ -1,55 +1,13 @@
 """The viewer as people meet it: a page, opened from disk, without a kernel."""
 
-import base64
-
 import numpy as np
 import pytest
 import torch
 
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, swing_twist
-from hmrlab.viewer import BodyViewer, Mesh, compare, timeline, write_page
+from hmrlab.viewer import BodyViewer, compare, timeline
 
-STARTED = ".hmr[data-pictures]"
 EXACT = 1e-4  # metres
-BLANK = base64.b64decode(
-    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGP4DwABAQEAsTpO0wAAAABJRU5ErkJggg=="
-)
-
-
-@pytest.fixture
-def shown(watch, tmp_path):
-    """Writes viewers as a page and opens it."""
-
-    def show(*viewers, started=None, **options):
-        for viewer in viewers:
-            viewer._poster = viewer._poster or BLANK  # a real one takes its time
-        path = write_page(tmp_path / "page.html", viewers, include_body=True)
-        watched = watch(**options)
-        watched.open(path, len(viewers) if started is None else started)
-        return watched
-
-    return show
-
-
-def label(watched, text):
-    return watched.page.get_by_label(text, exact=True)
-
-
-def drag(watched, text, value):
-    """Move a slider as a hand does: in steps, each an input event."""
-    slider = label(watched, text)
-    box = slider.bounding_box()
-    least, most = (float(slider.get_attribute(name)) for name in ("min", "max"))
-    now = float(slider.input_value())
-    share = [(v - least) / (most - least) for v in (now, value)]
-    place = [box["x"] + 8 + (box["width"] - 16) * part for part in share]  # 8: half a thumb
-    middle = box["y"] + box["height"] / 2
-    watched.page.mouse.move(place[0], middle)
-    watched.page.mouse.down()
-    watched.page.mouse.move(place[1], middle, steps=6)
-    watched.page.mouse.up()
-    watched.settle()
-    return float(slider.input_value())
 
 
 @pytest.mark.parametrize("which", ["light", "own"])
@@ -67,7 +25,7 @@ def test_vertices_are_bodys_to_a_tenth_of_a_millimetre(which, light, own_body, p
 
 def test_sliders_shape_the_body(light, shown):
     watched = shown(BodyViewer(light))
-    value = drag(watched, "β3", 3.0)
+    value = watched.drag("β3", 3.0)
     assert value == pytest.approx(3.0, abs=0.4)
     betas = torch.zeros(1, 10)
     betas[0, 3] = value
@@ -90,9 +48,9 @@ def test_twist_and_swing_turn_the_joint_that_a_click_picks(light, shown):
     )
     watched.page.mouse.click(x, y)
     watched.settle()
-    assert label(watched, "joint").locator("option:checked").inner_text() == "left elbow"
-    twist = drag(watched, "twist", 140)
-    swing = drag(watched, "swing front", 60)
+    assert watched.label("joint").locator("option:checked").inner_text() == "left elbow"
+    twist = watched.drag("twist", 140)
+    swing = watched.drag("swing front", 60)
     pose = torch.tensor(
         watched.page.evaluate("() => Array.from(document.querySelector('.hmr').hmrlab.state.pose)")
     ).reshape(1, 24, 3)
@@ -120,7 +78,7 @@ def test_something_is_drawn_and_a_drag_turns_it(light, shown):
     watched.settle()
     after = watched.pixels()
     assert (before != after).any(-1).mean() > 0.02
-    label(watched, "reset the view (R)").click()
+    watched.label("reset the view (R)").click()
     watched.settle()
     assert (before != watched.pixels()).any(-1).mean() < 0.001
 
@@ -197,7 +155,7 @@ def test_the_legend_has_a_unit(light, shown, heat, words):
     pose[0, 18, 0] = 2.0
     watched = shown(BodyViewer(light, pose, truth=1, names=["answer", "truth"]))
     assert warm(watched.pixels()) < 1e-5
-    label(watched, "heat: what the colours show").select_option(heat)
+    watched.label("heat: what the colours show").select_option(heat)
     watched.settle()
     assert words in watched.page.locator(".hmr-legend").inner_text()
     assert warm(watched.pixels()) > 4e-4  # a forearm
@@ -237,42 +195,28 @@ def test_overlaid_bodies_share_their_root(light, poses, shown):
     assert watched.page.evaluate("document.querySelector('.hmr').hmrlab.stage.panels.length") == 1
 
 
-class Answers:
-    """What a network might answer for n people."""
-
-    def __init__(self, n, seed):
-        generator = torch.Generator().manual_seed(seed)
-        facing = torch.zeros(n, 24, 3)
-        facing[:, 0, 0] = torch.pi  # y down, as a camera sees it
-        noise = 0.3 * torch.randn(n, 24, 3, generator=generator)
-        noise[:, 0] = 0
-        self.rotations = axis_angle_to_matrix(facing + noise)
-        self.betas = torch.randn(n, 10, generator=generator)
-        self.camera = torch.tensor([[0.9, 0.05, 0.1]]).repeat(n, 1)
-
-
-def test_people_are_picked_and_steps_scrubbed(light, shown):
+def test_people_are_picked_and_steps_scrubbed(light, shown, answers):
     pictures = np.random.default_rng(0).integers(0, 255, (3, 64, 64, 3), dtype=np.uint8)
-    steps = [Answers(3, seed) for seed in range(5)]
-    watched = shown(timeline(light, steps, truth=Answers(3, 9), pictures=pictures))
+    steps = [answers(3, seed) for seed in range(5)]
+    watched = shown(timeline(light, steps, truth=answers(3, 9), pictures=pictures))
     watched.page.get_by_role("button", name="person 2").click()
-    label(watched, "one step on").click()
-    slider = label(watched, "step")
+    watched.label("one step on").click()
+    slider = watched.label("step")
     assert slider.input_value() == "1"
-    drag(watched, "step", 3)
+    watched.drag("step", 3)
     assert slider.input_value() == "3"
     wanted = light.vertices(steps[3].rotations[2:], steps[3].betas[2:])[0].numpy()
     assert np.linalg.norm(watched.vertices() - wanted, axis=1).max() < EXACT
-    label(watched, "speed").select_option("4")
-    label(watched, "play").click()
+    watched.label("speed").select_option("4")
+    watched.label("play").click()
     watched.page.wait_for_function(
         "document.querySelector('.hmr input[aria-label=step]').value === '4'"
     )
-    label(watched, "play").wait_for()  # it has stopped by itself
+    watched.label("play").wait_for()  # it has stopped by itself
 
 
-def test_a_viewer_that_plays_begins_to_play(light, shown):
-    viewer = timeline(light, [Answers(1, seed) for seed in range(3)])
+def test_a_viewer_that_plays_begins_to_play(light, shown, answers):
+    viewer = timeline(light, [answers(1, seed) for seed in range(3)])
     viewer.playing, viewer.speed = True, 4.0
     watched = shown(viewer)
     watched.page.wait_for_function(
@@ -280,11 +224,11 @@ def test_a_viewer_that_plays_begins_to_play(light, shown):
     )
 
 
-def test_the_picture_stands_behind_the_body_in_its_camera(light, shown):
+def test_the_picture_stands_behind_the_body_in_its_camera(light, shown, answers):
     """Corners of the picture are where the camera of the prediction puts them."""
     pictures = np.zeros((1, 64, 64, 3), np.uint8)
     pictures[:, :, :, 0] = 200
-    answer = Answers(1, 0)
+    answer = answers(1, 0)
     watched = shown(compare(light, {"answer": answer}, pictures=pictures))
     watched.page.get_by_role("button", name="picture behind").click()
     watched.settle()
@@ -309,136 +253,3 @@ def test_the_picture_stands_behind_the_body_in_its_camera(light, shown):
     wanted = (joints[:, :2] + torch.tensor([x, y])) / (joints[:, 2:] + depth) * 5000 / 112
     np.testing.assert_allclose(seen, wanted.numpy(), atol=2e-3)
     np.testing.assert_allclose(np.abs(corner), 1, atol=1e-3)
-
-
-def test_many_viewers_share_one_context(light, shown):
-    viewers = [BodyViewer(light, height=180) for _ in range(20)]  # browsers keep 16 contexts
-    watched = shown(*viewers, started=-1)  # those below the fold wait
-    for number in range(20):
-        watched.page.locator("[data-hmrlab]").nth(number).scroll_into_view_if_needed()
-        watched.page.wait_for_function(
-            "(n) => document.querySelectorAll('.hmr')[n]?.dataset.pictures", arg=number
-        )
-    assert (watched.pixels(0)[..., 3] == 255).mean() > 0.02
-    assert (watched.pixels(19)[..., 3] == 255).mean() > 0.02
-
-
-def test_five_hundred_updates_leave_nothing_behind(light, shown):
-    watched = shown(BodyViewer(light, heat="twist"))
-    update = """async (count) => {
-        const viewer = document.querySelector('.hmr').hmrlab;
-        for (let k = 0; k < count; k++) {
-            viewer.state.pose[54] = Math.sin(k / 9);
-            viewer.state.betas[0] = Math.cos(k / 9);
-            viewer.edited('pose');
-            viewer.edited('betas');
-            viewer.stage.draw();
-            if (k % 25 === 0) await new Promise(requestAnimationFrame);
-        }
-        const { memory } = viewer.stage.renderer.gl.info;
-        return [memory.geometries, memory.textures, document.querySelectorAll('*').length];
-    }"""
-    session = watched.page.context.new_cdp_session(watched.page)
-
-    def heap():
-        session.send("HeapProfiler.collectGarbage")
-        return session.send("Runtime.getHeapUsage")["usedSize"]
-
-    held = watched.page.evaluate(update, 50)
-    before = heap()
-    assert watched.page.evaluate(update, 500) == held
-    assert heap() - before < 1_000_000
-
-
-def test_a_lost_context_comes_back(light, shown):
-    watched = shown(BodyViewer(light))
-    before = watched.pixels()
-    gl = "document.querySelector('.hmr').hmrlab.stage.renderer.gl"
-    watched.page.evaluate(f"{gl}.forceContextLoss()")
-    watched.page.get_by_text("waiting for it to come back").wait_for()
-    watched.page.evaluate(f"{gl}.forceContextRestore()")
-    watched.page.get_by_text("waiting for it to come back").wait_for(state="hidden")
-    drag(watched, "β0", 2.0)
-    watched.settle()
-    after = watched.pixels()
-    assert (after[..., 3] == 255).mean() > 0.8 * (before[..., 3] == 255).mean()
-    watched.errors[:] = [e for e in watched.errors if "Context Lost" not in e]  # three says so
-
-
-def test_the_viewer_starts_behind_its_picture(light, shown):
-    viewer = BodyViewer(light, start="picture")
-    viewer._poster = viewer.picture()
-    watched = shown(viewer, started=0)
-    door = watched.page.get_by_role("button", name="turn it in 3D")
-    assert door.locator("img").evaluate("(image) => image.naturalWidth") > 100
-    door.click()
-    watched.page.wait_for_selector(STARTED)
-    assert watched.page.get_by_role("button", name="turn it in 3D").count() == 0
-
-
-def test_without_webgl_there_is_a_picture_and_a_reason(light, tmp_path, browser, browser_path):
-    other = browser.browser_type.launch(
-        executable_path=browser_path, args=["--no-sandbox", "--disable-3d-apis"]
-    )
-    page = other.new_page()
-    page.goto(BodyViewer(light).to_html(tmp_path / "page.html").as_uri())
-    page.get_by_role("alert").wait_for()
-    assert "WebGL 2 is missing" in page.get_by_role("alert").inner_text()
-    assert page.locator(".hmr img").evaluate("(image) => image.naturalWidth") > 100
-    other.close()
-
-
-def test_a_mesh_is_shown_in_its_own_colours(shown):
-    corners = np.array([[0.0, 0, 0], [1, 0, 0], [0, 1, 0], [0, 0, 1]])
-    faces = np.array([[0, 2, 1], [0, 1, 3], [0, 3, 2], [1, 2, 3]])
-    red = np.tile([1.0, 0.1, 0.1], (4, 1))
-    watched = shown(BodyViewer(Mesh(corners, faces, red)))
-    pixels = watched.pixels().astype(int)
-    solid = pixels[pixels[..., 3] == 255]
-    assert len(solid) > 1000
-    assert (solid[:, 0] > solid[:, 1] + 40).mean() > 0.9
-    assert watched.page.get_by_role("combobox").count() == 0  # nothing to pose, no heat
-
-
-@pytest.mark.parametrize("width", [600, 1600])
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_nothing_overlaps(light, shown, width, scheme):
-    steps = [Answers(2, seed) for seed in range(3)]
-    pictures = np.zeros((2, 32, 32, 3), np.uint8)
-    watched = shown(
-        timeline(light, {"a model with a long name": steps, "another": steps}, truth=Answers(2, 9),
-                 pictures=pictures, heat="twist", title="a title", editable=True),
-        color_scheme=scheme, viewport={"width": width, "height": 900},
-    )  # fmt: skip
-    overlapping = watched.page.evaluate(
-        """() => {
-            const all = [...document.querySelectorAll(
-                '.hmr button, .hmr select, .hmr input, .hmr label, .hmr output, .hmr summary, '
-                + '.hmr-title, .hmr-legend > *, .hmr-names > div, .hmr-photo')]
-                .map((element) => [element, element.getBoundingClientRect()])
-                .filter(([, box]) => box.width && box.height);
-            const found = [];
-            for (const [a, p] of all) for (const [b, q] of all) {
-                if (a === b || a.contains(b) || b.contains(a)) continue;
-                const wide = Math.min(p.right, q.right) - Math.max(p.left, q.left);
-                const tall = Math.min(p.bottom, q.bottom) - Math.max(p.top, q.top);
-                if (wide > 1 && tall > 1) found.push([a, b].map((x) => x.outerHTML.slice(0, 80)));
-            }
-            return found;
-        }"""
-    )
-    assert overlapping == []
-    body = watched.page.evaluate("[document.documentElement.scrollWidth, innerWidth]")
-    assert body[0] <= body[1]  # nothing sticks out at the side
-
-
-def test_everything_has_a_name_for_those_who_hear_it(light, shown):
-    watched = shown(timeline(light, [Answers(2, 1), Answers(2, 2)], editable=True))
-    nameless = watched.page.evaluate(
-        """() => [...document.querySelectorAll('.hmr button, .hmr input, .hmr select, .hmr canvas')]
-            .filter((one) => !(one.getAttribute('aria-label') || one.labels?.length
-                || one.textContent.trim()))
-            .map((one) => one.outerHTML.slice(0, 100))"""
-    )
-    assert nameless == []
-    assert "Arrow keys" in watched.page.locator(".hmr canvas").get_attribute("aria-label")

@@ -114,16 +114,7 @@ def test_chapter_01_in_jupyterlab(lab, watch, light):
     assert in_kernel(page, "print(viewer.pose[0, elbow, 0] != 0)").strip() == "True"
 
     # The browser's slider, read in Python: and its vertices against Body's.
-    slider = page.get_by_label("twist", exact=True)
-    slider.scroll_into_view_if_needed()
-    box = slider.bounding_box()
-    middle = box["y"] + box["height"] / 2
-    at = (float(slider.input_value()) + 180) / 360
-    page.mouse.move(box["x"] + 8 + (box["width"] - 16) * at, middle)
-    page.mouse.down()
-    page.mouse.move(box["x"] + 0.1 * box["width"], middle, steps=8)
-    page.mouse.up()
-    twist = float(slider.input_value())
+    twist = watched.drag("twist", -150)
     assert twist < -90
     page.wait_for_timeout(500)
     pose = torch.tensor(json.loads(in_kernel(page, "print(viewer.pose.tolist())")))

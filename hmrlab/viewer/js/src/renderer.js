@@ -3,6 +3,8 @@
 
 import { WebGLRenderer } from "three";
 
+const ROOM = [1024, 640]; // pixels, to begin with
+
 let shared;
 
 // The page's renderer, or null where there is no WebGL 2.
@@ -20,6 +22,7 @@ export function pageRenderer() {
 class PageRenderer {
   constructor() {
     this.canvas = document.createElement("canvas");
+    [this.canvas.width, this.canvas.height] = ROOM; // to grow it later takes longer
     this.gl = new WebGLRenderer({ canvas: this.canvas, antialias: true, alpha: true });
     this.gl.setClearColor(0x000000, 0);
     this.gl.autoClear = false;

@@ -125,8 +125,11 @@ export class Viewer {
   arrived(name) {
     if (this.sending) return;
     this.state.read(name);
-    this.pose();
-    this.editor?.refresh();
+    this.poseSoon ??= requestAnimationFrame(() => { // of many that come at once, the last counts
+      this.poseSoon = undefined;
+      this.pose();
+      this.editor?.refresh();
+    });
   }
 
   edited(what) {
@@ -340,6 +343,7 @@ export class Viewer {
     clearInterval(this.flashing);
     this.input.dispose();
     cancelAnimationFrame(this.sendSoon);
+    cancelAnimationFrame(this.poseSoon);
     this.unwatchTheme();
     this.sizes.disconnect();
     this.time?.dispose();

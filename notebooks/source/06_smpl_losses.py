@@ -49,6 +49,7 @@ from hmrlab.reproduce.tables import runs_table
 from hmrlab.training import get_scale, load_set, named_run, run_training
 from hmrlab.training import losses as package
 from hmrlab.training.labels import label_shares
+from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body("free", "light")
@@ -204,6 +205,17 @@ show(gallery(columns, width=1.3), quality=74)
 columns = {"picture": people.pictures} | {t: aside(a) for t, a in answers.items()}
 columns["truth"] = side_view(people.mesh, body.faces, people.camera, size=192)
 show(gallery(columns, width=1.3), quality=74)
+
+# %% [markdown]
+# And all four networks side by side under one camera, in a running notebook: turn one and all turn;
+# pick a person below; colours show how far each joint's rotation is off (or its twist, or the
+# distance of the skin: choose above).
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {title: answer.prediction for title, answer in answers.items()}, truth=people.truth,
+    pictures=people.pictures, heat="rotation", title="one loss after the other", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # ## A training that learns nothing

@@ -415,7 +415,7 @@ runs_table([r.record for r in (ill, well, alone)], shown)
 
 # %% [markdown]
 # At laptop scale: on `wild` the mix is better in MPJPE and in rotations and no better after
-# Procrustes; on `studio`, which it sees a third of the time only, it is a little worse. (One seed
+# Procrustes; on `studio`, which it sees a third of the time only, it is hardly worse. (One seed
 # each; chapter 05 shows how far seeds lie apart.) 2D keypoints from the wild teach where joints
 # are in hard pictures, and nothing about the bodies that carry them there: those have learnt from
 # `studio`'s labels only. Where no labels are, SPIN makes some, in chapter 09.

@@ -67,12 +67,12 @@ from hmrlab.lessons.fits import (
     fit_errors,
     means,
     over,
-    step_slider,
 )
 from hmrlab.models.shipped import load_reference_model, shipped_record
 from hmrlab.photos import fit_photo, read_openpose, read_photo
 from hmrlab.rendering import contact_sheet, draw_keypoints, gallery, render_bodies, turntable
 from hmrlab.training import get_scale, load_set
+from hmrlab.viewer import compare, timeline
 
 sizes = get_scale(scale)
 body = load_body("free", "light")
@@ -240,7 +240,7 @@ def upright(limbs, **view):
 
 
 print("shares:", ", ".join(f"{100 * share:.0f} %" for share in prior.weights.tolist()))
-show(contact_sheet(upright(prior.means, yaw=20), columns=8), quality=70)
+show(contact_sheet(upright(prior.means, yaw=20), columns=8), quality=60)
 
 # %% [markdown]
 # It was fitted to the sampler of chapter 03: walking, sitting, kneeling, arms up. SMPLify's own was
@@ -253,7 +253,7 @@ which = torch.multinomial(prior.weights, 8, replacement=True, generator=generato
 spread = torch.linalg.cholesky(torch.linalg.inv(prior.precisions.double())[which])
 noise = torch.randn(8, 69, 1, generator=generator, dtype=torch.float64)
 samples = prior.means[which] + (spread @ noise)[..., 0].float()
-show(contact_sheet(upright(samples, yaw=20), columns=8), quality=70)
+show(contact_sheet(upright(samples, yaw=20), columns=8), quality=60)
 
 # %% [markdown]
 # Odd, but people; nobody's forearm is turned round and round. Remember for all that follows: our
@@ -278,11 +278,11 @@ axis.axvline(0, color="0.6", lw=1)
 axis.set(xlabel="bend of the left elbow, degrees (below 0: backwards)", ylabel="in the objective",
          yscale="symlog", ylim=(0, 4000))  # fmt: skip
 axis.legend(fontsize=8)
-display(show(figure, dpi=68, quality=72))
+display(show(figure, dpi=68, quality=64))
 shown = torch.tensor([-60.0, -30.0, 0.0, 60.0, 120.0])
 five = prior.mean_pose().repeat(5, 1)
 five[:, elbow] = -torch.deg2rad(shown)
-show(contact_sheet(upright(five, pitch=55), columns=5), quality=70)
+show(contact_sheet(upright(five, pitch=55), columns=5), quality=60)
 
 # %% [markdown]
 # Quadratics are the same on both sides of their lowest point; the mixture has no idea that an elbow
@@ -363,14 +363,19 @@ captions = [
     f"objective {value:,.0f}" for k, value in enumerate(values)
 ]  # fmt: skip
 columns = {captions[k].partition(",")[0]: frames[k][None] for k in (0, 10, 13, 14, 16, 30)}
-show(gallery(columns, width=1.4), dpi=72, quality=70)
+show(gallery(columns, width=1.4), dpi=62, quality=60)
 
 # %% [markdown]
-# In JupyterLab a slider appears below and goes through all steps; where no code runs, the strip
-# above has to do.
+# In a running notebook the fit can be played, step by step, and turned round while it plays: from
+# the side you see what the keypoints cannot, the depth. (The button with the mountains puts the
+# picture behind the body.) Where no code runs, the strip above has to do.
 
 # %% tags=["nbval-ignore-output"]
-display(step_slider(frames, captions))
+timeline(
+    body, {"fit": guesses}, steps=captions, step_name="step of the fit", heat="rotation",
+    truth=truth.rows(torch.tensor([0])), pictures=drawn(people.pictures[0], flat[0])[None],
+    title="SMPLify, step by step", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # ## Break it: every term switched off in turn
@@ -441,7 +446,7 @@ for title, fits in list(broken.items())[1:]:
         f"{float(moved.median()):.1f} cm)"
     )
 columns = {title: np.concatenate([row[title] for row in rows]) for title in rows[0]}
-show(gallery(columns, words, width=1.25), dpi=72, quality=62)
+show(gallery(columns, words, width=1.25), dpi=62, quality=62)
 
 # %% [markdown]
 # And the first two people of the set, whom nobody chose, from the side:
@@ -450,7 +455,7 @@ show(gallery(columns, words, width=1.25), dpi=72, quality=62)
 first_two = torch.arange(2)
 columns = {"picture": people.pictures[:2], "truth": aside(truth.rows(first_two), body)}
 columns |= {title: aside(fits.rows(first_two), body) for title, fits in broken.items()}
-show(gallery(columns, width=1.3), dpi=72, quality=68)
+show(gallery(columns, width=1.3), dpi=62, quality=60)
 
 # %% [markdown]
 # ### One wrong keypoint
@@ -500,7 +505,7 @@ for sigma in (np.inf, 100.0, 20.0):
 axes[0].set(xlabel="error, pixels", ylim=(0, 12000), title="what it costs")
 axes[1].set(xlabel="error, pixels", title="how much it pulls, against a plain square")
 axes[0].legend(fontsize=8)
-show(figure, dpi=68, quality=72)
+show(figure, dpi=68, quality=64)
 
 # %% tags=["nbval-ignore-output"]
 moved = (
@@ -515,7 +520,7 @@ for k in index:
 columns = {"wrong wrist (red)": dotted[index]}
 for title in ("right wrist", "wrong, plain square", "wrong, sigma 100", "wrong, sigma 20"):
     columns[title] = over(dotted[index], outliers[title].rows(torch.tensor(index)), body)
-show(gallery(columns, width=1.35), dpi=72, quality=68)
+show(gallery(columns, width=1.35), dpi=62, quality=60)
 
 # %% [markdown]
 # (The first person of the set, and the one whose keypoints the plain square moves the most.) The
@@ -559,7 +564,15 @@ for heading, fits in zip(headings, by_heading, strict=True):
     second_row[f"from {heading:.0f}"] = aside(fits.rows(picked), body)
 columns = {t: np.concatenate([first_row[t], second_row[t]]) for t in first_row}
 show(gallery(columns, ["over the picture", "from the side; on the left the truth"], width=1.5),
-     dpi=72, quality=68)  # fmt: skip
+     dpi=62, quality=60)  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body,
+    {f"from {h:.0f}": fits.rows(picked) for h, fits in zip(headings, by_heading, strict=True)},
+    truth=truth.rows(picked), pictures=people.pictures[[person]], heat="distance",
+    title="four starts, one picture", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # A far camera sees no depth. Reflect a skeleton in the plane of the picture, front to back, and it
@@ -618,7 +631,7 @@ axis.set(xlabel="keypoints off, pixels", ylabel="MPJPE, mm", title="wild (synthe
 axis.xaxis.set_major_formatter("{x:.0f}")
 axis.xaxis.set_minor_formatter("{x:.0f}")
 axis.legend(fontsize=8)
-display(show(figure, dpi=68, quality=72))
+display(show(figure, dpi=68, quality=64))
 
 below = pixels < 2.5
 low, high = (float(mpjpe[below].quantile(q)) for q in (0.05, 0.95))
@@ -675,7 +688,7 @@ for title, runner in runners.items():
 axes[0].set(xlabel="steps", ylabel="objective, mean of the people")
 axes[1].set(xlabel="seconds")
 axes[0].legend(fontsize=8)
-show(figure, dpi=68, quality=72)
+show(figure, dpi=68, quality=64)
 
 # %% [markdown]
 # (The long plateaus are the first stages, in which the body's pose is not touched.) Where does the
@@ -784,7 +797,7 @@ for title, path in paths.items():
     axes[3].semilogy([max(squared(a, goal), 1e-20) for a in path], label=title)
 axes[3].set_title("squared distance, by step", fontsize=9)
 axes[3].legend(fontsize=6)
-show(figure, dpi=70, quality=72)
+show(figure, dpi=70, quality=64)
 
 # %% [markdown]
 # (Seven steps each, from dark to bright.) Undamped, the arm flails; by steepest descent it creeps;
@@ -837,7 +850,7 @@ axes[1].imshow(result.overlay(longest=900))
 axes[1].set_title("fitted", fontsize=9)
 for axis in axes:
     axis.axis("off")
-show(figure, dpi=62, quality=70)
+show(figure, dpi=62, quality=60)
 
 # %% [markdown]
 # The body of the first person from all round, beginning with the camera's view; a quarter and three
@@ -850,7 +863,7 @@ def to_face_us(fits):
     return fits.vertices()[0] * np.array([1.0, -1.0, -1.0])
 
 
-show(turntable(to_face_us(result), detailed.faces, views=6, size=130), quality=72)
+show(turntable(to_face_us(result), detailed.faces, views=6, size=130), quality=64)
 
 # %% [markdown]
 # And with terms missing, over the picture and from the side (the camera moved a quarter round):
@@ -867,7 +880,7 @@ for title, off in switches.items():
     view = render_bodies(to_face_us(fits)[None], detailed.faces, size=shape.shape[1:3], yaw=90)
     sides[title] = view
 columns = {title: np.concatenate([overlays[title], sides[title]]) for title in overlays}
-show(gallery(columns, width=1.5), dpi=72, quality=68)
+show(gallery(columns, width=1.5), dpi=62, quality=60)
 
 # %% [markdown]
 # Before you believe a fit to a photograph: there is no truth to hold it against, and the wrecks are
@@ -923,7 +936,7 @@ for title in ("network", "fit from it", "fit from cold"):
     columns[title] = over(group.pictures[:3], bodies[title].rows(some_people), body)
     columns[title + ", aside"] = aside(bodies[title].rows(some_people), body)
 columns["truth, aside"] = aside(true.rows(some_people), body)
-show(gallery(columns, width=1.15), dpi=72, quality=64)
+show(gallery(columns, width=1.15), dpi=62, quality=64)
 
 # %% tags=["nbval-ignore-output"]
 for name, (bodies, errors_of, *_rest) in rivals.items():

@@ -219,9 +219,8 @@ def test_a_viewer_that_plays_begins_to_play(light, shown, answers):
     viewer = timeline(light, [answers(1, seed) for seed in range(3)])
     viewer.playing, viewer.speed = True, 4.0
     watched = shown(viewer)
-    watched.page.wait_for_function(
-        "document.querySelector('.hmr input[aria-label=step]').value === '2'"
-    )
+    watched.label("play").wait_for()  # when it has come to the end
+    assert watched.label("step").input_value() == "2"
 
 
 def test_the_picture_stands_behind_the_body_in_its_camera(light, shown, answers):

@@ -225,6 +225,8 @@ def mine(tmp_path):
 def reader(monkeypatch):
     """A browser that reads the page once, and a person who then presses Ctrl-C."""
     pages = []
+    # A shell's background jobs begin with Ctrl-C ignored, and tests may be such a job.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
 
     def opened(address: str) -> bool:
         try:
@@ -235,7 +237,8 @@ def reader(monkeypatch):
         return True
 
     monkeypatch.setattr("webbrowser.open", opened)
-    return pages
+    yield pages
+    signal.signal(signal.SIGINT, before)
 
 
 def test_the_command_serves_until_ctrl_c(hmrlab, pose, reader):

@@ -1,0 +1,1 @@
+"""From the official downloads of real data sets to records."""

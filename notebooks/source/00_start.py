@@ -59,9 +59,9 @@ for finding in examine():
 # detail with the same skeleton.
 
 # %%
-body = load_body("free", "light")
+body = load_body(detail="light")
 print(f"{body.n_vertices:,} vertices, {len(body.faces):,} triangles, {len(SMPL_JOINTS)} joints")
-print(f"in full: {load_body('free', 'full').n_vertices:,} vertices")
+print(f"in full: {load_body(detail='full').n_vertices:,} vertices")
 
 # %% [markdown]
 # Two tensors make a person: rotations, here as axis-angles (direction: the axis; length: the angle

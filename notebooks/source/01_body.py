@@ -190,7 +190,7 @@ def forward_kinematics(rotations, rest):
 # elbow's, which moves the forearm. Green: the wrist's. In between, shared.
 
 # %%
-full = load_body("free", "full", dtype=torch.float64)
+full = load_body(detail="full", dtype=torch.float64)
 shoulder, elbow, wrist = (SMPL_JOINTS.index(f"left_{n}") for n in ("shoulder", "elbow", "wrist"))
 owners = torch.full((24, 3), 0.8)
 blue_orange_green = torch.tensor([(0.25, 0.5, 0.85), (0.95, 0.55, 0.2), (0.35, 0.7, 0.4)])
@@ -221,7 +221,7 @@ pose = 0.4 * torch.randn(24, 3, generator=generator)  # axis-angles, radians
 betas = torch.randn(10, generator=generator)
 
 ours = skinned(axis_angle_to_matrix(pose), betas)
-body = load_body("free", "light", dtype=torch.float64)
+body = load_body(detail="light", dtype=torch.float64)
 package = body.vertices(pose[None], betas[None])[0]
 inventors = smplx_model(arrays, torch.float64).requires_grad_(False)
 genuine = inventors(
@@ -484,7 +484,7 @@ print(f"at the elbow's limit, {limit:.0f}°, the arm has {left:.0f} % of its gir
 # call broken, and compare it with the table. Where no code runs, four pictures below must do.
 
 # %% tags=["nbval-ignore-output"]
-light = load_body("free", "light")
+light = load_body(detail="light")
 viewer = BodyViewer(light, heat="twist", title="twist a forearm")
 viewer.joint = elbow
 viewer

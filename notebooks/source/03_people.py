@@ -46,7 +46,7 @@ from hmrlab.rendering import contact_sheet, draw_keypoints, render_bodies
 from hmrlab.training import get_scale, load_set
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 
 # %% [markdown]
 # ## Predict before you run

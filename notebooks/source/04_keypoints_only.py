@@ -47,7 +47,7 @@ from hmrlab.training import losses as package
 from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 
 # %% [markdown]
 # ## Predict before you run

@@ -68,7 +68,7 @@ from hmrlab.training.experiments import build_model
 from hmrlab.training.objectives import BodyObjective
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 
 # %% [markdown]
 # ## Predict before you run

@@ -52,7 +52,7 @@ from hmrlab.training.labels import label_shares
 from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 
 # %% [markdown]
 # ## Predict before you run

@@ -66,7 +66,7 @@ from hmrlab.training import losses as package
 from hmrlab.training.experiments import build_model
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 
 # %% [markdown]
 # ## Predict before you run

@@ -75,7 +75,7 @@ from hmrlab.training import get_scale, load_set
 from hmrlab.viewer import compare, timeline
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 prior = load_prior()
 
 # %% [markdown]
@@ -710,7 +710,7 @@ show(figure, dpi=68, quality=64)
 # backpropagation through 24 joints.
 
 # %%
-exact = load_body("free", "light", torch.float64)
+exact = load_body(detail="light", dtype=torch.float64)
 generator = torch.Generator().manual_seed(5)
 rotations = axis_angle_to_matrix(0.5 * torch.randn(1, 24, 3, generator=generator).double())
 shape = torch.randn(1, 10, generator=generator).double()
@@ -832,7 +832,7 @@ else:
         :1, OPENPOSE
     ]
     found = found.numpy()
-detailed = load_body("free", "full")
+detailed = load_body(detail="full")
 result = fit_photo(picture, found, detailed, prior, settings=all_steps)
 for number, error in zip(result.numbers, result.pixel_errors(), strict=True):
     size = float(result.boxes.side[result.numbers.index(number)])

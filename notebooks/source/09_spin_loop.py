@@ -75,7 +75,7 @@ from hmrlab.training.teacher import FitPlan, Teacher
 from hmrlab.training.warm_fits import errors_of
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 prior = load_prior()
 
 # %% [markdown]

@@ -68,7 +68,7 @@ from hmrlab.training import LossWeights, find_result, get_scale, load_set, named
 from hmrlab.training.objectives import BodyObjective
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 
 # %% [markdown]
 # ## Predict before you run

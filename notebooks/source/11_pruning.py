@@ -66,7 +66,7 @@ from hmrlab.reproduce.tables import Table, runs_table
 from hmrlab.training import get_scale, load_set, named_run, run_training
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 
 # %% [markdown]
 # ## Predict before you run

@@ -66,7 +66,7 @@ from hmrlab.training import get_scale, load_set, named_run, run_training
 from hmrlab.training.adversary import Adversary, AdversaryPlan, real_bodies
 
 sizes = get_scale(scale)
-body = load_body("free", "light")
+body = load_body(detail="light")
 axes = bone_axes(body.rest_joints(torch.zeros(1, 10))[0], body.parents)
 left_elbow = SMPL_JOINTS.index("left_elbow")
 elbows = [left_elbow, SMPL_JOINTS.index("right_elbow")]

@@ -15,7 +15,9 @@ class FileProblem(Exception):
     """A file of the user's that cannot be used; the message names the file and the remedy."""
 
 
-def write_whole(path: str | Path, writer: Callable[[BinaryIO], None]) -> Path:
+def write_whole(
+    path: str | Path, writer: Callable[[BinaryIO], None], *, durable: bool = True
+) -> Path:
     """Write a file under a temporary name in the same folder, then rename it into place.
 
     A reader never sees half a file, and a full disk leaves an older version as it was.
@@ -23,6 +25,8 @@ def write_whole(path: str | Path, writer: Callable[[BinaryIO], None]) -> Path:
     Args:
         path: where the file goes; missing parent folders are made.
         writer: called with a binary file open for writing.
+        durable: wait until the disk has it; thousands of small files that are made again if a
+            power cut takes them can do without.
 
     Returns:
         The path written.
@@ -38,8 +42,9 @@ def write_whole(path: str | Path, writer: Callable[[BinaryIO], None]) -> Path:
         temporary = Path(name)
         with os.fdopen(handle, "wb") as file:
             writer(file)
-            file.flush()
-            os.fsync(file.fileno())
+            if durable:
+                file.flush()
+                os.fsync(file.fileno())
         temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     except OSError as error:

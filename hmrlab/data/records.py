@@ -31,6 +31,8 @@ _SHAPES: dict[str, tuple[int, ...]] = {
 }  # fmt: skip
 _TEXTS = ("imgname", "gender", "maskname", "partname")
 _REQUIRED = ("imgname", "center", "scale")
+NUMBERS = tuple(_SHAPES)
+"""Keys whose arrays hold numbers, all of them finite."""
 _MAY_BE_ABSENT = tuple(key for key in (*_SHAPES, *_TEXTS) if key not in _REQUIRED)
 
 

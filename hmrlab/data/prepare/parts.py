@@ -1,0 +1,63 @@
+"""What one job found, as a file; and the processes that do jobs.
+
+Kept apart from the runner, so that a worker process need not load torch.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import signal
+import threading
+import zipfile
+from collections import Counter
+from multiprocessing.connection import wait
+from pathlib import Path
+
+import numpy as np
+
+from hmrlab.data.prepare.checking import usable
+from hmrlab.data.prepare.recipe import Found, Job
+from hmrlab.files import save_npz_whole
+
+_SKIPPED = "skipped__"  # key of a part's reasons, beside SPIN's
+
+
+def part_path(parts: Path, job: Job) -> Path:
+    """The file of a job."""
+    return parts / f"{job.name}.npz"
+
+
+def do_job(job: Job, parts: Path, pictures: Path) -> None:
+    """One job, from its files to its part, without the samples that cannot be used.
+
+    Raises:
+        FileProblem: a file of the data set cannot be used, or the part cannot be written.
+    """
+    found = usable(job.read(), pictures)
+    skipped = np.array(json.dumps(found.skipped))
+    save_npz_whole(part_path(parts, job), **found.arrays, **{_SKIPPED: skipped})
+
+
+def read_part(path: Path) -> Found | None:
+    """What a job found; None where it is still to be done."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        skipped = Counter(json.loads(str(arrays.pop(_SKIPPED))))
+    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
+        return None
+    return Found(arrays, skipped)
+
+
+def begin_worker() -> None:
+    """Leave Ctrl-C to the parent, and end when it was killed."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    parent = multiprocessing.parent_process()
+
+    def watch() -> None:
+        wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()

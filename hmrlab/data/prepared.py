@@ -1,0 +1,176 @@
+"""Real data sets once they are prepared: where they lie, what they are, how to open them.
+
+A set's folder `data/real/NAME/SPLIT/` holds `records.npz` (SPIN's vocabulary) and `set.json`; the
+pictures stay where the official download was unpacked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hmrlab import __version__, paths
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.images import ImageSource
+from hmrlab.data.records import Records
+from hmrlab.files import FileProblem, write_text_whole
+
+FORMAT = "hmrlab-set-1"
+
+
+@dataclass(frozen=True)
+class PreparedSet:
+    """What `set.json` says."""
+
+    name: str
+    split: str
+    folder: Path  # of records.npz
+    images: Path  # that imgname, maskname and partname are relative to
+    count: int
+    skipped: Counter[str]  # samples left out, by reason
+    box_factor: float
+    made_by: str
+    records_sha256: str
+    source: str = ""  # digest of the annotation files that it was made from
+
+    def summary(self) -> str:
+        """Some lines for people: samples, where from, how many were left out and why."""
+        lines = [f"{self.name} {self.split}: {self.count:,} samples, pictures in {self.images}"]
+        left_out = sum(self.skipped.values())
+        if left_out:
+            lines.append(f"left out: {left_out:,}")
+            lines += [f"  {count:,} {reason}" for reason, count in self.skipped.most_common()]
+        lines.append(str(self.folder / "records.npz"))
+        return "\n".join(lines)
+
+
+def real_dir() -> Path:
+    """Where prepared real sets live."""
+    return paths.data_dir() / "real"
+
+
+def prepared_folder(name: str, split: str) -> Path:
+    """Where a real set's split lies or would lie."""
+    return real_dir() / name / split
+
+
+def open_prepared(name: str, split: str) -> PoseDataset:
+    """A prepared real set, its pictures read from the official files.
+
+    Raises:
+        FileProblem: it is not prepared (the message has the command), damaged, or its pictures
+            are no longer where they were.
+    """
+    folder = prepared_folder(name, split)
+    if not (folder / "set.json").is_file():
+        raise FileProblem(
+            f"{name} {split} is not prepared: there is no {folder / 'set.json'}. Prepare it from "
+            f"its official download: hmrlab data prepare {name} --root DIR (hmrlab data status "
+            "says where to register for it)."
+        )
+    problem = set_problem(folder)
+    if problem is not None:
+        raise FileProblem(
+            f"{folder}: {problem}. Make it anew: hmrlab data prepare {name} --split {split} "
+            "--root DIR"
+        )
+    found = read_set(folder)
+    if not found.images.is_dir():
+        raise FileProblem(
+            f"{name} {split}: its pictures were in {found.images}, which is not there. Is a disk "
+            f"not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
+        )
+    return PoseDataset(Records.open(folder / "records.npz"), ImageSource(found.images), name)
+
+
+def prepared_sets() -> list[PreparedSet]:
+    """All prepared sets whose `set.json` can be read, by name and split."""
+    found = []
+    for note in sorted(real_dir().glob("*/*/set.json")):
+        try:
+            found.append(read_set(note.parent))
+        except FileProblem:  # `set_problem` tells of it
+            continue
+    return found
+
+
+def set_problem(folder: Path) -> str | None:
+    """Why a set's folder cannot be used, in words; None if it can."""
+    try:
+        found = read_set(folder)
+    except FileProblem as problem:
+        return str(problem)
+    path = folder / "records.npz"
+    if not path.is_file():
+        return "records.npz is missing"
+    if _digest(path) != found.records_sha256:
+        return "records.npz is not the one that set.json speaks of"
+    return None
+
+
+def read_set(folder: Path) -> PreparedSet:
+    """What a set's folder says of itself.
+
+    Raises:
+        FileProblem: `set.json` is missing or damaged, or of another version.
+    """
+    path = folder / "set.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, expected {FORMAT!r}")
+        return PreparedSet(
+            name=str(content["name"]),
+            split=str(content["split"]),
+            folder=folder,
+            images=Path(content["images"]),
+            count=int(content["count"]),
+            skipped=Counter({str(key): int(n) for key, n in content["skipped"].items()}),
+            box_factor=float(content["box_factor"]),
+            made_by=str(content["made_by"]),
+            records_sha256=str(content["records_sha256"]),
+            source=str(content.get("source", "")),
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileProblem(f"{path} is missing or damaged ({error})") from error
+
+
+def note_set(
+    folder: Path,
+    *,
+    name: str,
+    split: str,
+    images: Path,
+    count: int,
+    skipped: Mapping[str, int],
+    box_factor: float,
+    source: str = "",
+) -> None:
+    """Write `set.json` for the `records.npz` that lies in a folder.
+
+    Raises:
+        FileProblem: it cannot be written.
+    """
+    content: dict[str, Any] = {
+        "format": FORMAT,
+        "name": name,
+        "split": split,
+        "images": str(images),
+        "count": count,
+        "skipped": dict(skipped),
+        "box_factor": box_factor,
+        "made_by": f"hmrlab {__version__}",
+        "records_sha256": _digest(folder / "records.npz"),
+        "source": source,
+    }
+    write_text_whole(folder / "set.json", json.dumps(content, indent=1) + "\n")
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -33,11 +33,11 @@ class _ArraysOnly(pickle.Unpickler):
         return found
 
 
-def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The numeric arrays of a pickled dictionary, of Python 2 or 3.
+def load_plain(path: str | Path) -> Any:
+    """What a pickle of Python 2 or 3 holds: lists, dictionaries, texts, numbers, numpy's arrays.
 
-    Only what numpy's arrays are made of is unpickled; a file that names anything else is refused
-    before that is called.
+    Only what these are made of is unpickled; a file that names anything else is refused before
+    that is called. Python 2's byte strings come as texts (latin-1).
 
     Raises:
         FileProblem: it is no such file, is cut short, or asks for something else.
@@ -45,7 +45,7 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            content = _ArraysOnly(file, encoding="latin1").load()
+            return _ArraysOnly(file, encoding="latin1").load()
     except FileNotFoundError as error:
         raise FileProblem(f"no file at {path}.") from error
     except Exception as error:  # a damaged pickle may raise anything
@@ -53,6 +53,15 @@ def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
             f"{path} is not a pickle of plain arrays ({type(error).__name__}: {error}). Anything "
             "but arrays is refused, because reading it could run code."
         ) from error
+
+
+def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
+    """The numeric arrays of a pickled dictionary, of Python 2 or 3.
+
+    Raises:
+        FileProblem: see `load_plain`; or it holds no dictionary.
+    """
+    content = load_plain(path)
     if not isinstance(content, dict):
         raise FileProblem(f"{path}: expected a dictionary of arrays, found {type(content)}.")
     arrays = {str(key): np.asarray(value) for key, value in content.items()}

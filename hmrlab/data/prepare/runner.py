@@ -7,6 +7,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import sys
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -67,6 +68,8 @@ def prepare(
     source = _source(recipe, root, split)
     if not force and set_problem(folder) is None and read_set(folder).source == source:
         return read_set(folder), False
+    if progress:
+        tqdm.write(f"{recipe.name} {split}: reading what {root} holds", file=sys.stderr)
     jobs = recipe.jobs(root, split)
     parts = folder / ".parts"
     _begin(parts, source, jobs, force)
@@ -155,7 +158,9 @@ def _joined(parts: list[Found | None]) -> Found:
     return Found(arrays, sum((part.skipped for part in parts), Counter()))
 
 
-def _finish(recipe: Recipe, split: str, folder: Path, pictures: Path, found: Found) -> PreparedSet:
+def _finish(
+    recipe: Recipe, split: str, folder: Path, pictures: Path, source: str, found: Found
+) -> PreparedSet:
     """Write the records under another name, check them, put them in place, note what they are."""
     unchecked = save_npz_whole(folder / ".parts" / "records.npz", **found.arrays)
     Records.open(unchecked)

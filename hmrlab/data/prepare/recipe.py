@@ -85,6 +85,8 @@ class Recipe:
     """Folder that imgname, maskname and partname are relative to; by default ROOT."""
     expected: Mapping[str, int] = field(default_factory=dict)
     """Samples by split of SPIN's own released files, where known."""
+    elsewhere: Callable[[Path], Recipe] | None = None
+    """For videos: the same recipe with the pictures made of them in another folder (--images)."""
     version: int = 1
     """Raise it when the same download would come out differently: unfinished work starts anew."""
 

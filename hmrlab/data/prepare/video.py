@@ -32,8 +32,9 @@ def extract_frames(
 ) -> Extraction:
     """Write single frames of a video as JPEG files, each whole or not at all.
 
-    Pictures that are there and whole are left alone, so that a run that was stopped goes on; where
-    all are, the video is not opened and need not be there.
+    Pictures that are there and whole are left alone, so that a run that was stopped goes on. Where
+    all are, the video is not opened and need not be there; nor where the most are, and then the
+    others stay missing.
 
     Args:
         video: the file, in any format that FFmpeg reads.
@@ -48,6 +49,8 @@ def extract_frames(
     if not todo:
         return Extraction(0, frozenset(), frozenset())
     if not video.is_file():
+        if len(todo) <= len(wanted) / 2:
+            return Extraction(0, frozenset(), frozenset())
         some = next(iter(todo.values()))
         raise FileProblem(
             f"{len(todo):,} of {len(wanted):,} pictures are missing or cut short (first: {some}), "

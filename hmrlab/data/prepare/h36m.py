@@ -1,0 +1,233 @@
+"""Human3.6M from its official download: CDF files of joints, masks for boxes, videos.
+
+    ROOT/S1/MyPoseFeatures/D3_Positions_mono/Directions 1.54138969.cdf   joints, camera frame, mm
+    ROOT/S1/MyPoseFeatures/D2_Positions/Directions 1.54138969.cdf        joints, pixels
+    ROOT/S1/MySegmentsMat/ground_truth_bb/Directions 1.54138969.mat      a box's mask for each frame
+    ROOT/S1/Videos/Directions 1.54138969.mp4
+
+Samples are SPIN's: every fifth frame from the first; the box is 0.9 of the mask's longer side; 17
+joints from the root. One thing differs on purpose: the picture numbered k + 1 shows frame k, the
+one that row k of the joints belongs to. SPIN's script for the test subjects read one frame before
+it began to count, so that its pictures of them are one frame (20 ms) late.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_cdf, read_mat
+from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
+from hmrlab.data.prepare.skeletons import H36M_32, H36M_TO_ANNOTATED, centred, chosen, placed
+from hmrlab.data.prepare.video import extract_frames, left_out
+from hmrlab.files import FileProblem
+
+SUBJECTS = {"train": (1, 5, 6, 7, 8), "p1": (9, 11), "p2": (9, 11)}
+CAMERAS = ("54138969", "55011271", "58860488", "60457274")
+P2_CAMERA = "60457274"
+EVERY = 5
+BOX_FACTOR = 0.9
+SEQUENCES = 30  # of each subject: 15 actions, twice
+BROKEN_VIDEOS = (("S11", "Directions.54138969"),)  # damaged as released
+
+_JOINTS_3D = "MyPoseFeatures/D3_Positions_mono"
+_JOINTS_2D = "MyPoseFeatures/D2_Positions"
+_MASKS = "MySegmentsMat/ground_truth_bb"
+_VIDEOS = "Videos"
+_STEM = re.compile(r"(?P<stem>[A-Za-z][^.]*\.\d{8})\.cdf(\.mat)?")
+
+
+def h36m_recipe(images: Path | None = None) -> Recipe:
+    """How Human3.6M is prepared.
+
+    Args:
+        images: folder where the pictures are, or are written to; by default ROOT/images.
+    """
+    return Recipe(
+        name="h36m",
+        splits=("train", "p1", "p2"),
+        title="Human3.6M",
+        registration="http://vision.imar.ro/human3.6m/",
+        licence="academic use only; no redistribution",
+        disk="about 35 GB to download and as much unpacked; 50 GB of pictures made from it",
+        box_factor=BOX_FACTOR,
+        needed=partial(_needed, images),
+        jobs=partial(_jobs, images),
+        pictures=partial(_pictures, images),
+        expected={"train": 312_188},
+        elsewhere=h36m_recipe,
+    )
+
+
+def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str) -> Found:
+    """The samples of one video.
+
+    Args:
+        root: folder with S1, S5, ...
+        images: folder for its pictures; those that are there already are used as they are.
+        split: p1 and p2 need no joints in 2D.
+        subject: S1, ...
+        stem: "Directions 1.54138969": action and camera, as its files are called.
+
+    Raises:
+        FileProblem: a file is missing or damaged; the message says what to do.
+    """
+    folder = root / subject
+    joints = read_joints(folder / _JOINTS_3D, stem, 3)
+    frames = np.arange(0, len(joints), EVERY)
+    if (subject, stem) in BROKEN_VIDEOS:
+        return Found.of([], {"the video is damaged as released": len(frames)})
+    names = np.array([picture_name(subject, stem, frame) for frame in frames])
+    boxes = read_boxes(folder / _MASKS / f"{stem}.mat", frames)
+    boxed = np.isfinite(boxes).all(1)
+    wanted = {int(frame): images / name
+              for frame, name in zip(frames[boxed], names[boxed], strict=True)}  # fmt: skip
+    extraction = extract_frames(folder / _VIDEOS / f"{stem}.mp4", wanted)
+    gone = extraction.absent | extraction.damaged
+    keep = boxed & np.array([int(frame) not in gone for frame in frames], bool)
+    skipped = left_out(extraction, wanted)
+    if not boxed.all():
+        skipped["the mask is empty"] = int((~boxed).sum())
+    x0, y0, x1, y1 = boxes[keep].T
+    arrays = {
+        "imgname": names[keep],
+        "center": np.stack([(x0 + x1) / 2, (y0 + y1) / 2], 1),
+        "scale": BOX_FACTOR * np.maximum(x1 - x0, y1 - y0) / 200,
+        "S": _annotated(centred(joints, H36M_32, "Spine")[frames[keep]]),
+    }
+    if split == "train":
+        points = read_joints(folder / _JOINTS_2D, stem, 2)
+        if len(points) != len(joints):
+            raise FileProblem(
+                f"{folder}: {stem} has {len(points):,} rows in {_JOINTS_2D}, but {len(joints):,} "
+                f"in {_JOINTS_3D}. {AGAIN}"
+            )
+        arrays["part"] = _annotated(points[frames[keep]])
+    return Found(arrays, skipped)
+
+
+def _annotated(points: np.ndarray) -> np.ndarray:
+    return placed(chosen(points, H36M_32, H36M_TO_ANNOTATED), H36M_TO_ANNOTATED)
+
+
+def picture_name(subject: str, stem: str, frame: int) -> str:
+    """SPIN's name for a frame's picture, counted from 1: S1_Directions_1.54138969_000001.jpg"""
+    return f"{subject}_{stem.replace(' ', '_')}_{frame + 1:06d}.jpg"
+
+
+def read_joints(folder: Path, stem: str, d: int) -> np.ndarray:
+    """Joints of one sequence, (n, 32, d): mm or pixels.
+
+    From the CDF file of the download, or from a .cdf.mat made of it with MATLAB's cdfread.
+
+    Raises:
+        FileProblem: there is neither, or it is damaged, or holds something else.
+    """
+    path, converted = folder / f"{stem}.cdf", folder / f"{stem}.cdf.mat"
+    if path.is_file() or not converted.is_file():
+        value = read_cdf(path, "Pose")
+        value = value[0] if value.ndim == 3 and len(value) == 1 else value
+    else:
+        path = converted
+        value = read_mat(path, "data").get("data", np.zeros(0))
+        value = value.flat[0] if value.dtype == object and value.size == 1 else value
+    joints = numbers(path, "Pose", value, (None, len(H36M_32) * d))
+    if not len(joints):
+        raise FileProblem(f"{path}: holds no frame. {AGAIN}")
+    return joints.reshape(-1, len(H36M_32), d)
+
+
+def read_boxes(path: Path, frames: np.ndarray) -> np.ndarray:
+    """Boxes around the masks of some frames, (n, 4): x0, y0, x1, y1 in pixels; NaN if empty.
+
+    Only these masks are read: those of a sequence are some gigabytes.
+
+    Raises:
+        FileProblem: the file is missing or damaged, or has no mask for one of the frames.
+    """
+    boxes = np.full((len(frames), 4), np.nan)
+    with open_hdf5(path) as file:
+        masks = file["Masks"][()].reshape(-1)  # references to (width, height) arrays
+        if len(masks) <= frames.max():
+            raise FileProblem(
+                f"{path}: has {len(masks):,} masks, but the joints have frame {frames.max():,}. "
+                f"{AGAIN}"
+            )
+        for row, frame in enumerate(frames):
+            mask = np.asarray(file[masks[frame]]) == 1
+            xs, ys = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+            if len(xs):
+                boxes[row] = xs[0], ys[0], xs[-1] + 1, ys[-1] + 1
+    return boxes
+
+
+def _pictures(images: Path | None, root: Path, split: str) -> Path:
+    return root / "images" if images is None else images
+
+
+def _stems(folder: Path, split: str) -> list[str]:
+    """Names of the sequences whose 3D joints are there, in SPIN's order."""
+    names = (path.name for path in folder.glob("*.cdf*"))
+    stems = sorted({match["stem"] for name in names if (match := _STEM.fullmatch(name))})
+    return [stem for stem in stems if split != "p2" or stem.endswith(P2_CAMERA)]
+
+
+def _needed(images: Path | None, root: Path, split: str) -> list[Needed]:
+    needed = []
+    for subject in (f"S{number}" for number in SUBJECTS[split]):
+        stems = _stems(root / subject / _JOINTS_3D, split)
+        camera = P2_CAMERA if split == "p2" else "*"
+        broken = {stem for name, stem in BROKEN_VIDEOS if name == subject}
+        count = SEQUENCES * (1 if split == "p2" else len(CAMERAS)) - len(broken)
+        needed.append(
+            Needed(
+                f"{subject}/{_JOINTS_3D}/*.{camera}.cdf*",
+                "joints in 3D",
+                f"Poses_D3_Positions_mono_{subject}.tgz",
+                count,
+            )
+        )
+        usable = [stem for stem in stems if stem not in broken]
+        if split == "train":
+            download = f"Poses_D2_Positions_{subject}.tgz"
+            needed += _each(root, subject, _JOINTS_2D, usable, ".cdf", "joints in 2D", download)
+        download = f"Segments_mat_gt_bb_{subject}.tgz"
+        needed += _each(root, subject, _MASKS, usable, ".mat", "masks of boxes", download)
+        pictures = _pictures(images, root, split)
+        to_extract = [
+            stem
+            for stem in usable
+            if (root / subject / _VIDEOS / f"{stem}.mp4").is_file()
+            or not (pictures / picture_name(subject, stem, 0)).is_file()
+        ]
+        if to_extract or not usable:
+            download = f"Videos_{subject}.tgz"
+            needed += _each(root, subject, _VIDEOS, to_extract, ".mp4", "videos", download)
+    return needed
+
+
+def _each(
+    root: Path, subject: str, folder: str, stems: list[str], ending: str, what: str, download: str
+) -> list[Needed]:
+    """A file for each sequence; as one line where all are missing."""
+    names = [f"{subject}/{folder}/{stem}{ending}" for stem in stems]
+    names = [f"{name}.mat" if ending == ".cdf" and (root / f"{name}.mat").is_file() else name
+             for name in names]  # fmt: skip
+    if not any((root / name).is_file() for name in names):
+        return [Needed(f"{subject}/{folder}/*{ending}*", what, download, max(1, len(names)))]
+    return [Needed(name, what, download) for name in names]
+
+
+def _jobs(images: Path | None, root: Path, split: str) -> list[Job]:
+    folder = _pictures(images, root, split)
+    return [
+        Job(
+            f"{subject}_{stem.replace(' ', '_')}",
+            partial(read_sequence, root, folder, split, subject, stem),
+        )
+        for subject in (f"S{number}" for number in SUBJECTS[split])
+        for stem in _stems(root / subject / _JOINTS_3D, split)
+    ]

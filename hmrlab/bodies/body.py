@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,11 +12,22 @@ from torch import Tensor, nn
 from hmrlab.bodies.format import BodyArrays, read_body_file
 from hmrlab.bodies.joints import KEYPOINT_ROWS, SMPL_PARENTS
 from hmrlab.bodies.lbs import blend_shapes, forward_kinematics, pose_features, skin
+from hmrlab.bodies.places import (
+    ASSETS,
+    DETAILS,
+    IMPORTED,
+    OFFICIAL_FILES,
+    WHERE_FROM,
+    body_name,
+    body_path,
+    missing_bodies,
+)
 from hmrlab.bodies.points import BodyPoints
+from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix
 
-ASSETS = Path(__file__).parent / "assets"
-DETAILS = ("full", "light")
+__all__ = ["ASSETS", "DETAILS", "Body", "BodyOutput", "load_body", "load_gendered"]
+
 N_POINT_JOINTS = 24
 
 
@@ -165,17 +175,44 @@ def load_body(
     """Load a body model.
 
     Args:
-        source: "free" for hmrlab's own, or the path of an `.npz` in the documented format; by
-            default `$HMRLAB_BODY`, and "free" where that is not set.
+        source: "free" for hmrlab's own; "smpl" (which is "smpl_neutral"), "smpl_male" or
+            "smpl_female" for the user's, once `hmrlab body import` has read it; or the path of an
+            `.npz` in the documented format. By default `$HMRLAB_BODY`, and "free" where that is
+            not set.
         detail: "full", or "light" with about 5,000 vertices; only the free body has both. The two
             have the same joints and betas.
+        dtype: of all its numbers.
 
     Raises:
-        FileProblem: the file cannot be used.
+        FileProblem: the body was not imported, or its file cannot be used.
         ValueError: there is no such detail.
     """
-    source = source or os.environ.get("HMRLAB_BODY") or "free"
-    if detail not in DETAILS:
-        raise ValueError(f"detail {detail!r} is not one of {', '.join(DETAILS)}")
-    path = ASSETS / f"free_body_{detail}.npz" if source == "free" else Path(source).expanduser()
-    return Body(read_body_file(path), dtype)
+    return Body(read_body_file(body_path(source, detail)), dtype)
+
+
+def load_gendered(
+    source: str | Path | None = None, detail: str = "full", dtype: torch.dtype = torch.float32
+) -> dict[str, Body]:
+    """Load a body for each gender: "m" male, "f" female, "n" neutral.
+
+    Args:
+        source: as for `load_body`. "smpl" stands for the three imported ones; every other for one
+            body, which is then under all three keys.
+        detail: see `load_body`.
+        dtype: see `load_body`.
+
+    Raises:
+        FileProblem: some of the three are not imported, all named; or a file cannot be used.
+        ValueError: there is no such detail.
+    """
+    if body_name(source) != "smpl_neutral":
+        return dict.fromkeys("mfn", load_body(source, detail, dtype))
+    missing = missing_bodies()
+    if missing:
+        files = ", ".join(OFFICIAL_FILES[name] for name in missing)
+        raise FileProblem(
+            f"bodies of all three genders are needed, but {', '.join(missing)} "
+            f"{'are' if len(missing) > 1 else 'is'} not imported. Get {files}, or the files of "
+            f"another release, from {WHERE_FROM}, then: hmrlab body import FILE..."
+        )
+    return {name.removeprefix("smpl_")[0]: load_body(name, detail, dtype) for name in IMPORTED}

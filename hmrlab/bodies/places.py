@@ -1,0 +1,115 @@
+"""Which body a name stands for, and where its file lies."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from functools import lru_cache
+from pathlib import Path
+
+from hmrlab import paths
+from hmrlab.files import FileProblem
+
+ASSETS = Path(__file__).parent / "assets"
+DETAILS = ("full", "light")
+FREE = "free"
+IMPORTED = ("smpl_neutral", "smpl_male", "smpl_female")
+"""Bodies that `hmrlab body import` can make of a user's files, by name."""
+OFFICIAL_FILES = {
+    "smpl_neutral": "basicmodel_neutral_lbs_10_207_0_v1.1.0.pkl",
+    "smpl_male": "basicmodel_m_lbs_10_207_0_v1.1.0.pkl",
+    "smpl_female": "basicmodel_f_lbs_10_207_0_v1.1.0.pkl",
+}
+WHERE_FROM = "https://smpl.is.tue.mpg.de (free for research, after registration)"
+_ALIASES = {"smpl": "smpl_neutral"}
+
+
+def bodies_folder() -> Path:
+    """Where imported bodies lie, and what they are completed with."""
+    return paths.data_dir() / "bodies"
+
+
+def waiting_path(name: str) -> Path:
+    """Where an imported body lies that still lacks its further regressors."""
+    return bodies_folder() / "waiting" / f"{name}.npz"
+
+
+def body_name(source: str | Path | None = None) -> str:
+    """The body in use: "free", one of `IMPORTED`, or a path.
+
+    Args:
+        source: a name or path; by default `$HMRLAB_BODY`, and "free" where that is not set.
+    """
+    name = str(source or os.environ.get("HMRLAB_BODY") or FREE)
+    return _ALIASES.get(name, name)
+
+
+def body_path(source: str | Path | None = None, detail: str = "full") -> Path:
+    """The file of a body.
+
+    Args:
+        source: "free"; "smpl" (which is "smpl_neutral"), "smpl_male" or "smpl_female", once they
+            are imported; or a path, which is returned as it is. By default see `body_name`.
+        detail: of the free body, "full" or "light"; every other has only one.
+
+    Raises:
+        FileProblem: the body was not imported, or waits for something.
+        ValueError: there is no such detail.
+    """
+    if detail not in DETAILS:
+        raise ValueError(f"detail {detail!r} is not one of {', '.join(DETAILS)}")
+    name = body_name(source)
+    if name == FREE:
+        return ASSETS / f"free_body_{detail}.npz"
+    if name not in IMPORTED:
+        return Path(name).expanduser()
+    path = bodies_folder() / f"{name}.npz"
+    if not path.is_file():
+        raise FileProblem(_not_there(name, path))
+    return path
+
+
+def missing_bodies(names: tuple[str, ...] = IMPORTED) -> list[str]:
+    """Those of some imported bodies that are not there, or not complete."""
+    return [name for name in names if not (bodies_folder() / f"{name}.npz").is_file()]
+
+
+def body_digest(source: str | Path | None = None, detail: str = "light") -> str:
+    """16 hexadecimal digits of a body's file: different bodies, different digits.
+
+    Raises:
+        FileProblem: see `body_path`, or the file is missing.
+    """
+    path = body_path(source, detail)
+    try:
+        stamp = path.stat()
+    except OSError as error:
+        raise FileProblem(f"no body file at {path} ({error.strerror}).") from error
+    return _digest(path.resolve(), stamp.st_mtime_ns, stamp.st_size)
+
+
+def own_body_digest() -> str:
+    """`body_digest` of the body in use; nothing where that is the free one."""
+    digest = body_digest()
+    return "" if digest == body_digest(FREE) else digest
+
+
+@lru_cache
+def _digest(path: Path, changed: int, size: int) -> str:
+    """The file's; when it was changed and its size tell one content from the next."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _not_there(name: str, path: Path) -> str:
+    if waiting_path(name).is_file():
+        return (
+            f"{name} was imported but is not complete yet: it waits for J_regressor_extra.npy and "
+            "J_regressor_h36m.npy of SPIN's data (its fetch_data.sh gets them). Then: hmrlab body "
+            "import J_regressor_extra.npy J_regressor_h36m.npy"
+        )
+    return (
+        f"{name} was not imported: no {path}. Get {OFFICIAL_FILES[name]}, or the file of another "
+        f"release, from {WHERE_FROM}, then: hmrlab body import FILE. Or take the body that comes "
+        "with hmrlab: unset HMRLAB_BODY, or name 'free'."
+    )

@@ -106,7 +106,7 @@ def test_the_rasteriser_sees_what_rays_see(body):
     size, focal = 160, 200.0
     points = focal * vertices[:, :2] / vertices[:, 2:] + size / 2
     faces = body.faces.numpy()
-    triangle, depth = raster.rasterize(points, vertices[:, 2].copy(), faces, size)
+    triangle, depth = raster.rasterize(points, vertices[:, 2].copy(), faces, size, size)
     x, y = np.meshgrid(np.arange(size) + 0.5, np.arange(size) + 0.5)
     rays = np.stack([(x - size / 2) / focal, (y - size / 2) / focal, np.ones_like(x)], -1)
     mesh = trimesh.Trimesh(vertices, faces, process=False)
@@ -125,10 +125,10 @@ def test_the_rasteriser_handles_the_awkward():
     """A triangle larger than the picture, one behind the camera, one without area."""
     faces = np.array([[0, 1, 2]])
     big = np.array([[-100.0, -100.0], [300.0, -100.0], [0.0, 300.0]])
-    triangle, depth = raster.rasterize(big, np.full(3, 2.0), faces, 8)
+    triangle, depth = raster.rasterize(big, np.full(3, 2.0), faces, 8, 8)
     assert (triangle == 0).all()
     np.testing.assert_allclose(depth, 2.0)
     for points, z in ((big, np.array([2.0, 2.0, -1.0])), (np.zeros((3, 2)), np.full(3, 2.0))):
-        triangle, depth = raster.rasterize(points, z, faces, 8)
+        triangle, depth = raster.rasterize(points, z, faces, 8, 8)
         assert (triangle == -1).all()
         assert np.isinf(depth).all()

@@ -13,6 +13,7 @@ import numpy as np
 
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import SMPL_JOINTS
+from hmrlab.data.synthetic.raster import triangle_labels
 
 # Light to dark, sRGB; spread like the ten tones of the Monk scale.
 _SKIN = np.array(
@@ -56,8 +57,8 @@ class Wardrobe:
         return cls(
             faces=faces,
             centre=template[faces].mean(1),
-            part=_of_triangles(body.part_labels.cpu().numpy(), faces),
-            lsp_part=_of_triangles(lsp.cpu().numpy(), faces),
+            part=triangle_labels(body.part_labels.cpu().numpy(), faces),
+            lsp_part=triangle_labels(lsp.cpu().numpy(), faces),
             neck_height=height["neck"],
             crown_height=template[:, 1].max(),
             hip_height=height["left_hip"],
@@ -66,12 +67,6 @@ class Wardrobe:
             shoulder_reach=abs(joints[SMPL_JOINTS.index("left_shoulder"), 0]),
             elbow_reach=abs(joints[SMPL_JOINTS.index("left_elbow"), 0]),
         )
-
-
-def _of_triangles(labels: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Labels (F,) of triangles from those of vertices: two corners of three decide."""
-    corners = labels[faces]
-    return np.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0])
 
 
 def dress(wardrobe: Wardrobe, rng: np.random.Generator) -> np.ndarray:

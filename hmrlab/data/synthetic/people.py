@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from scipy.spatial.transform import Rotation
 
-from hmrlab.bodies import Body, load_body
+from hmrlab.bodies import Body, body_digest, load_body
 from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.synthetic import raster, scene
 from hmrlab.data.synthetic.appearance import Wardrobe, dress
@@ -41,8 +41,9 @@ class Chunk:
 
 
 @lru_cache(maxsize=1)
-def _model() -> tuple[Body, Wardrobe]:
-    body = load_body("free", "light")
+def _model(digest: str) -> tuple[Body, Wardrobe]:
+    """The body in use, whose digest is given, and what it can wear."""
+    body = load_body(detail="light")
     return body, Wardrobe.of(body)
 
 
@@ -60,7 +61,7 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
         hard: `wild` (patterns, things in front, a second person, noise) or `studio`.
         rng: source of all randomness.
     """
-    body, wardrobe = _model()
+    body, wardrobe = _model(body_digest())
     poses, activity = sample_poses(n, rng)
     poses[:, 0] = _to_camera(poses[:, 0], rng)
     betas = sample_betas(n, rng)
@@ -94,7 +95,8 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
         _worsen_detections(observed, confidence, hidden, side, rng)
     joints = keypoints[:, ANNOTATED] + translation[:, None]
     return Chunk(
-        images, _mask(seen, wardrobe.part), _mask(seen, wardrobe.lsp_part), center, side / 200,
+        images, raster.label_picture(seen, wardrobe.part),
+        raster.label_picture(seen, wardrobe.lsp_part), center, side / 200,
         np.concatenate([observed, confidence[..., None]], 2),
         np.concatenate([joints, np.ones((n, 24, 1))], 2),
         poses, betas, translation, cameras[0], cameras[1], activity,
@@ -167,11 +169,6 @@ def _photograph(
     return scene.photograph(picture, hard, rng), seen, hidden[row, column]
 
 
-def _mask(seen: np.ndarray, part: np.ndarray) -> np.ndarray:
-    """Parts (n, S, S) uint8 from triangles (n, S, S): 0 where there is none, else 1 + its part."""
-    return np.where(seen >= 0, part[seen] + 1, 0).astype(np.uint8)
-
-
 def _draw(
     picture: np.ndarray,
     vertices: np.ndarray,
@@ -184,9 +181,9 @@ def _draw(
     colours = dress(wardrobe, rng)
     light = scene.brightness(raster.vertex_normals(vertices, wardrobe.faces), rng)
     points = focal * vertices[:, :2] / vertices[:, 2:] + principal
+    side = len(picture) * SUPERSAMPLING
     triangle, _ = raster.rasterize(
-        points * SUPERSAMPLING, vertices[:, 2].copy(), wardrobe.faces,
-        len(picture) * SUPERSAMPLING,
+        points * SUPERSAMPLING, vertices[:, 2].copy(), wardrobe.faces, side, side,
     )  # fmt: skip
     covered = raster.paint(picture, triangle, wardrobe.faces, colours, light, SUPERSAMPLING)
     return triangle, covered

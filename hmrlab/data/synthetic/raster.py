@@ -12,7 +12,7 @@ from numba import njit
 
 @njit(cache=True)
 def rasterize(
-    points: np.ndarray, depth: np.ndarray, faces: np.ndarray, size: int
+    points: np.ndarray, depth: np.ndarray, faces: np.ndarray, height: int, width: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Which triangle is nearest in each pixel, and how far it is there.
 
@@ -20,13 +20,13 @@ def rasterize(
         points: (V, 2) pixels; the middle of pixel i is i + 0.5.
         depth: (V,) along the camera's axis; triangles with a vertex at <= 0 are left out.
         faces: (F, 3).
-        size: side of the square picture, pixels.
+        height, width: of the picture, pixels.
 
     Returns:
-        triangle (size, size) int32, -1 where there is none; depth (size, size), inf there.
+        triangle (height, width) int32, -1 where there is none; depth (height, width), inf there.
     """
-    nearest = np.full((size, size), np.inf)
-    triangle = np.full((size, size), -1, dtype=np.int32)
+    nearest = np.full((height, width), np.inf)
+    triangle = np.full((height, width), -1, dtype=np.int32)
     for face in range(len(faces)):
         a, b, c = faces[face]
         if depth[a] <= 0 or depth[b] <= 0 or depth[c] <= 0:
@@ -38,9 +38,9 @@ def rasterize(
         if area == 0.0:
             continue
         left = max(0, int(np.floor(min(ax, bx, cx) - 0.5)))
-        right = min(size - 1, int(np.ceil(max(ax, bx, cx) - 0.5)))
+        right = min(width - 1, int(np.ceil(max(ax, bx, cx) - 0.5)))
         top = max(0, int(np.floor(min(ay, by, cy) - 0.5)))
-        bottom = min(size - 1, int(np.ceil(max(ay, by, cy) - 0.5)))
+        bottom = min(height - 1, int(np.ceil(max(ay, by, cy) - 0.5)))
         inv_a, inv_b, inv_c = 1 / depth[a], 1 / depth[b], 1 / depth[c]
         for row in range(top, bottom + 1):
             y = row + 0.5
@@ -57,6 +57,25 @@ def rasterize(
                     nearest[row, column] = here
                     triangle[row, column] = face
     return triangle, nearest
+
+
+def triangle_labels(labels: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Labels (F,) of triangles from those of vertices (V,): two corners of three decide."""
+    corners = labels[faces]
+    return np.where(corners[:, 1] == corners[:, 2], corners[:, 1], corners[:, 0])
+
+
+def label_picture(triangle: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """Labels in a picture: 0 where there is no triangle, else 1 + the label of it.
+
+    Args:
+        triangle: (..., H, W) from `rasterize`.
+        labels: (F,) of triangles, 0 to 254.
+
+    Returns:
+        (..., H, W) uint8.
+    """
+    return np.where(triangle >= 0, labels[triangle] + 1, 0).astype(np.uint8)
 
 
 @njit(cache=True)

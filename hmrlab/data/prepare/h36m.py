@@ -14,6 +14,7 @@ it began to count, so that its pictures of them are one frame (20 ms) late.
 from __future__ import annotations
 
 import re
+from collections import Counter
 from functools import partial
 from pathlib import Path
 
@@ -88,9 +89,7 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
     extraction = extract_frames(folder / _VIDEOS / f"{stem}.mp4", wanted)
     gone = extraction.absent | extraction.damaged
     keep = boxed & np.array([int(frame) not in gone for frame in frames], bool)
-    skipped = left_out(extraction, wanted)
-    if not boxed.all():
-        skipped["the mask is empty"] = int((~boxed).sum())
+    skipped = left_out(extraction, wanted) + Counter({"the mask is empty": int((~boxed).sum())})
     x0, y0, x1, y1 = boxes[keep].T
     arrays = {
         "imgname": names[keep],
@@ -231,3 +230,6 @@ def _jobs(images: Path | None, root: Path, split: str) -> list[Job]:
         for subject in (f"S{number}" for number in SUBJECTS[split])
         for stem in _stems(root / subject / _JOINTS_3D, split)
     ]
+
+
+RECIPE = h36m_recipe()

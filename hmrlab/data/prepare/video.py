@@ -7,6 +7,7 @@ frames lean on later ones, now and then one frame off: so nothing here seeks.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -126,11 +127,12 @@ def _save(image, path: Path) -> None:
     write_whole(path, lambda file: image.save(file, "JPEG", quality=QUALITY), durable=False)
 
 
-def left_out(extraction: Extraction, frames: Iterable[int]) -> dict[str, int]:
+def left_out(extraction: Extraction, frames: Iterable[int]) -> Counter[str]:
     """Of these frames, how many have no picture, by reason; reasons that never occur are absent."""
     frames = set(frames)
-    counts = {
-        "the video ends before this frame": len(frames & extraction.absent),
-        "the frame is damaged in the video": len(frames & extraction.damaged),
-    }
-    return {reason: count for reason, count in counts.items() if count}
+    return +Counter(
+        {
+            "the video ends before this frame": len(frames & extraction.absent),
+            "the frame is damaged in the video": len(frames & extraction.damaged),
+        }
+    )

@@ -1,0 +1,275 @@
+"""MPI-INF-3DHP from its official download: annotations, cameras and videos; the test set.
+
+    ROOT/S1/Seq1/annot.mat                        joints of all cameras, pixels and mm
+    ROOT/S1/Seq1/camera.calibration
+    ROOT/S1/Seq1/imageSequence/video_0.avi        from vnect_cameras.zip
+    ROOT/mpi_inf_3dhp_test_set/TS1/annot_data.mat
+    ROOT/mpi_inf_3dhp_test_set/TS1/imageSequence/img_000001.jpg
+
+Samples are SPIN's: eight cameras of which five stand at the chest's height; people with all of 17
+joints in the picture, and every tenth of those; the box is 1.2 of the joints'; 17 joints from the
+pelvis, of `annot3` for training and of `univ_annot3` (everybody as tall as Human3.6M's skeleton)
+for the test, whose invalid frames are left out.
+
+What differs on purpose. SPIN's script matches pictures to annotations in the order in which the
+file system lists them, here each carries its frame's number; it counts to ten over all videos, here
+each video begins anew; and in frames 3759 to 5852 of S4/Seq2 left and right are reported to be
+swapped, so those are left out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_mat
+from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
+from hmrlab.data.prepare.skeletons import (
+    MPI_17,
+    MPI_28,
+    MPI_TO_ANNOTATED,
+    centred,
+    chosen,
+    placed,
+)
+from hmrlab.data.prepare.skeletool import StudioCamera, read_calibration
+from hmrlab.data.prepare.video import extract_frames, left_out, picture_size
+from hmrlab.files import FileProblem
+
+SUBJECTS = tuple(range(1, 9))
+SEQUENCES = (1, 2)
+CAMERAS = (0, 1, 2, 4, 5, 6, 7, 8)  # vnect_cameras.zip
+TEST_SEQUENCES = tuple(range(1, 7))
+EVERY = 10
+BOX_FACTOR = 1.2
+SWAPPED = {(4, 2): range(3759, 5853)}  # frames by subject and sequence
+SHORT_VIDEOS = ((6, 2, 2),)  # subject, sequence, camera: shorter than its annotations, as released
+
+_TEST = "mpi_inf_3dhp_test_set"
+_OUTSIDE = "a joint is outside the picture"
+_SAME_PLACE = 20.0  # pixels of 2048: sound files agree to thousandths
+
+
+def mpi_inf_3dhp_recipe(images: Path | None = None) -> Recipe:
+    """How MPI-INF-3DHP is prepared.
+
+    Args:
+        images: folder where the training pictures are, or are written to, as
+            S1/Seq1/imageFrames/video_0/frame_000001.jpg; by default ROOT.
+    """
+    return Recipe(
+        name="mpi-inf-3dhp",
+        splits=("train", "test"),
+        title="MPI-INF-3DHP",
+        registration="https://vcai.mpi-inf.mpg.de/3dhp-dataset/",
+        licence="non-commercial research only; no redistribution",
+        disk="train: 10 GB to download and 60 GB of pictures made from it; test: 7 GB, twice that "
+        "while it is unpacked",
+        box_factor=BOX_FACTOR,
+        needed=partial(_needed, images),
+        jobs=partial(_jobs, images),
+        pictures=partial(_pictures, images),
+        expected={"train": 96_507, "test": 2_929},
+        elsewhere=mpi_inf_3dhp_recipe,
+    )
+
+
+def read_video(root: Path, images: Path, subject: int, sequence: int, camera: int) -> Found:
+    """The training samples of one video.
+
+    Raises:
+        FileProblem: a file is missing or damaged, or they do not belong together.
+    """
+    place = f"S{subject}/Seq{sequence}"
+    annotations = root / place / "annot.mat"
+    frames, points, joints = read_annotations(annotations, camera)
+    calibration = root / place / "camera.calibration"
+    cameras = read_calibration(calibration)
+    if camera not in cameras:
+        raise FileProblem(f"{calibration}: has no camera {camera}. Download it again.")
+    studio = cameras[camera]
+    joints_17 = chosen(joints, MPI_28, MPI_TO_ANNOTATED)
+    points = chosen(points, MPI_28, MPI_TO_ANNOTATED)
+    _must_agree(annotations, studio, points, joints_17)
+    inside = _inside(points, studio.width, studio.height)
+    rows = np.flatnonzero(inside)[::EVERY]
+    skipped = Counter({_OUTSIDE: int((~inside).sum())})
+    swapped = np.isin(frames[rows], np.array(SWAPPED.get((subject, sequence), ())))
+    if swapped.any():
+        skipped["left and right are swapped"] = int(swapped.sum())
+        rows = rows[~swapped]
+    names = [f"{place}/imageFrames/video_{camera}/frame_{frame + 1:06d}.jpg"
+             for frame in frames[rows]]  # fmt: skip
+    wanted = {int(frame): images / name for frame, name in zip(frames[rows], names, strict=True)}
+    video = root / place / "imageSequence" / f"video_{camera}.avi"
+    short = (subject, sequence, camera) in SHORT_VIDEOS
+    extraction = extract_frames(video, wanted, may_be_short=short)
+    skipped.update(left_out(extraction, wanted))
+    gone = extraction.absent | extraction.damaged
+    keep = np.array([int(frame) not in gone for frame in frames[rows]], bool)
+    _must_have_size(studio, [path for frame, path in wanted.items() if frame not in gone])
+    rows, names = rows[keep], np.array(names)[keep]
+    metres = chosen(centred(joints[rows], MPI_28, "pelvis"), MPI_28, MPI_TO_ANNOTATED)
+    return Found(_samples(names, points[rows], metres), +skipped)
+
+
+def read_test_sequence(root: Path, number: int) -> Found:
+    """The test samples of one sequence.
+
+    Raises:
+        FileProblem: the annotations are missing or damaged, or a valid frame has no picture.
+    """
+    place = f"{_TEST}/TS{number}"
+    path = root / place / "annot_data.mat"
+    with open_hdf5(path) as file:
+        valid = np.asarray(file["valid_frame"]).reshape(-1) != 0
+        points, joints = np.asarray(file["annot2"]), np.asarray(file["univ_annot3"])
+    points = numbers(path, "annot2", points, (len(valid), 1, len(MPI_17), 2))[:, 0]
+    joints = numbers(path, "univ_annot3", joints, (len(valid), 1, len(MPI_17), 3))[:, 0]
+    frames = np.flatnonzero(valid)
+    names = np.array([f"{place}/imageSequence/img_{frame + 1:06d}.jpg" for frame in frames])
+    missing = [name for name in names if not (root / name).is_file()]
+    if missing:
+        raise FileProblem(
+            f"{root}: {len(missing):,} of {len(names):,} pictures of valid frames are missing "
+            f"(first: {missing[0]}). {AGAIN}"
+        )
+    points, joints = points[frames], centred(joints[frames], MPI_17, "pelvis")
+    points = chosen(points, MPI_17, MPI_TO_ANNOTATED)
+    sizes = [_size_of(root / name) for name in names]
+    inside = np.array([_inside(one[None], *size)[0]
+                       for one, size in zip(points, sizes, strict=True)], bool)  # fmt: skip
+    invalid = int((~valid).sum())
+    skipped = Counter({"the frame is not valid": invalid, _OUTSIDE: int((~inside).sum())})
+    metres = chosen(joints[inside], MPI_17, MPI_TO_ANNOTATED)
+    return Found(_samples(names[inside], points[inside], metres), +skipped)
+
+
+def read_annotations(path: Path, camera: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `annot.mat` has for one camera.
+
+    Returns:
+        numbers of its n frames from 0, joints in pixels (n, 28, 2), in mm before it (n, 28, 3).
+
+    Raises:
+        FileProblem: the file is missing or damaged, or lacks the camera.
+    """
+    content = read_mat(path, "annot2", "annot3", "cameras", "frames")
+    for key in ("annot2", "annot3"):
+        if key not in content or content[key].dtype != object:
+            raise FileProblem(f"{path}: has no cells '{key}', one for each camera. {AGAIN}")
+    cells = content["annot2"].size
+    there = np.asarray(content.get("cameras", np.arange(cells))).reshape(-1)
+    place = np.flatnonzero(there == camera)
+    if not len(place) or place[0] >= min(cells, content["annot3"].size):
+        raise FileProblem(f"{path}: has no annotations of camera {camera}. {AGAIN}")
+    points, joints = (
+        numbers(path, key, content[key].reshape(-1)[place[0]], (None, len(MPI_28) * d))
+        for key, d in (("annot2", 2), ("annot3", 3))
+    )
+    if len(points) != len(joints):
+        raise FileProblem(
+            f"{path}: camera {camera} has {len(points):,} rows in annot2, but {len(joints):,} in "
+            f"annot3. {AGAIN}"
+        )
+    frames = np.asarray(content.get("frames", np.arange(len(points)))).reshape(-1)
+    if len(frames) != len(points) or frames.dtype.kind not in "iuf":
+        raise FileProblem(
+            f"{path}: numbers {len(frames):,} frames, but camera {camera} has {len(points):,} "
+            f"rows. {AGAIN}"
+        )
+    shape = (len(points), len(MPI_28))
+    return frames.astype(int), points.reshape(*shape, 2), joints.reshape(*shape, 3)
+
+
+def _inside(points: np.ndarray, width: float, height: float) -> np.ndarray:
+    """(n, J, 2) -> (n,): whether all joints are in the picture."""
+    return ((points >= 0) & (points < np.array([width, height]))).all((1, 2))
+
+
+def _samples(names: np.ndarray, points: np.ndarray, metres: np.ndarray) -> dict[str, np.ndarray]:
+    """SPIN's arrays of n people, from 17 joints in pixels and in metres from the root."""
+    low, high = points.min(1), points.max(1)
+    return {
+        "imgname": names,
+        "center": (low + high) / 2,
+        "scale": BOX_FACTOR * (high - low).max(1) / 200,
+        "part": placed(points, MPI_TO_ANNOTATED),
+        "S": placed(metres, MPI_TO_ANNOTATED),
+    }
+
+
+def _must_agree(path: Path, camera: StudioCamera, points: np.ndarray, joints: np.ndarray) -> None:
+    """The camera must see the joints where the annotations say that it does."""
+    apart = np.linalg.norm(camera.project(joints) - points, axis=-1)
+    if len(apart) and not np.median(apart) < _SAME_PLACE:
+        raise FileProblem(
+            f"{path}: annot3, seen by the camera of camera.calibration, is {np.median(apart):.0f} "
+            "pixels beside annot2. One of the two files belongs to another sequence: download both "
+            "again."
+        )
+
+
+def _must_have_size(camera: StudioCamera, pictures: list[Path]) -> None:
+    """The pictures must be as large as those that the joints were annotated in."""
+    for path in pictures[:1]:
+        if path.is_file() and picture_size(path) != (camera.width, camera.height):
+            width, height = picture_size(path)
+            raise FileProblem(
+                f"{path}: is {width} x {height}, but the joints are in pixels of "
+                f"{camera.width} x {camera.height}. Make the pictures from the videos as they are."
+            )
+
+
+def _size_of(path: Path) -> tuple[float, float]:
+    try:
+        return picture_size(path)
+    except FileProblem:  # the runner leaves it out, and says why
+        return np.inf, np.inf
+
+
+def _pictures(images: Path | None, root: Path, split: str) -> Path:
+    return root if images is None or split == "test" else images
+
+
+def _needed(images: Path | None, root: Path, split: str) -> list[Needed]:
+    if split == "test":
+        folders = [f"{_TEST}/TS{number}" for number in TEST_SEQUENCES]
+        download = "mpi_inf_3dhp_test_set.zip (get_testset.sh)"
+        return [
+            *(Needed(f"{folder}/annot_data.mat", "annotations", download) for folder in folders),
+            *(Needed(f"{folder}/imageSequence/img_*.jpg", "pictures", download)
+              for folder in folders),
+        ]  # fmt: skip
+    needed = []
+    for subject, sequence in ((s, q) for s in SUBJECTS for q in SEQUENCES):
+        place = f"S{subject}/Seq{sequence}"
+        needed += [
+            Needed(f"{place}/annot.mat", "annotations", "annot.mat (get_dataset.sh)"),
+            Needed(f"{place}/camera.calibration", "cameras", "camera.calibration"),
+        ]
+        for camera in CAMERAS:
+            video = f"{place}/imageSequence/video_{camera}.avi"
+            made = _pictures(images, root, split) / place / "imageFrames" / f"video_{camera}"
+            if (root / video).is_file() or not any(made.glob("frame_*.jpg")):
+                needed.append(Needed(video, "a video", f"{place}/imageSequence/vnect_cameras.zip"))
+    return needed
+
+
+def _jobs(images: Path | None, root: Path, split: str) -> list[Job]:
+    if split == "test":
+        return [Job(f"TS{number}", partial(read_test_sequence, root, number))
+                for number in TEST_SEQUENCES]  # fmt: skip
+    folder = _pictures(images, root, split)
+    return [
+        Job(f"S{s}_Seq{q}_video_{camera}", partial(read_video, root, folder, s, q, camera))
+        for s in SUBJECTS
+        for q in SEQUENCES
+        for camera in CAMERAS
+    ]
+
+
+RECIPE = mpi_inf_3dhp_recipe()

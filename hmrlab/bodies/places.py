@@ -94,6 +94,25 @@ def own_body_digest() -> str:
     return "" if digest == body_digest(FREE) else digest
 
 
+def body_label() -> str:
+    """The body in use in words that name no folder: "smpl_neutral (4f0c...)"."""
+    name = body_name()
+    return f"{name if name in (FREE, *IMPORTED) else Path(name).name} ({body_digest()})"
+
+
+def require_free_body(what: str) -> None:
+    """Refuse to make what comes with hmrlab with any body but the free one.
+
+    Raises:
+        FileProblem: `$HMRLAB_BODY` names another.
+    """
+    if own_body_digest():
+        raise FileProblem(
+            f"{what} must be made with the body that comes with hmrlab, but HMRLAB_BODY names "
+            f"{body_name()}, whose licence may forbid passing on what it is in. Unset HMRLAB_BODY."
+        )
+
+
 @lru_cache
 def _digest(path: Path, changed: int, size: int) -> str:
     """The file's; when it was changed and its size tell one content from the next."""

@@ -67,6 +67,7 @@ def figures(
     The ledger's rows of that scale join the reference results in the folder's runs.jsonl.
     """
     from hmrlab import paths
+    from hmrlab.bodies import require_free_body
     from hmrlab.ledger import Ledger
     from hmrlab.reproduce.figures import SHOWN_RUNS, make_figures
     from hmrlab.reproduce.references import keep_references
@@ -74,6 +75,7 @@ def figures(
     from hmrlab.training import named_run, run_training
 
     sizes = scale_named(scale)
+    require_free_body("the README's figures")  # before hours of training
     results = [] if rows_only else [run_training(named_run(n, sizes, seed)) for n in SHOWN_RUNS]
     records = newest(Ledger(paths.runs_dir() / "ledger.jsonl").records())
     same_scale = [r for r in records if r.settings.get("scale", {}).get("name") == sizes.name]

@@ -27,7 +27,7 @@ def check_hands_up(attempt) -> Answer:
         return f"Turn the shoulders only; {moved} is turned, too."
     if float(pose.abs().max()) > 6.3:
         return "Angles are in radians: a full turn is 6.28."
-    body = load_body("free", "light")
+    body = load_body(detail="light")
     joints = body.joints(pose[None], torch.zeros(1, 10))[0]
     crown = float(body.vertices(torch.zeros(1, 72), torch.zeros(1, 10))[0, :, 1].max())
     for wrist, name in zip(WRISTS, ("left", "right"), strict=True):
@@ -41,7 +41,7 @@ def check_hands_up(attempt) -> Answer:
 @exercise("Ten centimetres")
 def check_taller(attempt) -> Answer:
     """A shape ten centimetres taller than the average, by the first beta."""
-    body = load_body("free", "light")
+    body = load_body(detail="light")
     betas = torch.as_tensor(answer(attempt, body)).detach().float()
     if betas.shape != (10,):
         return f"The betas should be (10,), this is {tuple(betas.shape)}."

@@ -6,7 +6,7 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from hmrlab.bodies import load_body
+from hmrlab.bodies import load_body, require_free_body
 from hmrlab.data.dataset import open_set
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
@@ -33,8 +33,9 @@ def build_assets(scale: Scale, seed: int = 0, folder: Path = FOLDER) -> list[Pat
 
     Raises:
         ValueError: the scale has another encoder.
-        FileProblem: a file cannot be written.
+        FileProblem: a file cannot be written, or another body is in use than the free one.
     """
+    require_free_body("what comes with the package")
     if scale.encoder != "small":
         raise ValueError(
             f"the package's weights are the small encoder's; scale {scale.name!r} has "
@@ -60,7 +61,12 @@ def build_assets(scale: Scale, seed: int = 0, folder: Path = FOLDER) -> list[Pat
 
 
 def reference_scores(folder: Path = FOLDER) -> dict[str, float]:
-    """What the reference model, as it is on disk, scores on a fixed set of synthetic people."""
+    """What the reference model, as it is on disk, scores on a fixed set of synthetic people.
+
+    Raises:
+        FileProblem: another body is in use than the free one.
+    """
+    require_free_body("the reference model's scores")
     people = open_set(ensure_set(CHECK_SET))
     batches = BatchLoader(people, batch_size=64, resolution=RESOLUTION)
     scores = evaluate_model(load_reference_model(folder), batches, load_body("free", "light"))

@@ -11,6 +11,7 @@ from typing import Any
 import nbformat
 from nbformat import NotebookNode
 
+from hmrlab.bodies import require_free_body
 from hmrlab.files import FileProblem, write_text_whole
 from hmrlab.reproduce.execute import NotebookResult, Progress, Status, execute_source
 from hmrlab.reproduce.sources import NotebookSource
@@ -40,8 +41,10 @@ def build_notebook(
         What became of it; a notebook that failed is not written.
 
     Raises:
-        FileProblem: the notebook is too large or names a folder of this machine; it is not written.
+        FileProblem: the notebook is too large or names a folder of this machine, or another body
+            is in use than the free one; it is not written.
     """
+    require_free_body("a notebook that is committed")
     with tempfile.TemporaryDirectory(prefix="hmrlab-") as scratch:
         target = Path(scratch) / f"{source.name}.ipynb"
         result = execute_source(source, target, parameters or {}, progress, folder)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from matplotlib.figure import Figure
 
-from hmrlab.bodies import load_body
+from hmrlab.bodies import load_body, require_free_body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.files import write_text_whole
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, swing_twist
@@ -46,8 +46,9 @@ def make_figures(
             notebooks' texts speak of.
 
     Raises:
-        FileProblem: the folder cannot be written to.
+        FileProblem: the folder cannot be written to, or another body is in use than the free one.
     """
+    require_free_body("the README's figures")
     content = {  # asked before the first file is written: that would count as a change
         "command": current_command(),
         "commit": source_commit(),

@@ -35,10 +35,12 @@ def keep_references(folder: Path, records: Iterable[RunRecord]) -> Path:
     """Add records to a folder's `runs.jsonl`, whole or not at all.
 
     What is there stays, so that results of several machines and days come together. Of the
-    records of one machine with the same settings the newest is kept.
+    records of one machine with the same settings the newest is kept. Runs on a body of the user's
+    own are left out: nobody else could repeat them.
     """
     kept: dict[tuple[str, str], RunRecord] = {}
-    for record in [*read_references(folder), *records]:
+    ours = (record for record in records if "body_used" not in record.settings)
+    for record in [*read_references(folder), *ours]:
         key = record.settings_hash, record.machine
         kept.pop(key, None)
         kept[key] = record

@@ -10,6 +10,7 @@ import torch
 from tqdm.auto import tqdm
 
 from hmrlab import paths
+from hmrlab.bodies import body_label, own_body_digest
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.files import FileProblem
@@ -51,6 +52,7 @@ class _Identity:
     start: str  # what the encoder's first weights come from
     prior: str = later("")  # digest of the pose prior, where fits teach
     base: str = later("")  # key of the training that it goes on from
+    body: str = later("")  # digest of the body in use, where that is not the free one
 
 
 def run_key(run: Training) -> str:
@@ -64,7 +66,14 @@ def run_key(run: Training) -> str:
     plain = replace(run, name="", options="")
     base = base_of(run)
     return settings_hash(
-        _Identity(plain, sets, _start_name(run), prior, run_key(base) if base else "")
+        _Identity(
+            plain,
+            sets,
+            _start_name(run),
+            prior,
+            run_key(base) if base else "",
+            own_body_digest(),
+        )
     )
 
 
@@ -248,6 +257,8 @@ def _record(
     used: dict[str, str | int] = {"precision_used": precision}
     if run.batch_size == "auto":
         used["micro_batch_used"] = kept_micro_batch(folder)
+    if own_body_digest():
+        used["body_used"] = body_label()
     return record_run(
         name=run.name,
         settings=asdict(run) | used,

@@ -120,7 +120,7 @@ def fit_people(
             f"no set {people!r}; there are {', '.join(SETS)}, or give a record file (.npz)"
         )
     plan = FitPlan(headings=tuple(360.0 * k / starts for k in range(starts)))
-    body = load_body("free", BODY_DETAIL)
+    body = load_body(detail=BODY_DETAIL)
     return first_fits(records, name, body, load_prior(), plan, folder=folder)
 
 

@@ -154,4 +154,4 @@ class HeatmapTask:
 def make_task(run: Training, device: torch.device) -> BodyTask | HeatmapTask:
     if isinstance(run, Pretraining):
         return HeatmapTask(run, device)
-    return BodyTask(run, load_body("free", BODY_DETAIL).to(device), device)
+    return BodyTask(run, load_body(detail=BODY_DETAIL).to(device), device)

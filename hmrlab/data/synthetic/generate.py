@@ -29,7 +29,7 @@ import torch
 from tqdm.auto import tqdm
 
 from hmrlab import paths
-from hmrlab.bodies.body import ASSETS
+from hmrlab.bodies import body_digest
 from hmrlab.data.records import Records
 from hmrlab.data.synthetic.people import Chunk, make_chunk
 from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
@@ -66,8 +66,8 @@ class SetSpec:
 
     @property
     def folder_name(self) -> str:
-        """Readable, and different for every setting and version."""
-        text = json.dumps(asdict(self) | {"version": VERSION, "body": _body_digest()})
+        """Readable, and different for every setting, version and body (`$HMRLAB_BODY`)."""
+        text = json.dumps(asdict(self) | {"version": VERSION, "body": body_digest()})
         tag = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.name}-{self.split}-{self.count}-{self.size}px-s{self.seed}-{tag}"
 
@@ -270,7 +270,7 @@ def _write_manifest(spec: SetSpec, folder: Path) -> None:
         path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
         for path in sorted(folder.iterdir())
     }
-    content = {"settings": asdict(spec), "version": VERSION, "body": _body_digest(), "files": files}
+    content = {"settings": asdict(spec), "version": VERSION, "body": body_digest(), "files": files}
     write_text_whole(folder / "manifest.json", json.dumps(content, indent=1) + "\n")
 
 
@@ -297,10 +297,6 @@ def _check_room(root: Path, spec: SetSpec) -> None:
 def _digest(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _body_digest() -> str:
-    return _digest(ASSETS / "free_body_light.npz")[:16]
 
 
 def _cores() -> int:

@@ -11,6 +11,7 @@ from torch import Tensor
 from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP, POSE_FLIP
 from hmrlab.data.batch import Batch
 from hmrlab.data.crops import warp
+from hmrlab.data.warping import warp_and_colour
 from hmrlab.geometry import (
     apply_affine,
     axis_angle_to_matrix,
@@ -141,12 +142,33 @@ def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch
 def _pictures(
     images: Tensor, matrix: Tensor, flip: Tensor, channels: Tensor, resolution: int
 ) -> Tensor:
+    """Normalised crops (B, 3, R, R) of stored pictures (B, H, W, 3)."""
+    if images.device.type == "cpu":
+        return _pictures_in_one_pass(images, matrix, flip, channels, resolution)
     crops = warp(images.permute(0, 3, 1, 2).float() / 255, matrix, resolution)
     crops = _where(flip, crops.flip(-1), crops)
     crops = (crops * channels[:, :, None, None]).clamp(0, 1)
     mean = crops.new_tensor(IMAGENET_MEAN)[:, None, None]
     deviation = crops.new_tensor(IMAGENET_DEVIATION)[:, None, None]
     return (crops - mean) / deviation
+
+
+def _pictures_in_one_pass(
+    images: Tensor, matrix: Tensor, flip: Tensor, channels: Tensor, resolution: int
+) -> Tensor:
+    """The same, several times as fast: see `hmrlab.data.warping`."""
+    crops = torch.empty(len(images), 3, resolution, resolution)
+    mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
+    warp_and_colour(
+        images.contiguous().numpy(),
+        torch.linalg.inv(matrix.double()).numpy(),
+        flip.numpy(),
+        (channels.float() / 255 / deviation).numpy(),
+        (-mean / deviation).numpy(),
+        ((1 - mean) / deviation).numpy(),
+        crops.numpy(),
+    )
+    return crops
 
 
 def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Where pictures come from: a folder of files, or one packed array."""
+"""Where pictures come from: a folder of files, or packed files of many."""
 
 from __future__ import annotations
 
@@ -6,25 +6,30 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.files import FileProblem
+from hmrlab.data.shards import (
+    JPEG_MARK,
+    RAW_MARK,
+    DamagedImageError,
+    JpegShard,
+    PackedPictures,
+    Shard,
+    open_raw_shard,
+)
 
-PACKED_MARK = ".npy#"
-
-
-class DamagedImageError(Exception):
-    """One picture that cannot be read; the message names it."""
+__all__ = ["DamagedImageError", "ImageSource", "read_image"]
 
 
 class ImageSource:
     """Pictures by their `imgname`, as uint8 RGB (H, W, 3).
 
-    A name like `images.npy#17` is row 17 of an array (N, H, W, 3) uint8 beside the records, which
-    is mapped into memory, never read whole. Other names are files below `folder`.
+    A name like `images.npy#17` is row 17 of a packed file beside the records (see
+    `hmrlab.data.shards`), which is mapped into memory, never read whole. Other names are files
+    below `folder`.
     """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
-        self._packed: dict[str, np.ndarray] = {}
+        self._packed: dict[str, Shard] = {}
 
     def read(self, name: str) -> np.ndarray:
         """One picture.
@@ -32,33 +37,43 @@ class ImageSource:
         Raises:
             DamagedImageError: it is missing, damaged or no picture.
         """
-        if PACKED_MARK in name:
-            array, _, row = name.partition("#")
-            return self.packed(array)[int(row)]
+        if RAW_MARK in name or JPEG_MARK in name:
+            shard, _, row = name.rpartition("#")
+            return self.packed(shard)[int(row)]
         return read_image(self.folder / name)
 
-    def packed(self, name: str) -> np.ndarray:
-        """A packed array (N, H, W, 3) uint8, mapped into memory.
+    def packed(self, name: str) -> Shard:
+        """A packed file of pictures, for the raw ones an array (N, H, W, 3) uint8.
 
         Raises:
-            FileProblem: it is missing, cut short, or no such array.
+            FileProblem: it is missing, cut short, or no such file.
         """
         if name not in self._packed:
             path = self.folder / name
-            try:
-                array = np.load(path, mmap_mode="r", allow_pickle=False)
-            except (OSError, ValueError, EOFError) as error:
-                raise FileProblem(
-                    f"{path} is not a readable array of pictures ({error}). "
-                    "If it is a generated set, delete its folder and it is made again."
-                ) from error
-            if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:
-                raise FileProblem(
-                    f"{path}: expected uint8 pictures (N, H, W, 3), found {array.dtype} "
-                    f"{array.shape}."
-                )
-            self._packed[name] = array
+            jpegs = f"{name}#".endswith(JPEG_MARK)
+            self._packed[name] = JpegShard(path) if jpegs else open_raw_shard(path)
         return self._packed[name]
+
+    def all_packed(self, names: np.ndarray) -> PackedPictures | None:
+        """Pictures by number of these names, if all are packed, and of one size.
+
+        Raises:
+            FileProblem: see `packed`.
+        """
+        if len(names) == 0 or not all(_is_packed(name) for name in (names[0], names[-1])):
+            return None
+        parts = np.char.rpartition(names, "#")
+        files, which = np.unique(parts[:, 0], return_inverse=True)
+        if not all(_is_packed(f"{file}#") for file in files):
+            return None
+        shards = [self.packed(str(file)) for file in files]
+        if len({shard.shape[1:] for shard in shards}) > 1:
+            return None
+        return PackedPictures(shards, which, parts[:, 2].astype(np.int64))
+
+
+def _is_packed(name: str) -> bool:
+    return RAW_MARK in name or JPEG_MARK in name
 
 
 def read_image(path: str | Path) -> np.ndarray:

@@ -3,24 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hmrlab.bodies import Body
-from hmrlab.bodies.joints import ANNOTATED, H36M_TO_J14
+from hmrlab.bodies import Body, BodyOutput
+from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.bodies.limits import TWIST_LIMITS_DEG
 from hmrlab.data.batch import Batch
 from hmrlab.evaluation import metrics
+from hmrlab.evaluation.joint_sets import H36M_17, J14, Joints
 from hmrlab.evaluation.scores import Scores
 from hmrlab.geometry import bone_axes, project_normalised
 from hmrlab.models import HMR, Prediction
 from hmrlab.models.regressor import MEAN_CAMERA
 
 MILLIMETRES = 1000.0
-H36M_PELVIS = 0
+PELVIS = "pelvis"  # among Human3.6M's joints, on which bodies are centred
 
 
 def evaluate_model(
@@ -105,45 +107,71 @@ def _evaluate(
 ) -> Scores:
     parts: list[dict[str, np.ndarray]] = []
     with torch.inference_mode():
-        axes = bone_axes(body.rest_joints(torch.zeros(1, 10, device=device))[0], body.parents)
-        limits = torch.tensor(TWIST_LIMITS_DEG, dtype=axes.dtype, device=device)
+        twist = TwistFrame.of(body)
         for batch in tqdm(batches, desc="evaluating", unit="batch", disable=not progress):
             batch = batch.to(device)
-            if bool(batch.has_smpl.any()):
-                scored = _score_batch(predict(batch), batch, body, axes, limits)
+            known = batch.has_smpl.bool()
+            if bool(known.any()):
+                truth = body(batch.rotations[known], batch.betas[known])
+                scored = score_bodies(predict(batch), batch, body, truth, twist)
                 parts.append({name: value.cpu().numpy() for name, value in scored.items()})
     if not parts:
         raise ValueError("no sample of this set has true SMPL parameters to evaluate against")
     return Scores(**{name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
 
 
-def _score_batch(
-    prediction: Prediction, batch: Batch, body: Body, axes: Tensor, limits: Tensor
+@dataclass(frozen=True)
+class TwistFrame:
+    """What twists of a body's joints are measured by."""
+
+    axes: Tensor  # (24, 3) unit bone axes at rest
+    limits: Tensor  # (24,) degrees, the largest twist either way
+
+    @classmethod
+    def of(cls, body: Body) -> TwistFrame:
+        """Of the mean shape, on the body's device."""
+        rest = body.rest_joints(body.v_template.new_zeros(1, 10))[0]
+        axes = bone_axes(rest, body.parents)
+        return cls(axes, torch.tensor(TWIST_LIMITS_DEG, dtype=axes.dtype, device=axes.device))
+
+
+def score_bodies(
+    prediction: Prediction, batch: Batch, body: Body, truth: BodyOutput, twist: TwistFrame
 ) -> dict[str, Tensor]:
-    """The fields of `Scores` for the samples of one batch that have true parameters."""
+    """The fields of `Scores` for the samples of one batch that have true parameters.
+
+    Args:
+        prediction: for the whole batch.
+        batch: of which the samples with `has_smpl` count.
+        body: that is predicted.
+        truth: the true bodies of those samples; they may be of another body model, of the person's
+            gender for one, with the same vertices.
+        twist: see `TwistFrame`.
+
+    Raises:
+        ValueError: a prediction is not finite; the message names the samples.
+    """
     known = batch.has_smpl.bool()
     rotations, betas = prediction.rotations[known], prediction.betas[known]
     camera, index = prediction.camera[known], batch.index[known]
-    _check_finite(index, rotations, betas, camera)
+    check_finite(index, rotations, betas, camera)
     true_rotations, true_betas = batch.rotations[known], batch.betas[known]
 
-    posed, truth = body(rotations, betas), body(true_rotations, true_betas)
-    pelvis = posed.h36m[:, H36M_PELVIS, None]
-    true_pelvis = truth.h36m[:, H36M_PELVIS, None]
-    chosen = list(H36M_TO_J14)
-    joints, true_joints = posed.h36m[:, chosen] - pelvis, truth.h36m[:, chosen] - true_pelvis
-    vertices, true_vertices = posed.vertices - pelvis, truth.vertices - true_pelvis
+    posed = body(rotations, betas)
+    joints, true_joints = (centred_joints(out.h36m).to(J14) for out in (posed, truth))
+    pelvis = H36M_17.index(PELVIS)
+    vertices, true_vertices = (out.vertices - out.h36m[:, pelvis, None] for out in (posed, truth))
     projected = project_normalised(posed.keypoints[:, ANNOTATED], camera)
-    beyond = metrics.beyond_twist_limits(rotations, axes, limits)
+    beyond = metrics.beyond_twist_limits(rotations, twist.axes, twist.limits)
     beyond[:, 0] = False  # the root has no limit: a person may face any way
     return {
         "index": index,
-        "joint_error_mm": MILLIMETRES * metrics.joint_errors(joints, true_joints),
-        "pa_mpjpe_mm": MILLIMETRES * metrics.pa_mpjpe(joints, true_joints),
+        "joint_error_mm": MILLIMETRES * joints.errors(true_joints),
+        "pa_mpjpe_mm": MILLIMETRES * joints.pa_mpjpe(true_joints),
         "pve_mm": MILLIMETRES * metrics.pve(vertices, true_vertices),
         "rotation_error_deg": metrics.rotation_error(rotations, true_rotations),
-        "twist_deg": metrics.twist_angle(rotations, axes),
-        "true_twist_deg": metrics.twist_angle(true_rotations, axes),
+        "twist_deg": metrics.twist_angle(rotations, twist.axes),
+        "true_twist_deg": metrics.twist_angle(true_rotations, twist.axes),
         "beyond_limits": beyond,
         "betas": betas,
         "true_betas": true_betas,
@@ -153,7 +181,17 @@ def _score_batch(
     }
 
 
-def _check_finite(index: Tensor, *values: Tensor) -> None:
+def centred_joints(h36m: Tensor) -> Joints:
+    """Joints of a mesh (B, 17, 3), regressed by Human3.6M's regressor, about their pelvis."""
+    return Joints(h36m, H36M_17).centred_on(PELVIS)
+
+
+def check_finite(index: Tensor, *values: Tensor) -> None:
+    """Raise unless all numbers of all samples are finite.
+
+    Raises:
+        ValueError: they are not; the message names the samples.
+    """
     finite = torch.stack([value.flatten(1).isfinite().all(1) for value in values]).all(0)
     if not bool(finite.all()):
         bad = index[~finite].tolist()

@@ -13,8 +13,6 @@ from enum import Enum
 from hmrlab.evaluation.joint_sets import J14, J17, JointSet
 
 TWIN = "twin:"  # before the name of a protocol: the same on a synthetic twin of the set
-PCK_THRESHOLD_MM = 150.0
-AUC_THRESHOLDS_MM = tuple(float(t) for t in range(0, 151, 5))
 
 
 class Truth(Enum):

@@ -1,0 +1,212 @@
+"""Predicted bodies against masks of the person and of its parts, in the original pictures.
+
+Counted as SPIN's `eval.py` counts (which follows Lassner et al., "Unite the People", CVPR 2017):
+true and false positives are summed over all pixels of all pictures before anything is divided.
+Pixels marked 255 in a part mask are left open by the annotation. They do not count in the F1 of the
+parts; in the accuracy of the parts the original takes them for background, and so does this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from torch import Tensor
+
+from hmrlab.bodies import Body
+from hmrlab.bodies.joints import LSP_PARTS
+from hmrlab.data.synthetic.raster import label_picture, rasterize, triangle_labels
+from hmrlab.files import FileProblem
+from hmrlab.geometry import project_normalised, weak_perspective_to_translation
+from hmrlab.geometry.crops import REFERENCE_SIDE
+from hmrlab.models import Prediction
+
+UPI_S1H_PARTS = ("head", "torso", "right_arm", "left_arm", "right_leg", "left_leg")
+"""What the values 1 to 6 of a part mask stand for; 0 is background, 255 is left open."""
+OPEN = 255
+CLASSES = 1 + len(UPI_S1H_PARTS)
+_MIRRORED = (0, 1, 2, 4, 3, 6, 5)  # the classes with left and right exchanged
+
+
+@dataclass(frozen=True)
+class Drawer:
+    """What of a body is drawn: its triangles, and the part that each belongs to."""
+
+    body: Body
+    faces: np.ndarray  # (F, 3) int64
+    labels: np.ndarray  # (F,) index into UPI_S1H_PARTS
+
+    @classmethod
+    def of(cls, body: Body) -> Drawer:
+        """For a body that knows its parts.
+
+        Raises:
+            FileProblem: it does not.
+        """
+        if body.lsp_labels is None:
+            raise FileProblem(
+                "this body does not say which vertex belongs to which of LSP's six parts "
+                "(lsp_labels, see hmrlab/bodies/format.py), so part masks cannot be drawn; import "
+                "the body anew together with its part files: hmrlab body import"
+            )
+        to_mask = np.array([UPI_S1H_PARTS.index(name) for name in LSP_PARTS])
+        faces = body.faces.cpu().numpy()
+        return cls(body, faces, triangle_labels(to_mask[body.lsp_labels.cpu().numpy()], faces))
+
+    def parts(
+        self,
+        prediction: Prediction,
+        center: Tensor,
+        scale: Tensor,
+        sizes: Sequence[tuple[int, int]],
+    ) -> list[np.ndarray]:
+        """Predicted bodies as the network's cameras see them, in the original pictures.
+
+        Args:
+            prediction: of B people, before the crops' cameras.
+            center: (B, 2) middles of the crops, pixels of the picture.
+            scale: (B,) their sides / 200 pixels.
+            sizes: B times height and width of the picture.
+
+        Returns:
+            B pictures (H, W) uint8: 0 background, 1 to 6 as `UPI_S1H_PARTS`.
+        """
+        vertices = self.body.vertices(prediction.rotations, prediction.betas)
+        flat = project_normalised(vertices, prediction.camera)
+        half = (REFERENCE_SIDE / 2 * scale)[:, None, None]
+        points = (center[:, None] + half * flat).double().cpu().numpy()
+        ahead = weak_perspective_to_translation(prediction.camera)[:, 2:]
+        depth = (vertices[..., 2] + ahead).double().cpu().numpy()
+        return [
+            draw_labels(points[k], depth[k], self.faces, self.labels, size)
+            for k, size in enumerate(sizes)
+        ]
+
+
+def draw_labels(
+    points: np.ndarray,
+    depth: np.ndarray,
+    faces: np.ndarray,
+    labels: np.ndarray,
+    size: tuple[int, int],
+) -> np.ndarray:
+    """One mesh in one picture, each pixel by the nearest triangle at its middle.
+
+    Args:
+        points: (V, 2) pixels.
+        depth: (V,) along the camera's axis.
+        faces: (F, 3).
+        labels: (F,) of triangles.
+        size: height and width of the picture.
+
+    Returns:
+        (H, W) uint8, 0 or 1 + a label.
+    """
+    return label_picture(rasterize(points, depth, faces, *size)[0], labels)
+
+
+def mask_confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Pixels by true (row) and predicted class: (H, W) bool twice -> (2, 2) int64.
+
+    Raises:
+        ValueError: the two are of different sizes.
+    """
+    return _counts(true.astype(np.int64), predicted.astype(np.int64), 2, 2)
+
+
+def parts_confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
+    """Pixels by true (row) and predicted part; the last row counts those left open.
+
+    Args:
+        true: (H, W) 0 to 6, or 255.
+        predicted: (H, W) 0 to 6.
+
+    Returns:
+        (8, 7) int64.
+
+    Raises:
+        ValueError: the two are of different sizes, or the truth holds another value.
+    """
+    values = true.astype(np.int64)
+    values[true == OPEN] = CLASSES
+    if values.max(initial=0) > CLASSES:
+        raise ValueError(
+            f"a part mask holds 0 to {CLASSES - 1} and {OPEN}, found {int(values.max())}"
+        )
+    return _counts(values, predicted.astype(np.int64), CLASSES + 1, CLASSES)
+
+
+def _counts(true: np.ndarray, predicted: np.ndarray, rows: int, columns: int) -> np.ndarray:
+    if true.shape != predicted.shape:
+        raise ValueError(f"a mask of {true.shape} cannot be compared with one of {predicted.shape}")
+    flat = (columns * true + predicted).ravel()
+    return np.bincount(flat, minlength=rows * columns).reshape(rows, columns)
+
+
+def accuracy(confusion: np.ndarray) -> np.ndarray:
+    """Share of pixels that are told right: (..., C or C + 1, C) -> (...), 0 to 1.
+
+    Pixels of an additional last row, left open by the annotation, are taken for background.
+    """
+    classes = confusion.shape[-1]
+    right = np.trace(confusion[..., :classes, :], axis1=-2, axis2=-1)
+    if confusion.shape[-2] > classes:
+        right = right + confusion[..., classes, 0]
+    return right / confusion.sum((-2, -1))
+
+
+def f1_of_classes(confusion: np.ndarray) -> np.ndarray:
+    """2 TP / (2 TP + FP + FN) of each class: (..., C or C + 1, C) -> (..., C).
+
+    Pixels of an additional last row are left out. NaN for a class that is neither there nor
+    predicted.
+    """
+    counted = confusion[..., : confusion.shape[-1], :]
+    right = np.diagonal(counted, axis1=-2, axis2=-1)
+    both = counted.sum(-1) + counted.sum(-2)  # 2 TP + FN + FP
+    with np.errstate(invalid="ignore"):
+        return 2 * right / both
+
+
+def mean_f1(confusion: np.ndarray) -> np.ndarray:
+    """The mean over the classes that are there or predicted: (..., C or C + 1, C) -> (...)."""
+    scores = f1_of_classes(confusion)
+    there = ~np.isnan(scores)
+    return np.where(there, scores, 0).sum(-1) / there.sum(-1)
+
+
+def sides_are_swapped(parts: np.ndarray) -> bool:
+    """Whether the part masks fit better with left and right exchanged: (8, 7) of a whole set.
+
+    A sign that the masks number the sides otherwise than `UPI_S1H_PARTS`.
+    """
+    exchanged = parts[:, list(_MIRRORED)]
+    return bool(mean_f1(exchanged) > mean_f1(parts))
+
+
+def read_mask(path: Path, what: str) -> np.ndarray:
+    """A mask picture's values (H, W) uint8, as they are in the file.
+
+    Raises:
+        FileProblem: it is missing, cut short, or no picture of single numbers.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(path) as picture:
+            values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FileProblem(
+            f"{path}, the {what} of a sample, cannot be read ({error}). Unpack the masks again; "
+            "UPi-S1h's belong beside LSP's pictures."
+        ) from error
+    if values.ndim == 3 and (values[..., :1] == values[..., :3]).all():
+        values = values[..., 0]  # grey, saved in colour
+    if values.ndim != 2 or values.dtype != np.uint8:
+        raise FileProblem(
+            f"{path}, the {what} of a sample: expected one number from 0 to 255 a pixel, found "
+            f"{values.dtype} {values.shape}"
+        )
+    return values

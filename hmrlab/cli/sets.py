@@ -1,4 +1,4 @@
-"""Commands about the synthetic sets."""
+"""Commands about the data sets: the synthetic ones here, the real ones in `real_sets`."""
 
 from __future__ import annotations
 
@@ -6,13 +6,15 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from hmrlab.cli import real_sets
 from hmrlab.cli.shared import ScaleName, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.data.synthetic.generate import SetSpec
     from hmrlab.training import Scale
 
-app = typer.Typer(help="The synthetic sets.", no_args_is_help=True)
+app = typer.Typer(help="Data sets: make synthetic ones, prepare real ones.", no_args_is_help=True)
+app.add_typer(real_sets.app)
 
 
 @app.command("make")
@@ -26,7 +28,7 @@ def data_make(scale: ScaleName = "quick") -> None:
 
 @app.command("status")
 def data_status() -> None:
-    """Which synthetic sets of which scale are there, and what they take."""
+    """Which sets are there, what they take, and where to register for those that are not."""
     from hmrlab import paths
     from hmrlab.data.synthetic.generate import find_damage
     from hmrlab.doctor import gigabytes
@@ -44,6 +46,7 @@ def data_status() -> None:
             rows.append((scale.name, f"{spec.name} {spec.split}", f"{spec.count:,}", state, size))
     header = ("scale", "set (synthetic)", "people", "state", "size")
     typer.echo(Table(header, tuple(rows)).to_markdown())
+    typer.echo(real_sets.status())
 
 
 def _specs(scale: Scale) -> list[SetSpec]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
@@ -42,6 +42,23 @@ def check_needed(recipe: Recipe, root: Path, split: str) -> None:
         f"{recipe.name} {split}: {len(lacking)} of {len(needed)} things needed are not below "
         f"{root}:\n" + "\n".join(lines) + _hint(recipe, root, split, there / len(needed))
     )
+
+
+def check_all(plans: Iterable[tuple[Recipe, Path, str]]) -> None:
+    """`check_needed` for several sets and splits, before the first of them is begun.
+
+    Raises:
+        FileProblem: with what is missing of all of them.
+    """
+    problems = []
+    for recipe, root, split in plans:
+        try:
+            check_needed(recipe, root, split)
+        except FileProblem as problem:
+            if str(problem) not in problems:
+                problems.append(str(problem))
+    if problems:
+        raise FileProblem("\n".join(problems))
 
 
 def _lack(root: Path, item: Needed) -> str:

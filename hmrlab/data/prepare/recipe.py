@@ -87,8 +87,15 @@ class Recipe:
     """Samples by split of SPIN's own released files, where known."""
     elsewhere: Callable[[Path], Recipe] | None = None
     """For videos: the same recipe with the pictures made of them in another folder (--images)."""
+    folders: tuple[str, ...] = ()
+    """Names of the folder that the download unpacks to, to be found beside those of other sets."""
     version: int = 1
     """Raise it when the same download would come out differently: unfinished work starts anew."""
+
+    def root_below(self, root: Path) -> Path:
+        """This set's own folder where ROOT holds those of several; ROOT itself if there is none."""
+        names = (self.name, *self.folders)
+        return next((root / name for name in names if (root / name).is_dir()), root)
 
     def picture_folder(self, root: Path, split: str) -> Path:
         """Where this split's pictures lie, absolute."""

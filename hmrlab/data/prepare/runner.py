@@ -93,7 +93,8 @@ def _source(recipe: Recipe, root: Path, split: str) -> str:
             if path.is_file():
                 status = path.stat()
                 files.append((str(path), status.st_size, status.st_mtime_ns))
-    content = (recipe.name, split, recipe.version, recipe.box_factor, str(root), files)
+    pictures = str(recipe.picture_folder(root, split))
+    content = (recipe.name, split, recipe.version, recipe.box_factor, str(root), pictures, files)
     return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
 

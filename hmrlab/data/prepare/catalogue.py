@@ -1,0 +1,29 @@
+"""All recipes by name."""
+
+from __future__ import annotations
+
+from hmrlab.data.prepare import coco, lsp, mpii, pw3d
+from hmrlab.data.prepare.recipe import Recipe
+
+RECIPES: dict[str, Recipe] = {
+    recipe.name: recipe
+    for recipe in (
+        pw3d.RECIPE,
+        lsp.LSP,
+        lsp.LSP_ORIGINAL,
+        lsp.LSPET,
+        mpii.RECIPE,
+        coco.RECIPE,
+    )
+}
+
+
+def get_recipe(name: str) -> Recipe:
+    """A recipe by its set's name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    if name not in RECIPES:
+        raise ValueError(f"no recipe for {name!r}; there are {', '.join(RECIPES)}")
+    return RECIPES[name]

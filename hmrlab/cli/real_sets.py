@@ -64,6 +64,38 @@ def data_prepare(
         _tell_of_expected(recipe, found)
 
 
+@app.command("adopt")
+def data_adopt(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One of SPIN's dataset_extras.")],
+    root: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that its picture names are relative to.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Set that it is; by default as SPIN's file name says.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Its split; by default likewise.")] = None,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="UPi-S1h's folder, for LSP's test half.")
+    ] = None,
+    fits: Annotated[
+        Path | None,
+        typer.Option(metavar="FITS", help="Released fits of its rows, to begin trainings with."),
+    ] = None,
+) -> None:
+    """Use a record file that SPIN released, and the pictures that it names, as a prepared set."""
+    from hmrlab.data.prepare.extras import adopt
+
+    try:
+        found, missing = adopt(file, root, name=name, split=split, masks=masks, fits=fits)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--name, --split") from error
+    typer.echo(found.summary())
+    if missing:
+        typer.echo(f"{missing:,} of them have no picture there and are left out when read")
+    if fits is not None:
+        typer.echo(f"with the fits of {fits}")
+
+
 def _recipes(names: list[str], splits: list[str] | None, root: Path) -> list[Recipe]:
     """The recipes named; of "all" those that have a folder in ROOT."""
     from hmrlab.data.prepare.catalogue import RECIPES, get_recipe

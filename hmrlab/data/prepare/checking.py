@@ -80,7 +80,7 @@ def _lack(root: Path, item: Needed) -> str:
 def _hint(recipe: Recipe, root: Path, split: str, share: float) -> str:
     """Where the files are instead, if they are near; else where to get them."""
     best, best_share = None, share
-    for folder in _near(root):
+    for folder in near(root):
         needed = recipe.needed(folder, split)
         there = sum(not _lack(folder, item) for item in needed) / len(needed)
         if there > best_share:
@@ -91,7 +91,7 @@ def _hint(recipe: Recipe, root: Path, split: str, share: float) -> str:
     return f"\n{best} has {more}. Is it the folder to give? --root {best}"
 
 
-def _near(root: Path) -> Iterator[Path]:
+def near(root: Path) -> Iterator[Path]:
     """The two folders above, and some of those one and two levels below."""
     yield from root.parents[:2]
     children = _folders(root)

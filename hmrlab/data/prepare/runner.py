@@ -27,6 +27,7 @@ from hmrlab.data.prepared import (
     set_problem,
 )
 from hmrlab.data.records import Records
+from hmrlab.data.static_fits import NAME as FITS
 from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
 
 
@@ -166,6 +167,7 @@ def _finish(
     unchecked = save_npz_whole(folder / ".parts" / "records.npz", **found.arrays)
     Records.open(unchecked)
     try:
+        (folder / FITS).unlink(missing_ok=True)  # of other rows
         os.replace(unchecked, folder / "records.npz")
         note_set(
             folder,

@@ -146,8 +146,6 @@ class Joints:
         Raises:
             JointSetError: there is no way from this set to that one; the message names both.
         """
-        if target == self.joint_set:
-            return self
         rows = self.joint_set.rows(names_in(self.joint_set, target))
         return Joints(self.points[..., rows, :], target)
 
@@ -211,6 +209,8 @@ def names_in(source: JointSet, target: JointSet) -> tuple[str, ...]:
     Raises:
         JointSetError: no way leads from one to the other; the message names both.
     """
+    if source == target:
+        return target.names
     if source == KEYPOINTS_49:
         if target == ANNOTATED_24:
             return target.names  # OpenPose's have a prefix, so that these are the annotated ones

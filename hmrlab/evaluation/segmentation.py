@@ -17,6 +17,8 @@ from torch import Tensor
 
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import LSP_PARTS
+from hmrlab.data.images import ImageSource
+from hmrlab.data.shards import JPEG_MARK, RAW_MARK
 from hmrlab.data.synthetic.raster import label_picture, rasterize, triangle_labels
 from hmrlab.files import FileProblem
 from hmrlab.geometry import project_normalised, weak_perspective_to_translation
@@ -27,6 +29,7 @@ UPI_S1H_PARTS = ("head", "torso", "right_arm", "left_arm", "right_leg", "left_le
 """What the values 1 to 6 of a part mask stand for; 0 is background, 255 is left open."""
 OPEN = 255
 CLASSES = 1 + len(UPI_S1H_PARTS)
+_ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # in EXIF
 _MIRRORED = (0, 1, 2, 4, 3, 6, 5)  # the classes with left and right exchanged
 
 
@@ -184,6 +187,26 @@ def sides_are_swapped(parts: np.ndarray) -> bool:
     """
     exchanged = parts[:, list(_MIRRORED)]
     return bool(mean_f1(exchanged) > mean_f1(parts))
+
+
+def picture_size(images: ImageSource, name: str) -> tuple[int, int]:
+    """Height and width of a picture, pixels; a picture file is not decoded for it.
+
+    Raises:
+        FileProblem: it cannot be read.
+    """
+    from PIL import Image
+
+    if RAW_MARK in name or JPEG_MARK in name:
+        height, width = images.packed(name.rpartition("#")[0]).shape[1:3]
+        return int(height), int(width)
+    try:
+        with Image.open(images.folder / name) as picture:
+            width, height = picture.size
+            turned = picture.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
+    except (OSError, ValueError, SyntaxError) as error:
+        raise FileProblem(f"{images.folder / name} cannot be read ({error})") from error
+    return (width, height) if turned else (height, width)
 
 
 def read_mask(path: Path, what: str) -> np.ndarray:

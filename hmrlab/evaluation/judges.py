@@ -1,0 +1,220 @@
+"""The three kinds of truth that predictions are compared with: meshes, stored joints, masks."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol as Interface
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmrlab.bodies import Body, BodyOutput
+from hmrlab.data.batch import Batch
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.evaluation.evaluate import (
+    MILLIMETRES,
+    TwistFrame,
+    centred_joints,
+    score_bodies,
+)
+from hmrlab.evaluation.joint_sets import ANNOTATED_24, Joints, JointSet, names_in
+from hmrlab.evaluation.metrics import wrapped_difference
+from hmrlab.evaluation.protocols import Protocol, Truth
+from hmrlab.evaluation.segmentation import (
+    Drawer,
+    mask_confusion,
+    parts_confusion,
+    picture_size,
+    read_mask,
+)
+from hmrlab.files import FileProblem
+from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.models import Prediction
+
+ROOT = "pelvis_mpii"  # the annotated joint that stored joints are centred on
+NEUTRAL = "n"
+_GENDERS = {"m": "m", "male": "m", "f": "f", "female": "f"}  # whatever else is neutral
+Bodies = Body | Mapping[str, Body]
+"""One body for everybody, or one for each gender: "m", "f", "n"; predictions are neutral."""
+Found = dict[str, Tensor | np.ndarray]
+
+
+class Judge(Interface):
+    """Compares predictions with one kind of truth."""
+
+    needs: str  # which labels, in the records' words
+
+    def labelled(self) -> np.ndarray:
+        """(N,) bool, which samples of the set have them."""
+
+    def judge(self, prediction: Prediction, batch: Batch) -> Found:
+        """Errors of a batch of samples that have them, by name (see `Evaluation`)."""
+
+
+def make_judge(
+    protocol: Protocol,
+    dataset: PoseDataset,
+    bodies: Bodies,
+    device: torch.device,
+    masks: Path | None = None,
+) -> Judge:
+    """The judge of a protocol.
+
+    Args:
+        protocol: says which kind of truth counts.
+        dataset: that holds the truth.
+        bodies: see `Bodies`; moved to the device.
+        device: where errors are computed.
+        masks: folder of the masks; by default that of the pictures.
+
+    Raises:
+        ValueError: a gender's body is missing.
+        FileProblem: parts are to be drawn of a body that does not know them.
+    """
+    by_gender = _by_gender(bodies, device)
+    if protocol.truth is Truth.MESH:
+        return MeshJudge(dataset, by_gender)
+    if protocol.truth is Truth.STORED:
+        return StoredJudge(dataset, by_gender[NEUTRAL], protocol.joints)
+    folder = dataset.images.folder if masks is None else masks
+    return MaskJudge(dataset, Drawer.of(by_gender[NEUTRAL]), folder)
+
+
+def _by_gender(bodies: Bodies, device: torch.device) -> dict[str, Body]:
+    given = dict.fromkeys("mfn", bodies) if isinstance(bodies, Body) else dict(bodies)
+    missing = [key for key in "mfn" if key not in given]
+    if missing:
+        raise ValueError(f"bodies are needed under the keys m, f and n, missing: {missing}")
+    return {key: given[key].to(device) for key in "mfn"}
+
+
+@dataclass(frozen=True)
+class MeshJudge:
+    """True pose and shape, made into a mesh by the body of the person's gender."""
+
+    dataset: PoseDataset
+    bodies: dict[str, Body]
+    needs = "true SMPL parameters ('pose', 'shape')"
+
+    def labelled(self) -> np.ndarray:
+        return self.dataset.records.has_smpl.astype(bool)
+
+    def judge(self, prediction: Prediction, batch: Batch) -> Found:
+        body = self.bodies[NEUTRAL]
+        scores = score_bodies(prediction, batch, body, self.truth(batch), TwistFrame.of(body))
+        twist = wrapped_difference(scores["twist_deg"], scores["true_twist_deg"])
+        joints = centred_joints(body.h36m(prediction.rotations, prediction.betas))
+        return scores | {"twist_error_deg": twist, "joints": joints.points}
+
+    def truth(self, batch: Batch) -> BodyOutput:
+        """The true bodies, each by the model of its gender."""
+        records, rows = self.dataset.records, batch.index.cpu().numpy()
+        device = batch.index.device
+        rotations = axis_angle_to_matrix(torch.from_numpy(records.pose[rows]).to(device))
+        betas = torch.from_numpy(records.betas[rows]).to(device)
+        if len({id(body) for body in self.bodies.values()}) == 1:
+            return self.bodies[NEUTRAL](rotations, betas)
+        genders = records.texts.get("gender", np.full(len(records), NEUTRAL))[rows]
+        keys = np.array([_GENDERS.get(str(gender), NEUTRAL) for gender in genders])
+        out: dict[str, Tensor] = {}
+        for key in np.unique(keys):
+            mine = torch.from_numpy(keys == key).to(device)
+            posed = vars(self.bodies[str(key)](rotations[mine], betas[mine]))
+            for name, value in posed.items():
+                if name not in out:
+                    out[name] = value.new_empty(len(keys), *value.shape[1:])
+                out[name][mine] = value
+        return BodyOutput(**out)
+
+
+@dataclass(frozen=True)
+class StoredJudge:
+    """3D joints as the set stores them."""
+
+    dataset: PoseDataset
+    body: Body
+    joints: JointSet
+    needs = "all of the protocol's 3D joints, and the pelvis ('S')"
+
+    def labelled(self) -> np.ndarray:
+        names = {*names_in(ANNOTATED_24, self.joints), ROOT}
+        confidence = self.dataset.records.joints_3d[..., 3]
+        return (confidence[:, ANNOTATED_24.rows(sorted(names))] > 0).all(1)
+
+    def judge(self, prediction: Prediction, batch: Batch) -> Found:
+        stored = self.dataset.records.joints_3d[batch.index.cpu().numpy(), :, :3]
+        true = Joints(torch.from_numpy(stored).to(batch.index.device), ANNOTATED_24)
+        true = true.centred_on(ROOT).to(self.joints)
+        posed = centred_joints(self.body.h36m(prediction.rotations, prediction.betas))
+        joints = posed.to(self.joints)
+        return {
+            "joint_error_mm": MILLIMETRES * joints.errors(true),
+            "pa_mpjpe_mm": MILLIMETRES * joints.pa_mpjpe(true),
+            "joints": posed.points,
+        }
+
+
+@dataclass(frozen=True)
+class MaskJudge:
+    """Pictures of the person and of its parts, in the size of the original picture."""
+
+    dataset: PoseDataset
+    drawer: Drawer
+    folder: Path
+    needs = "masks ('maskname' and 'partname')"
+
+    def labelled(self) -> np.ndarray:
+        texts = self.dataset.records.texts
+        known = np.ones(len(self.dataset), bool)
+        for key in ("maskname", "partname"):
+            known &= texts.get(key, np.full(len(known), "")) != ""
+        return known
+
+    def judge(self, prediction: Prediction, batch: Batch) -> Found:
+        records, rows = self.dataset.records, batch.index.cpu().numpy()
+        masks, parts = (
+            [read_mask(self.folder / str(records.texts[key][row]), what) for row in rows]
+            for key, what in (("maskname", "mask"), ("partname", "part mask"))
+        )
+        for row, mask, part in zip(rows, masks, parts, strict=True):
+            self._check_size(row, mask.shape, part.shape)
+        device = batch.index.device
+        drawn = self.drawer.parts(
+            prediction,
+            torch.from_numpy(records.center[rows]).to(device),
+            torch.from_numpy(records.scale[rows]).to(device),
+            [mask.shape for mask in masks],
+        )
+        people = [
+            mask_confusion(mask > 0, found > 0) for mask, found in zip(masks, drawn, strict=True)
+        ]
+        return {
+            "mask_confusion": np.stack(people),
+            "parts_confusion": np.stack(
+                [self._parts(row, *pair) for row, *pair in zip(rows, parts, drawn, strict=True)]
+            ),
+        }
+
+    def _parts(self, row: int, true: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+        try:
+            return parts_confusion(true, drawn)
+        except ValueError as error:
+            name = self.dataset.records.texts["partname"][row]
+            raise FileProblem(f"{self.folder / str(name)}: {error}") from error
+
+    def _check_size(self, row: int, mask: tuple[int, ...], part: tuple[int, ...]) -> None:
+        """The masks must lie over the picture, pixel by pixel."""
+        records = self.dataset.records
+        name = str(records.imgname[row])
+        size = picture_size(self.dataset.images, name)
+        if mask == part == size:
+            return
+        names = [str(records.texts[key][row]) for key in ("maskname", "partname")]
+        raise FileProblem(
+            f"{name} is {size} pixels (height, width), but {self.folder / names[0]} is {mask} and "
+            f"{self.folder / names[1]} is {part}: all must have one size. Are these the masks of "
+            "another size of LSP's pictures?"
+        )

@@ -71,6 +71,10 @@ ANNOTATED_TO_J14: tuple[int, ...] = ANNOTATED_TO_J17[:14]
 LSP_PARTS: tuple[str, ...] = (
     "head", "torso", "left_arm", "right_arm", "left_leg", "right_leg",
 )  # fmt: skip
+LSP_PART_OF_JOINT: tuple[int, ...] = (
+    1, 4, 5, 1, 4, 5, 1, 4, 5, 1, 4, 5, 0, 1, 1, 0, 2, 3, 2, 3, 2, 3, 2, 3,
+)  # fmt: skip
+"""Index into `LSP_PARTS` of what each of `SMPL_JOINTS` moves; the neck belongs to the head."""
 
 
 def mirror(names: tuple[str, ...]) -> tuple[int, ...]:

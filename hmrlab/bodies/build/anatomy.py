@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from hmrlab.bodies.joints import EXTRA_JOINTS, H36M_JOINTS, LANDMARKS, LSP_PARTS, SMPL_JOINTS
+from hmrlab.bodies.joints import (
+    EXTRA_JOINTS,
+    H36M_JOINTS,
+    LANDMARKS,
+    LSP_PART_OF_JOINT,
+    SMPL_JOINTS,
+)
 
 _FRONT, _UP = 2, 1
 
@@ -90,17 +96,7 @@ def chin_and_crown(template: np.ndarray, joints: np.ndarray) -> tuple[int, int]:
 
 def lsp_part_labels(weights: np.ndarray) -> np.ndarray:
     """The LSP part of each vertex: (V, 24) weights -> (V,) index into LSP_PARTS."""
-    limb = {"hip": "leg", "knee": "leg", "ankle": "leg", "foot": "leg", "shoulder": "arm",
-            "elbow": "arm", "wrist": "arm", "hand": "arm"}  # fmt: skip
-
-    def part(joint: str) -> str:
-        side, _, name = joint.partition("_")
-        if name in limb:
-            return f"{side}_{limb[name]}"
-        return "head" if joint in ("head", "neck") else "torso"
-
-    table = np.array([LSP_PARTS.index(part(joint)) for joint in SMPL_JOINTS])
-    return table[weights.argmax(1)]
+    return np.array(LSP_PART_OF_JOINT)[weights.argmax(1)]
 
 
 def _outwards(joint: np.ndarray, other: np.ndarray, share: float) -> np.ndarray:

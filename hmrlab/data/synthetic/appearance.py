@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from hmrlab.bodies import Body
-from hmrlab.bodies.joints import SMPL_JOINTS
+from hmrlab.bodies.joints import LSP_PART_OF_JOINT, SMPL_JOINTS
 from hmrlab.data.synthetic.raster import triangle_labels
 
 # Light to dark, sRGB; spread like the ten tones of the Monk scale.
@@ -51,14 +51,17 @@ class Wardrobe:
         """Measure a body."""
         template = body.v_template.double().cpu().numpy()
         faces = body.faces.cpu().numpy()
-        lsp = body.part_labels if body.lsp_labels is None else body.lsp_labels
+        by_joint = body.part_labels.cpu().numpy()
+        lsp = np.array(LSP_PART_OF_JOINT)[by_joint]  # of a body that does not say
+        if body.lsp_labels is not None:
+            lsp = body.lsp_labels.cpu().numpy()
         joints = body.joint_template.double().cpu().numpy()
         height = {name: joints[k, 1] for k, name in enumerate(SMPL_JOINTS)}
         return cls(
             faces=faces,
             centre=template[faces].mean(1),
-            part=triangle_labels(body.part_labels.cpu().numpy(), faces),
-            lsp_part=triangle_labels(lsp.cpu().numpy(), faces),
+            part=triangle_labels(by_joint, faces),
+            lsp_part=triangle_labels(lsp, faces),
             neck_height=height["neck"],
             crown_height=template[:, 1].max(),
             hip_height=height["left_hip"],

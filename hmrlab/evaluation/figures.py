@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from hmrlab.data.part_masks import CLASSES
 from hmrlab.evaluation.intervals import Measure, ratio
 from hmrlab.evaluation.joint_sets import J14, JointSet, names_in
 from hmrlab.evaluation.pck import auc_percent, pck_percent
 from hmrlab.evaluation.scores import ELBOWS
-from hmrlab.evaluation.segmentation import CLASSES, accuracy, f1_of_classes, mean_f1
+from hmrlab.evaluation.segmentation import accuracy, f1_of_classes, mean_f1
 
 Arrays = Mapping[str, np.ndarray]
 

@@ -20,14 +20,14 @@ from hmrlab.evaluation.evaluate import (
     centred_joints,
     score_bodies,
 )
-from hmrlab.evaluation.joint_sets import ANNOTATED_24, Joints, JointSet, names_in
+from hmrlab.evaluation.joint_sets import ANNOTATED_24, J14, Joints, JointSet, names_in
 from hmrlab.evaluation.metrics import wrapped_difference
 from hmrlab.evaluation.protocols import Protocol, Truth
 from hmrlab.evaluation.segmentation import (
-    Drawer,
     mask_confusion,
     parts_confusion,
     picture_size,
+    predicted_parts,
     read_mask,
 )
 from hmrlab.files import FileProblem
@@ -72,7 +72,6 @@ def make_judge(
 
     Raises:
         ValueError: a gender's body is missing.
-        FileProblem: parts are to be drawn of a body that does not know them.
     """
     by_gender = _by_gender(bodies, device)
     if protocol.truth is Truth.MESH:
@@ -80,7 +79,7 @@ def make_judge(
     if protocol.truth is Truth.STORED:
         return StoredJudge(dataset, by_gender[NEUTRAL], protocol.joints)
     folder = dataset.images.folder if masks is None else masks
-    return MaskJudge(dataset, Drawer.of(by_gender[NEUTRAL]), folder)
+    return MaskJudge(dataset, by_gender[NEUTRAL], folder)
 
 
 def _by_gender(bodies: Bodies, device: torch.device) -> dict[str, Body]:
@@ -104,10 +103,14 @@ class MeshJudge:
 
     def judge(self, prediction: Prediction, batch: Batch) -> Found:
         body = self.bodies[NEUTRAL]
-        scores = score_bodies(prediction, batch, body, self.truth(batch), TwistFrame.of(body))
-        twist = wrapped_difference(scores["twist_deg"], scores["true_twist_deg"])
-        joints = centred_joints(body.h36m(prediction.rotations, prediction.betas))
-        return scores | {"twist_error_deg": twist, "joints": joints.points}
+        truth = self.truth(batch)
+        scores = score_bodies(prediction, batch, body, truth, TwistFrame.of(body))
+        posed = body.h36m(prediction.rotations, prediction.betas)
+        return scores | {
+            "twist_error_deg": wrapped_difference(scores["twist_deg"], scores["true_twist_deg"]),
+            "joints": centred_joints(posed).to(J14).points,
+            "true_joints": centred_joints(truth.h36m).to(J14).points,
+        }
 
     def truth(self, batch: Batch) -> BodyOutput:
         """The true bodies, each by the model of its gender."""
@@ -148,12 +151,13 @@ class StoredJudge:
         stored = self.dataset.records.joints_3d[batch.index.cpu().numpy(), :, :3]
         true = Joints(torch.from_numpy(stored).to(batch.index.device), ANNOTATED_24)
         true = true.centred_on(ROOT).to(self.joints)
-        posed = centred_joints(self.body.h36m(prediction.rotations, prediction.betas))
-        joints = posed.to(self.joints)
+        posed = self.body.h36m(prediction.rotations, prediction.betas)
+        joints = centred_joints(posed).to(self.joints)
         return {
             "joint_error_mm": MILLIMETRES * joints.errors(true),
             "pa_mpjpe_mm": MILLIMETRES * joints.pa_mpjpe(true),
-            "joints": posed.points,
+            "joints": joints.points,
+            "true_joints": true.points,
         }
 
 
@@ -162,7 +166,7 @@ class MaskJudge:
     """Pictures of the person and of its parts, in the size of the original picture."""
 
     dataset: PoseDataset
-    drawer: Drawer
+    body: Body
     folder: Path
     needs = "masks ('maskname' and 'partname')"
 
@@ -182,8 +186,9 @@ class MaskJudge:
         for row, mask, part in zip(rows, masks, parts, strict=True):
             self._check_size(row, mask.shape, part.shape)
         device = batch.index.device
-        drawn = self.drawer.parts(
+        drawn = predicted_parts(
             prediction,
+            self.body,
             torch.from_numpy(records.center[rows]).to(device),
             torch.from_numpy(records.scale[rows]).to(device),
             [mask.shape for mask in masks],

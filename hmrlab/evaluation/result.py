@@ -36,7 +36,7 @@ class Evaluation:
         index (N,)                    row of the record file
         imgname, sequence (N,)        texts; the sequence is what the intervals draw whole
         pose (N, 72), betas (N, 10), camera (N, 3)    the answers; axis-angles, radians
-        joints (N, J, 3)              predicted, metres, centred; columns as protocol.joints
+        joints, true_joints (N, J, 3) metres, centred; their names are protocol.joints'
         joint_error_mm (N, J), pa_mpjpe_mm (N,), pve_mm (N,)
         rotation_error_deg, twist_error_deg, twist_deg, true_twist_deg, beyond_limits (N, 24)
         true_betas (N, 10), keypoint_error_percent (N,)
@@ -152,7 +152,7 @@ class Evaluation:
         if parts is not None and self.count and sides_are_swapped(parts.sum(0)):
             return [
                 "The part masks fit better with left and right exchanged: do they number the "
-                "sides as UPi-S1h does (hmrlab.evaluation.segmentation.UPI_S1H_PARTS)?"
+                "sides as UPi-S1h does (hmrlab.data.part_masks.UPI_S1H_PARTS)?"
             ]
         return []
 

@@ -9,105 +9,51 @@ parts; in the accuracy of the parts the original takes them for background, and 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from torch import Tensor
 
 from hmrlab.bodies import Body
-from hmrlab.bodies.joints import LSP_PARTS
 from hmrlab.data.images import ImageSource
+from hmrlab.data.part_masks import CLASSES, OPEN, PartPainter
 from hmrlab.data.shards import JPEG_MARK, RAW_MARK
-from hmrlab.data.synthetic.raster import label_picture, rasterize, triangle_labels
 from hmrlab.files import FileProblem
 from hmrlab.geometry import project_normalised, weak_perspective_to_translation
 from hmrlab.geometry.crops import REFERENCE_SIDE
 from hmrlab.models import Prediction
 
-UPI_S1H_PARTS = ("head", "torso", "right_arm", "left_arm", "right_leg", "left_leg")
-"""What the values 1 to 6 of a part mask stand for; 0 is background, 255 is left open."""
-OPEN = 255
-CLASSES = 1 + len(UPI_S1H_PARTS)
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # in EXIF
 _MIRRORED = (0, 1, 2, 4, 3, 6, 5)  # the classes with left and right exchanged
 
 
-@dataclass(frozen=True)
-class Drawer:
-    """What of a body is drawn: its triangles, and the part that each belongs to."""
-
-    body: Body
-    faces: np.ndarray  # (F, 3) int64
-    labels: np.ndarray  # (F,) index into UPI_S1H_PARTS
-
-    @classmethod
-    def of(cls, body: Body) -> Drawer:
-        """For a body that knows its parts.
-
-        Raises:
-            FileProblem: it does not.
-        """
-        if body.lsp_labels is None:
-            raise FileProblem(
-                "this body does not say which vertex belongs to which of LSP's six parts "
-                "(lsp_labels, see hmrlab/bodies/format.py), so part masks cannot be drawn; import "
-                "the body anew together with its part files: hmrlab body import"
-            )
-        to_mask = np.array([UPI_S1H_PARTS.index(name) for name in LSP_PARTS])
-        faces = body.faces.cpu().numpy()
-        return cls(body, faces, triangle_labels(to_mask[body.lsp_labels.cpu().numpy()], faces))
-
-    def parts(
-        self,
-        prediction: Prediction,
-        center: Tensor,
-        scale: Tensor,
-        sizes: Sequence[tuple[int, int]],
-    ) -> list[np.ndarray]:
-        """Predicted bodies as the network's cameras see them, in the original pictures.
-
-        Args:
-            prediction: of B people, before the crops' cameras.
-            center: (B, 2) middles of the crops, pixels of the picture.
-            scale: (B,) their sides / 200 pixels.
-            sizes: B times height and width of the picture.
-
-        Returns:
-            B pictures (H, W) uint8: 0 background, 1 to 6 as `UPI_S1H_PARTS`.
-        """
-        vertices = self.body.vertices(prediction.rotations, prediction.betas)
-        flat = project_normalised(vertices, prediction.camera)
-        half = (REFERENCE_SIDE / 2 * scale)[:, None, None]
-        points = (center[:, None] + half * flat).double().cpu().numpy()
-        ahead = weak_perspective_to_translation(prediction.camera)[:, 2:]
-        depth = (vertices[..., 2] + ahead).double().cpu().numpy()
-        return [
-            draw_labels(points[k], depth[k], self.faces, self.labels, size)
-            for k, size in enumerate(sizes)
-        ]
-
-
-def draw_labels(
-    points: np.ndarray,
-    depth: np.ndarray,
-    faces: np.ndarray,
-    labels: np.ndarray,
-    size: tuple[int, int],
-) -> np.ndarray:
-    """One mesh in one picture, each pixel by the nearest triangle at its middle.
+def predicted_parts(
+    prediction: Prediction,
+    body: Body,
+    center: Tensor,
+    scale: Tensor,
+    sizes: Sequence[tuple[int, int]],
+) -> list[np.ndarray]:
+    """Predicted bodies as the network's cameras see them, drawn in the original pictures.
 
     Args:
-        points: (V, 2) pixels.
-        depth: (V,) along the camera's axis.
-        faces: (F, 3).
-        labels: (F,) of triangles.
-        size: height and width of the picture.
+        prediction: of B people, before the crops' cameras.
+        body: on the same device.
+        center: (B, 2) middles of the crops, pixels of the picture.
+        scale: (B,) their sides / 200 pixels.
+        sizes: B times height and width of the picture.
 
     Returns:
-        (H, W) uint8, 0 or 1 + a label.
+        B pictures (H, W) uint8: 0 background, 1 to 6 as `UPI_S1H_PARTS`.
     """
-    return label_picture(rasterize(points, depth, faces, *size)[0], labels)
+    painter = PartPainter.of(body)
+    vertices = body.vertices(prediction.rotations, prediction.betas)
+    flat = project_normalised(vertices, prediction.camera)
+    half = (REFERENCE_SIDE / 2 * scale)[:, None, None]
+    points = (center[:, None] + half * flat).double().cpu().numpy()
+    ahead = weak_perspective_to_translation(prediction.camera)[:, 2:]
+    depth = (vertices[..., 2] + ahead).double().cpu().numpy()
+    return [painter.paint(points[k], depth[k], size) for k, size in enumerate(sizes)]
 
 
 def mask_confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:

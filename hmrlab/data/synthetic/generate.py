@@ -118,7 +118,7 @@ def ensure_set(
     temporary = None
     try:
         root.mkdir(parents=True, exist_ok=True)
-        _sweep(root, folder.name)
+        sweep(root, folder.name)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
         _make(spec, temporary, progress, workers)
         _write_manifest(spec, temporary)
@@ -274,7 +274,7 @@ def _write_manifest(spec: SetSpec, folder: Path) -> None:
     write_text_whole(folder / "manifest.json", json.dumps(content, indent=1) + "\n")
 
 
-def _sweep(root: Path, name: str) -> None:
+def sweep(root: Path, name: str) -> None:
     """Remove what killed processes left of this set: nobody has written there for an hour."""
     for left in root.glob(f".{name}.*"):
         newest = max(path.stat().st_mtime for path in (left, *left.rglob("*")))

@@ -11,6 +11,7 @@ from hmrlab.models.checkpoints import (
 from hmrlab.models.encoders import ENCODER_NAMES, LOGITS, Encoder, create_encoder, split_name
 from hmrlab.models.heatmaps import HeatmapNet, expected_places
 from hmrlab.models.hmr import HMR
+from hmrlab.models.opening import Opened, open_checkpoint, open_model
 from hmrlab.models.prediction import Prediction
 from hmrlab.models.regressor import Regressor
 
@@ -20,6 +21,7 @@ __all__ = [
     "LOGITS",
     "Encoder",
     "HeatmapNet",
+    "Opened",
     "Prediction",
     "Regressor",
     "create_encoder",
@@ -29,6 +31,8 @@ __all__ = [
     "load_spin_checkpoint",
     "load_spin_state_dict",
     "load_weights",
+    "open_checkpoint",
+    "open_model",
     "save_weights",
     "split_name",
 ]

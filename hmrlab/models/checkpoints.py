@@ -15,8 +15,10 @@ from hmrlab.models.encoders import Encoder, create_encoder
 from hmrlab.models.heatmaps import HeatmapNet
 from hmrlab.models.hmr import HMR
 from hmrlab.models.pruning.shapes import check_widths, fit_shapes
+from hmrlab.models.reading import read_torch
 
-FORMAT = "hmrlab-weights-1"
+FORMAT = "hmrlab-weights-1"  # frozen: whatever is added later is an entry that may be absent
+_FORMATS = "hmrlab-weights-"
 _LISTED = 8  # keys of each kind that a message shows
 
 
@@ -46,6 +48,8 @@ def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = Fals
         content["pruned"] = True
     if isinstance(model, HMR) and isinstance(model.regressor.activation, nn.ReLU):
         content["rectified"] = True  # no weight says so
+    if isinstance(model, HMR):
+        content |= {name: value for name, value in _told(model).items() if value is not None}
     return write_whole(path, lambda file: torch.save(content, file))
 
 
@@ -99,12 +103,20 @@ def load_model(path: str | Path) -> HMR:
     Raises:
         FileProblem: see `load_weights`.
     """
-    content = _read_ours(path)
+    return build_model(path, _read_ours(path))
+
+
+def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
+    """The model of a file's content, see `load_model`; the path is for messages."""
     try:
-        model = HMR(create_encoder(content["encoder"]), rectified=content.get("rectified") is True)
+        encoder = create_encoder(str(content.get("encoder")))
+        model = HMR(encoder, rectified=content.get("rectified") is True)
     except ValueError as error:
         raise FileProblem(f"{path}: {error}") from error
     _load_content(path, model, content)
+    for name in _told(model):
+        if type(content.get(name)) is int and content[name] > 0:
+            setattr(model, name, content[name])
     return model.eval()
 
 
@@ -114,7 +126,7 @@ def load_spin_checkpoint(path: str | Path, model: HMR) -> HMR:
     Raises:
         FileProblem: the file is missing, damaged, or does not fit the model.
     """
-    content = _read(path)
+    content = read_torch(path)
     state = content.get("model") if isinstance(content, dict) else None
     if not isinstance(state, dict):
         raise FileProblem(f"{path} is not a SPIN checkpoint: it has no entry 'model'")
@@ -170,34 +182,43 @@ def _shape(value: Any) -> tuple[int, ...] | str:
     return tuple(value.shape) if isinstance(value, Tensor) else type(value).__name__
 
 
-def _read(path: str | Path) -> Any:
-    """torch.load with plain data only; every way to fail becomes a FileProblem."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileProblem(f"there is no file {path}; train a model first, or check the path")
-    try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # torch raises many kinds for files that are cut off or foreign
+def is_ours(path: str | Path, content: Any) -> bool:
+    """Whether `save_weights` wrote this content of a file.
+
+    Raises:
+        FileProblem: a newer version of it did, whose format this one does not know.
+    """
+    found = content.get("format") if isinstance(content, dict) else None
+    if isinstance(found, str) and found.startswith(_FORMATS) and found != FORMAT:
         raise FileProblem(
-            f"{path} cannot be read as weights ({type(error).__name__}): it is cut off, damaged, "
-            "or holds more than plain tensors. Make it again, or check that it is the right file."
-        ) from error
+            f"{path} was written by a newer hmrlab: its format is {found!r}, and this version "
+            f"reads {FORMAT!r}. Update hmrlab."
+        )
+    return found == FORMAT
+
+
+def describe_content(content: Any) -> str:
+    """What a file holds, in a few words."""
+    if not isinstance(content, Mapping):
+        return f"a {type(content).__name__}"
+    keys = sorted(map(str, content))
+    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
+    return f"the keys {', '.join(keys[:_LISTED])}{more}"
 
 
 def _read_ours(path: str | Path) -> dict[str, Any]:
-    content = _read(path)
-    if not isinstance(content, dict) or content.get("format") != FORMAT:
+    content = read_torch(path)
+    if not is_ours(path, content):
         raise FileProblem(
             f"{path} is not a weights file of hmrlab (format {FORMAT!r}); "
-            f"it holds {_describe_content(content)}"
+            f"it holds {describe_content(content)}"
         )
     return content
 
 
-def _describe_content(content: Any) -> str:
-    if not isinstance(content, dict):
-        return f"a {type(content).__name__}"
-    return f"the keys {', '.join(sorted(map(str, content))[:_LISTED])}"
+def _told(model: HMR) -> dict[str, int | None]:
+    """What a model says of its training, for whoever uses it."""
+    return {"resolution": model.resolution, "n_iter": model.n_iter}
 
 
 def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, Any]) -> None:

@@ -8,15 +8,13 @@ its 1000 ImageNet logits, as the diary did.
 from __future__ import annotations
 
 import difflib
-import hashlib
 import re
-from pathlib import Path
 
 import torch
 import torchvision
 from torch import Tensor, nn
 
-from hmrlab.files import FileProblem
+from hmrlab.models.hub import hub_weights
 from hmrlab.models.small import SmallNet
 
 TORCHVISION_ENCODERS = (
@@ -182,34 +180,8 @@ def _before_linear(head: nn.Module) -> nn.Module:
 def _imagenet_state(name: str, allow_download: bool) -> dict[str, Tensor]:
     """torchvision's IMAGENET1K_V1 state dict from torch hub's cache, checked against its hash."""
     url = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
-    path = Path(torch.hub.get_dir()) / "checkpoints" / url.rpartition("/")[2]
-    if not path.exists():
-        if not allow_download:
-            raise FileProblem(
-                f"the ImageNet weights of {name} are not in {path}. Allow the download "
-                "(allow_download=True in Python, --allow-download on the command line), or put "
-                f"the file from {url} there."
-            )
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            torch.hub.download_url_to_file(url, str(path), progress=True)
-        except OSError as error:  # URLError is one too
-            raise FileProblem(
-                f"the ImageNet weights of {name} could not be fetched from {url} ({error}). Is "
-                f"this machine online? A file that you bring belongs at {path}."
-            ) from error
-    expected = path.stem.rpartition("-")[2]
-    if not _sha256(path).startswith(expected):
-        raise FileProblem(
-            f"{path} is damaged (its SHA-256 does not start with {expected}); delete it"
-        )
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    state = hub_weights(url, f"ImageNet weights of {name}", allow_download=allow_download)
     return _rename_densenet_keys(state) if name.startswith("densenet") else state
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _rename_densenet_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -34,6 +34,8 @@ class HMR(nn.Module):
     ) -> None:
         super().__init__()
         self.pruned = False  # whether channels were cut out, so that its shapes are its own
+        self.resolution: int | None = None  # side of the crops it was trained on, if known, pixels
+        self.n_iter: int | None = None  # corrections that it was trained with, if known
         if regressor is not None and mean_rotations is not None:
             raise ValueError("give a regressor or the mean pose for a new one, not both")
         self.encoder = encoder

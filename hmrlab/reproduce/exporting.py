@@ -17,7 +17,7 @@ from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation import evaluate_model
 from hmrlab.files import FileProblem
-from hmrlab.models import HMR, load_model
+from hmrlab.models import HMR, open_model
 from hmrlab.models.cost import Spread, asker, ratios, time_by_turns
 from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
 from hmrlab.models.quantise import quantise_onnx
@@ -57,7 +57,7 @@ def find_network(name: str, scale: Scale, seed: int) -> tuple[HMR, int]:
     """A trained network and the number of corrections that it was trained with.
 
     Args:
-        name: of a recorded training, a file of weights, or "shipped".
+        name: of a recorded training, a checkpoint (see `open_model`), or "shipped".
         scale: the training's.
         seed: the training's.
 
@@ -68,7 +68,8 @@ def find_network(name: str, scale: Scale, seed: int) -> tuple[HMR, int]:
     if name == SHIPPED:
         return load_reference_model(), 3
     if Path(name).suffix or Path(name).is_file():
-        return load_model(name), 3
+        model = open_model(name)
+        return model, model.n_iter or 3
     run = named_run(name, scale, seed)
     found = find_result(run)
     if found is None:
@@ -126,7 +127,7 @@ def calibration_pictures(scale: Scale) -> Iterator[Tensor]:
 
 def score_exported(model: OnnxHMR, scale: Scale) -> dict[str, float]:
     """Scores of an exported network on the scale's test sets, named as in the ledger."""
-    body = load_body("free", BODY_DETAIL)
+    body = load_body(detail=BODY_DETAIL)
     found = {}
     for name in TEST_SETS:
         loader = _in_order(load_set(name, "test", scale), scale)

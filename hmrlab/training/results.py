@@ -79,7 +79,9 @@ def model_on(encoder: Encoder, run: Training) -> HMR | HeatmapNet:
     if isinstance(run, Pretraining):
         return HeatmapNet(encoder, run.doublings, run.width)
     start = mean_rotations() if run.mean_start else None
-    return HMR(encoder, mean_rotations=start, dropout=run.dropout, rectified=run.rectified)
+    model = HMR(encoder, mean_rotations=start, dropout=run.dropout, rectified=run.rectified)
+    model.resolution, model.n_iter = run.scale.resolution, run.n_iter
+    return model
 
 
 def save_result(

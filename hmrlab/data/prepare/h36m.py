@@ -81,6 +81,15 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
     frames = np.arange(0, len(joints), EVERY)
     if (subject, stem) in BROKEN_VIDEOS:
         return Found.of([], {"the video is damaged as released": len(frames)})
+    annotations = {"S": _annotated(centred(joints, H36M_32, "Spine")[frames])}
+    if split == "train":
+        points = read_joints(folder / _JOINTS_2D, stem, 2)
+        if len(points) != len(joints):
+            raise FileProblem(
+                f"{folder}: {stem} has {len(points):,} rows in {_JOINTS_2D}, but {len(joints):,} "
+                f"in {_JOINTS_3D}. {AGAIN}"
+            )
+        annotations["part"] = _annotated(points[frames])
     names = np.array([picture_name(subject, stem, frame) for frame in frames])
     boxes = read_boxes(folder / _MASKS / f"{stem}.mat", frames)
     boxed = np.isfinite(boxes).all(1)
@@ -95,16 +104,8 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
         "imgname": names[keep],
         "center": np.stack([(x0 + x1) / 2, (y0 + y1) / 2], 1),
         "scale": BOX_FACTOR * np.maximum(x1 - x0, y1 - y0) / 200,
-        "S": _annotated(centred(joints, H36M_32, "Spine")[frames[keep]]),
+        **{key: value[keep] for key, value in annotations.items()},
     }
-    if split == "train":
-        points = read_joints(folder / _JOINTS_2D, stem, 2)
-        if len(points) != len(joints):
-            raise FileProblem(
-                f"{folder}: {stem} has {len(points):,} rows in {_JOINTS_2D}, but {len(joints):,} "
-                f"in {_JOINTS_3D}. {AGAIN}"
-            )
-        arrays["part"] = _annotated(points[frames[keep]])
     return Found(arrays, skipped)
 
 

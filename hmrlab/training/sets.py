@@ -1,9 +1,14 @@
-"""The data sets of a scale, made on first use."""
+"""The data sets of a scale: synthetic ones, made on first use, and prepared real ones."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
-from hmrlab.data.synthetic.generate import SetSpec, ensure_set
+from hmrlab.data.prepared import open_prepared, require_set
+from hmrlab.data.synthetic.generate import SETS, SetSpec, ensure_set
+from hmrlab.data.synthetic.twins import SOURCES, twin_set
+from hmrlab.training.runs import Training
 from hmrlab.training.scales import Scale
 
 BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
@@ -34,23 +39,48 @@ def load_set(name: str, split: str, scale: Scale, named: str | None = None) -> P
     return open_set(ensure_set(set_spec(name, split, scale)), named)
 
 
+def load_twin(name: str, scale: Scale, progress: bool = True) -> PoseDataset:
+    """Open the synthetic twin of a real test set, making it first where it is missing.
+
+    Its people are those of the scale's synthetic test set.
+
+    Args:
+        name: of an evaluation protocol, such as "3dpw".
+        scale: decides its size.
+        progress: show bars.
+
+    Raises:
+        ValueError: there is no such twin.
+    """
+    count = getattr(scale, f"{SOURCES.get(name, 'studio')}_test")
+    return twin_set(name, count, scale.stored_size, progress=progress)
+
+
 def load_training_set(
     names: tuple[str, ...], scale: Scale, share: float = 1.0, only_2d: bool = False
 ) -> PoseDataset | MixedDataset:
     """One training set, or several mixed by SPIN's shares.
 
+    A name that is not of a synthetic set is of a real one, which has been prepared.
+
     Args:
         names: of the sets.
-        scale: decides their sizes.
+        scale: decides the sizes of the synthetic ones.
         share: of each set's people that is kept, the first ones; at least one batch.
         only_2d: forget every label but the 2D keypoints.
 
     Raises:
-        ValueError: see `set_spec`; the share is not above 0 and at most 1.
+        FileProblem: a real set is not prepared, or its pictures are not there.
+        ValueError: see `set_spec` and `spin_shares`; the share is not above 0 and at most 1.
     """
     if not 0 < share <= 1:
         raise ValueError(f"the share of people to keep must be above 0 and at most 1, got {share}")
-    parts = {name: load_set(name, "train", scale, named=name) for name in names}
+    parts = {
+        name: load_set(name, "train", scale, named=name)
+        if name in SETS
+        else open_prepared(name, "train", resolution=scale.resolution)
+        for name in names
+    }
     if share < 1:
         least = scale.batch_size
         parts = {
@@ -62,3 +92,37 @@ def load_training_set(
         return parts[names[0]]
     shares = spin_shares({name: len(part) for name, part in parts.items()})
     return MixedDataset(list(parts.values()), list(shares.values()))
+
+
+def training_set_identity(name: str, scale: Scale) -> str:
+    """What tells a training set from every other, in a run's key.
+
+    Of a real set it is the digest of its records: whether its pictures are packed does not matter.
+
+    Raises:
+        FileProblem: a real set is not prepared; the message has the command.
+        ValueError: see `set_spec`.
+    """
+    if name in SETS:
+        return set_spec(name, "train", scale).folder_name
+    return f"{name}-train-{require_set(name, 'train').records_sha256}"
+
+
+def on_data(run: Training, names: tuple[str, ...]) -> Training:
+    """The same run on other training sets, which its name then says.
+
+    Raises:
+        ValueError: no set, one of them twice, or several of which SPIN's mix does not know one.
+    """
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"a training needs sets, each of them once, not {', '.join(names)!r}")
+    if len(names) > 1:
+        spin_shares(dict.fromkeys(names, 1))
+    if names == run.data:
+        return run
+    return replace(
+        run,
+        data=names,
+        name=f"{run.name}-{'+'.join(names)}",
+        options=f"{run.options}; trained on {', '.join(names)}",
+    )

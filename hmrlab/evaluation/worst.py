@@ -1,0 +1,98 @@
+"""The samples that went worst, to look at: a mean does not say what goes wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from matplotlib.figure import Figure
+
+from hmrlab.bodies import Body
+from hmrlab.data.augment import Augmentation, augment, to_pictures
+from hmrlab.data.dataset import MARGIN, PoseDataset
+from hmrlab.evaluation.protocols import METRICS
+from hmrlab.evaluation.result import Evaluation
+from hmrlab.rendering import overlay, save_png
+
+WORST = 20
+PICTURE = "worst.png"
+_SIDE = 224  # pixels of a picture
+_ACROSS = 4  # pairs in a row
+_LONGEST_NAME = 34  # letters of a picture's name that a caption shows, the last ones
+
+
+def save_worst(
+    evaluation: Evaluation,
+    dataset: PoseDataset,
+    body: Body,
+    path: str | Path,
+    count: int = WORST,
+) -> Path:
+    """Write the worst samples as a PNG: picture beside overlay, the error below.
+
+    Args:
+        evaluation: of that data set.
+        dataset: whose pictures are shown.
+        body: that was predicted.
+        path: of the PNG.
+        count: samples at most.
+
+    Raises:
+        FileProblem: the file cannot be written.
+    """
+    return save_png(path, worst_gallery(evaluation, dataset, body, count))
+
+
+def worst_gallery(
+    evaluation: Evaluation, dataset: PoseDataset, body: Body, count: int = WORST
+) -> Figure:
+    """The same as a figure."""
+    rows = evaluation.worst(count)
+    pictures = _crops(dataset, evaluation.arrays["index"][rows])
+    rows = [row for row in rows if int(evaluation.arrays["index"][row]) in pictures]
+    images = np.stack([pictures[int(evaluation.arrays["index"][row])] for row in rows])
+    drawn = _overlays(evaluation, np.array(rows), images, body)
+    lines = -(-len(rows) // _ACROSS)
+    figure = Figure(figsize=(3.4 * _ACROSS, 2.1 * lines + 0.4), layout="constrained")
+    axes = figure.subplots(lines, _ACROSS, squeeze=False).ravel()
+    for axis in axes:
+        axis.axis("off")
+    metric = METRICS[evaluation.protocol.ranked_by.name]
+    for place, (axis, row) in enumerate(zip(axes, rows, strict=False)):
+        axis.imshow(np.concatenate([images[place], drawn[place]], 1), interpolation="nearest")
+        axis.set_title(_caption(evaluation, row, place), fontsize=8)
+    called = "SYNTHETIC: " if evaluation.synthetic else ""
+    figure.suptitle(f"{called}{evaluation.protocol.name}, worst {metric.label}", fontsize=10)
+    return figure
+
+
+def _caption(evaluation: Evaluation, row: int, place: int) -> str:
+    metric = evaluation.protocol.ranked_by
+    value = evaluation.values(metric.name)[row]
+    digits = 1 if metric.unit else 3
+    name = str(evaluation.arrays["imgname"][row])
+    short = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
+    unit = f" {metric.unit}" if metric.unit else ""
+    return f"{place + 1}. {metric.label} {value:.{digits}f}{unit}\n{short}"
+
+
+def _crops(dataset: PoseDataset, index: np.ndarray) -> dict[int, np.ndarray]:
+    """Crops (R, R, 3) uint8 by row of the set, without those that cannot be read any more."""
+    raw = dataset.gather(np.asarray(index), round(MARGIN * _SIDE))
+    if raw is None:
+        return {}
+    batch = augment(raw, Augmentation.none(len(raw)), _SIDE)
+    pictures = to_pictures(batch.images).numpy()
+    return {int(row): picture for row, picture in zip(batch.index, pictures, strict=True)}
+
+
+def _overlays(
+    evaluation: Evaluation, rows: np.ndarray, images: np.ndarray, body: Body
+) -> np.ndarray:
+    arrays = evaluation.arrays
+    device = body.faces.device
+    pose, betas = (torch.from_numpy(arrays[key][rows]).to(device) for key in ("pose", "betas"))
+    with torch.no_grad():
+        vertices = body.vertices(pose, betas)
+    return overlay(images, vertices.cpu(), body.faces.cpu(), arrays["camera"][rows])

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from hmrlab.data.prepare import coco, lsp, mpii, pw3d
+from hmrlab.data.prepare import coco, h36m, lsp, mpi_inf_3dhp, mpii, pw3d
 from hmrlab.data.prepare.recipe import Recipe
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
     for recipe in (
+        h36m.RECIPE,
+        mpi_inf_3dhp.RECIPE,
         pw3d.RECIPE,
         lsp.LSP,
         lsp.LSP_ORIGINAL,

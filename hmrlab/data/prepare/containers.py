@@ -57,6 +57,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
         FileProblem: the file is missing, damaged or cut short, or of version 7.3.
     """
     from scipy.io import loadmat
+    from scipy.io.matlab import MatReadError
 
     _must_be_there(path)
     try:
@@ -66,7 +67,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
             f"{path}: is a MATLAB file of version 7.3, where one up to version 7 is expected. "
             "Is it the file of the download?"
         ) from error
-    except _DAMAGE as error:
+    except (*_DAMAGE, MatReadError) as error:
         raise FileProblem(f"{path}: is no MATLAB file, or damaged ({error}). {AGAIN}") from error
     return {name: content[name] for name in names if name in content}
 

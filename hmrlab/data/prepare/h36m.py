@@ -60,6 +60,7 @@ def h36m_recipe(images: Path | None = None) -> Recipe:
         pictures=partial(_pictures, images),
         expected={"train": 312_188},
         elsewhere=h36m_recipe,
+        folders=("human36m", "human3.6m", "Human3.6M"),
     )
 
 

@@ -74,6 +74,7 @@ def mpi_inf_3dhp_recipe(images: Path | None = None) -> Recipe:
         pictures=partial(_pictures, images),
         expected={"train": 96_507, "test": 2_929},
         elsewhere=mpi_inf_3dhp_recipe,
+        folders=("mpi_inf_3dhp",),
     )
 
 

@@ -6,15 +6,11 @@ Nothing is rounded to whole pixels (SPIN's crops are).
 
 from __future__ import annotations
 
-import math
-
-import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
 from hmrlab.geometry import apply_affine
-from hmrlab.geometry.crops import REFERENCE_SIDE
 
 
 def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
@@ -63,35 +59,3 @@ def crop_picture(picture: Tensor, matrix: Tensor, resolution: int) -> Tensor:
         enlarge = torch.diag(matrix.new_tensor([block, block, 1.0]))
         matrix = matrix @ enlarge
     return warp(picture[None], matrix[None], resolution)[0]
-
-
-def crop_box(picture: np.ndarray, center: np.ndarray, scale: float, size: int) -> np.ndarray:
-    """A person's upright box out of a picture of any size; black outside.
-
-    The map is `crop_matrix`'s. Where the box is shrunk, each pixel is a mean over all of the
-    picture that it covers, so that nothing turns into moire, whatever the size; where it is
-    enlarged, it is bilinear.
-
-    Args:
-        picture: (H, W, 3) uint8.
-        center: (2,) middle of the box, pixels.
-        scale: box side / 200 pixels.
-        size: side S of the crop, pixels.
-
-    Returns:
-        (S, S, 3) uint8.
-    """
-    from PIL import Image
-
-    side = REFERENCE_SIDE * float(scale)
-    left, top = (float(middle) - side / 2 for middle in center)
-    image = Image.fromarray(picture)
-    blocks = int(side / size / 4)  # a box of any size then takes no more memory than 16 crops
-    if blocks > 1:
-        image = image.reduce(blocks)
-        left, top, side = left / blocks, top / blocks, side / blocks
-    reach = 2 + math.ceil(side / size)  # pixels beyond the box that its outermost pixels mix in
-    x, y = math.floor(left) - reach, math.floor(top) - reach
-    around = image.crop((x, y, math.ceil(left + side) + reach, math.ceil(top + side) + reach))
-    box = (left - x, top - y, left - x + side, top - y + side)
-    return np.asarray(around.resize((size, size), Image.Resampling.BILINEAR, box=box))

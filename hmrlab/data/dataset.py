@@ -12,14 +12,11 @@ import numpy as np
 import torch
 
 from hmrlab.data.augment import RawBatch
-from hmrlab.data.crops import crop_box
+from hmrlab.data.boxes import MARGIN, crop_box
 from hmrlab.data.images import DamagedImageError, ImageSource
 from hmrlab.data.records import Records
 from hmrlab.geometry import apply_affine, crop_matrix
 
-# A crop of a picture file shows this many boxes, so that it can be turned and enlarged: SPIN's
-# largest box, 1.25 times the person's, is covered at any angle (1.25 times the square root of 2).
-MARGIN = 1.77
 DECODING_THREADS = 4
 
 
@@ -99,12 +96,12 @@ class PoseDataset:
         index = self._packed.in_file_order(index)
         index = index[[row not in self.skipped for row in index.tolist()]]
         block = self._packed.block(working_size)
-        pictures, damaged = self._packed.read(index, block)
+        stored, damaged = self._packed.read(index, block)
         for row, reason in damaged.items():
             self._leave_out(row, reason)
         if damaged:
             kept = np.array([row not in damaged for row in index.tolist()])
-            index, pictures = index[kept], pictures[torch.from_numpy(kept)]
+            index, stored = index[kept], stored[kept]
         if len(index) == 0:
             return None
         records = self.records
@@ -112,7 +109,11 @@ class PoseDataset:
         if block > 1:
             keypoints[..., :2] /= block
         return self._labelled(
-            index, pictures, records.center[index] / block, records.scale[index] / block, keypoints
+            index,
+            torch.from_numpy(stored),
+            records.center[index] / block,
+            records.scale[index] / block,
+            keypoints,
         )
 
     def gather_by_set(self, index: np.ndarray, working_size: int) -> list[RawBatch]:

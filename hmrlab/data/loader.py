@@ -11,7 +11,8 @@ import torch
 
 from hmrlab.data.augment import Augmentation, AugmentationSettings, RawBatch, augment, draw
 from hmrlab.data.batch import Batch
-from hmrlab.data.dataset import MARGIN, MixedDataset, PoseDataset
+from hmrlab.data.boxes import MARGIN
+from hmrlab.data.dataset import MixedDataset, PoseDataset
 
 
 class BatchLoader:

@@ -1,13 +1,15 @@
 """Real data sets once they are prepared: where they lie, what they are, how to open them.
 
 A set's folder `data/real/NAME/SPLIT/` holds `records.npz` (SPIN's vocabulary) and `set.json`; the
-pictures stay where the official download was unpacked.
+pictures stay where the official download was unpacked. A packed form of them (`hmrlab data pack`)
+lies in its folder `packed`.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +19,7 @@ from typing import Any
 from hmrlab import __version__, paths
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.images import ImageSource
+from hmrlab.data.packed import open_packed, packed_folder, packed_problem
 from hmrlab.data.records import Records
 from hmrlab.files import FileProblem, write_text_whole
 
@@ -59,12 +62,41 @@ def prepared_folder(name: str, split: str) -> Path:
     return real_dir() / name / split
 
 
-def open_prepared(name: str, split: str) -> PoseDataset:
-    """A prepared real set, its pictures read from the official files.
+def open_prepared(
+    name: str, split: str, *, packed: bool = True, resolution: int | None = None
+) -> PoseDataset:
+    """A prepared real set: its packed form if there is a good one, else the official pictures.
+
+    A packed form that is there but of no use is told of in a warning.
+
+    Args:
+        name: of the set.
+        split: of the set's.
+        packed: whether the packed form will do; it has no whole frames.
+        resolution: side of the crops that will be cut out, pixels, if known; a packed form that was
+            made for smaller ones is of no use.
 
     Raises:
         FileProblem: it is not prepared (the message has the command), damaged, or its pictures
             are no longer where they were.
+    """
+    found = require_set(name, split)
+    folder = found.folder
+    if packed and _has_packed(found, resolution):
+        return open_packed(packed_folder(folder), name)
+    if not found.images.is_dir():
+        raise FileProblem(
+            f"{name} {split}: its pictures were in {found.images}, which is not there. Is a disk "
+            f"not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
+        )
+    return PoseDataset(Records.open(folder / "records.npz"), ImageSource(found.images), name)
+
+
+def require_set(name: str, split: str) -> PreparedSet:
+    """What a prepared set says of itself.
+
+    Raises:
+        FileProblem: it is not prepared, or damaged; the message has the command.
     """
     folder = prepared_folder(name, split)
     if not (folder / "set.json").is_file():
@@ -79,13 +111,21 @@ def open_prepared(name: str, split: str) -> PoseDataset:
             f"{folder}: {problem}. Make it anew: hmrlab data prepare {name} --split {split} "
             "--root DIR"
         )
-    found = read_set(folder)
-    if not found.images.is_dir():
-        raise FileProblem(
-            f"{name} {split}: its pictures were in {found.images}, which is not there. Is a disk "
-            f"not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
+    return read_set(folder)
+
+
+def _has_packed(found: PreparedSet, resolution: int | None) -> bool:
+    packed = packed_folder(found.folder)
+    if not packed.is_dir():
+        return False
+    problem = packed_problem(packed, found.records_sha256, resolution)
+    if problem is not None:
+        warnings.warn(
+            f"{found.name} {found.split}: its packed form {problem}. Its official pictures are "
+            f"read, which is slow; hmrlab data pack {found.name} --split {found.split} packs it.",
+            stacklevel=3,
         )
-    return PoseDataset(Records.open(folder / "records.npz"), ImageSource(found.images), name)
+    return problem is None
 
 
 def prepared_sets() -> list[PreparedSet]:

@@ -14,8 +14,6 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from hmrlab.files import FileProblem, write_whole
 
@@ -73,14 +71,13 @@ class JpegShard:
         Raises:
             DamagedImageError: it cannot be decoded.
         """
-        from torchvision.io import ImageReadMode, decode_jpeg  # a third faster than Pillow
+        from PIL.JpegImagePlugin import JpegImageFile
 
-        jpeg = np.array(self._content[self._offsets[row] : self._offsets[row + 1]])
+        jpeg = self._content[self._offsets[row] : self._offsets[row + 1]].tobytes()
         try:
-            pixels = decode_jpeg(torch.from_numpy(jpeg), ImageReadMode.RGB)
-        except RuntimeError as error:
+            return np.asarray(JpegImageFile(io.BytesIO(jpeg)))
+        except (OSError, ValueError, SyntaxError) as error:
             raise DamagedImageError(f"picture {row} of {self.path} is damaged") from error
-        return pixels.permute(1, 2, 0).numpy()  # in memory it is so already
 
 
 def open_raw_shard(path: Path) -> np.ndarray:
@@ -145,7 +142,7 @@ class PackedPictures:
         """How many stored pixels, each way, are averaged to one where so many are enough."""
         return max(1, min(self.shape[:2]) // working_size)
 
-    def read(self, index: np.ndarray, block: int = 1) -> tuple[Tensor, dict[int, str]]:
+    def read(self, index: np.ndarray, block: int = 1) -> tuple[np.ndarray, dict[int, str]]:
         """The pictures of these rows of the records.
 
         Args:
@@ -156,7 +153,7 @@ class PackedPictures:
             (B, H, W, 3) uint8, black where a picture is damaged, and what is wrong with it by row.
         """
         if len(self._shards) == 1 and isinstance(self._shards[0], np.ndarray) and block == 1:
-            return torch.from_numpy(self._shards[0][self._rows[index]]), {}
+            return self._shards[0][self._rows[index]], {}
         height, width = (-(-side // block) for side in self.shape[:2])
         pictures = np.zeros((len(index), height, width, 3), np.uint8)
         damaged: dict[int, str] = {}
@@ -171,7 +168,7 @@ class PackedPictures:
 
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
             list(pool.map(fill, range(len(index))))
-        return torch.from_numpy(pictures), damaged
+        return pictures, damaged
 
 
 def _averaged(picture: np.ndarray, block: int) -> np.ndarray:

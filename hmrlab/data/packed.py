@@ -1,0 +1,117 @@
+"""The packed form of a real set: every person cropped once, so that no frame is decoded again.
+
+It lies in the folder `packed` of a prepared set:
+
+    packed.json      what it was made of and how; written last, so that it speaks of whole files
+    records.npz      row by row the set's records, in the crops' pixels, without masks
+    frames.npz       where each crop comes from: imgname, center, scale in the official pictures
+    crops-00000.*    some hundreds of crops each: see `hmrlab.data.shards`
+
+A row whose picture was damaged stays, so that rows keep their numbers: its crop is black, and
+`packed.json` says what was wrong. A set with masks is not packed: masks are compared in the whole
+pictures, so such a set is evaluated on those.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from hmrlab.data.boxes import MARGIN
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.images import ImageSource
+from hmrlab.data.pack_shards import Frames, PackPlan
+from hmrlab.data.records import Records
+from hmrlab.files import FileProblem
+from hmrlab.geometry import crop_matrix
+
+FORMAT = "hmrlab-packed-1"
+
+
+@dataclass(frozen=True)
+class PackedNote:
+    """What `packed.json` says."""
+
+    plan: PackPlan
+    count: int
+    damaged: dict[int, str] = field(default_factory=dict)  # row -> what was wrong
+    files: dict[str, int] = field(default_factory=dict)  # name -> bytes
+
+    def to_json(self) -> str:
+        damaged = {str(row): reason for row, reason in self.damaged.items()}
+        content = {"format": FORMAT, **asdict(self), "damaged": damaged}
+        return json.dumps(content, indent=1) + "\n"
+
+
+def packed_folder(folder: Path) -> Path:
+    """Where the packed form of the set in `folder` lies or would lie."""
+    return folder / "packed"
+
+
+def read_note(packed: Path) -> PackedNote:
+    """What a packed form says of itself.
+
+    Raises:
+        FileProblem: `packed.json` is missing or damaged, or of another version.
+    """
+    path = packed / "packed.json"
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content["format"] != FORMAT:
+            raise ValueError(f"its format is {content['format']!r}, expected {FORMAT!r}")
+        return PackedNote(
+            plan=PackPlan(**content["plan"]),
+            count=int(content["count"]),
+            damaged={int(row): str(reason) for row, reason in content["damaged"].items()},
+            files={str(name): int(size) for name, size in content["files"].items()},
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise FileProblem(f"{path} is missing or damaged ({error})") from error
+
+
+def packed_problem(packed: Path, records_sha256: str, resolution: int | None = None) -> str | None:
+    """Why a packed form cannot stand for a set's pictures, in words; None if it can.
+
+    Args:
+        packed: its folder.
+        records_sha256: of the set's records now.
+        resolution: of the crops that are wanted, pixels; None for whatever there is.
+    """
+    if not (packed / "packed.json").is_file():
+        return "is not finished" if packed.is_dir() else "is not there"
+    try:
+        note = read_note(packed)
+    except FileProblem as problem:
+        return str(problem)
+    if note.plan.records_sha256 != records_sha256:
+        return "is of other records: the set was prepared again since"
+    if note.plan.margin != MARGIN:
+        return f"shows {note.plan.margin} boxes, {MARGIN} are needed"
+    if resolution is not None and note.plan.resolution < resolution:
+        return f"is for {note.plan.resolution} px, {resolution} px are wanted"
+    for name, size in note.files.items():
+        path = packed / name
+        if not path.is_file() or path.stat().st_size != size:
+            return f"lacks a file: {name} is missing or cut short"
+    return None
+
+
+def open_packed(packed: Path, name: str) -> PoseDataset:
+    """The packed form as a data set.
+
+    Raises:
+        FileProblem: a file of it cannot be used.
+    """
+    note = read_note(packed)
+    records = Records.open(packed / "records.npz")
+    return PoseDataset(records, ImageSource(packed), name, note.damaged)
+
+
+def matrix_to_crops(frames: Frames, plan: PackPlan) -> Tensor:
+    """(N, 3, 3) from pixels of the official pictures to those of the crops."""
+    center, scale = torch.from_numpy(frames.center), torch.from_numpy(frames.scale)
+    return crop_matrix(center, scale * plan.margin, plan.size)

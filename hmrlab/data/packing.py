@@ -1,0 +1,282 @@
+"""Pack a prepared set: crop every person once, in processes, and go on after a kill.
+
+What a stopped run leaves are whole shards, and the next one makes those that are not there.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import shutil
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from hmrlab.data.pack_shards import (
+    Frames,
+    PackPlan,
+    cropped,
+    damage_note,
+    read_frames,
+    write_shard,
+)
+from hmrlab.data.packed import (
+    PackedNote,
+    matrix_to_crops,
+    packed_folder,
+    packed_problem,
+    read_note,
+)
+from hmrlab.data.prepare.parts import begin_worker
+from hmrlab.data.prepared import PreparedSet, read_set, set_problem
+from hmrlab.data.records import Records
+from hmrlab.data.shards import to_jpeg
+from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
+from hmrlab.geometry import apply_affine
+
+PLAN = "plan.json"  # of a packed form that is not finished
+BYTES_TO_SPARE = 200_000_000
+TRIED = 32  # crops that are made to foretell what jpegs will take
+LABELS = 1500  # bytes a person: more than their records take
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What packing a set will take."""
+
+    prepared: PreparedSet
+    plan: PackPlan
+    count: int
+    bytes_needed: int
+    bytes_done: int  # by an earlier run that was stopped
+    bytes_free: int
+
+    def __str__(self) -> str:
+        how = f"jpegs of quality {self.plan.quality}" if self.plan.store == "jpeg" else "raw pixels"
+        about = "about " if self.plan.store == "jpeg" else ""
+        done = f", {self.bytes_done / 1e9:.1f} GB of it there already" if self.bytes_done else ""
+        return (
+            f"{self.prepared.name} {self.prepared.split}: {self.count:,} people in crops of "
+            f"{self.plan.size} px, {how}: {about}{self.bytes_needed / 1e9:.1f} GB{done}; "
+            f"{self.bytes_free / 1e9:.1f} GB are free in {self.prepared.folder}"
+        )
+
+
+def is_packed(folder: Path, plan: PackPlan) -> bool:
+    """Whether a set's packed form is there, whole, and made by this plan.
+
+    Raises:
+        FileProblem: one is there that is good, but made by another plan.
+    """
+    packed = packed_folder(folder)
+    if packed_problem(packed, plan.records_sha256) is not None:
+        return False
+    there = read_note(packed).plan
+    if there != plan:
+        raise FileProblem(
+            f"{packed} is packed already, as {there.store} for {there.resolution} px. To make it "
+            f"anew as {plan.store} for {plan.resolution} px, say --force."
+        )
+    return True
+
+
+def estimate(folder: Path, plan: PackPlan) -> Estimate:
+    """Look at a prepared set and at the disk, before the work.
+
+    Args:
+        folder: of the prepared set.
+        plan: how it is to be packed.
+
+    Raises:
+        FileProblem: the set is damaged, has masks, its pictures are gone or none of those tried can
+            be read, or the disk has not enough room.
+    """
+    prepared, records = _open(folder)
+    size = plan.size**2 * 3
+    if plan.store == "jpeg":
+        size = _mean_jpeg(prepared, records, plan)
+    needed = len(records) * (size + LABELS)
+    packed = packed_folder(folder)
+    done = 0
+    if packed.is_dir() and _plan_of(packed) == plan:
+        done = sum(path.stat().st_size for path in packed.glob("crops-*"))
+    free = shutil.disk_usage(folder).free
+    found = Estimate(prepared, plan, len(records), needed, done, free)
+    if free + done < needed + BYTES_TO_SPARE:
+        hint = "--store jpeg takes less, or" if plan.store == "raw" else "A lower --resolution, or"
+        raise FileProblem(
+            f"not enough room. {found}. {hint} point HMRLAB_HOME at another disk, or free some."
+        )
+    return found
+
+
+def pack(
+    folder: Path, plan: PackPlan, *, workers: int | None = None, progress: bool = True
+) -> PackedNote:
+    """Pack a prepared set. Whole shards of an earlier run by the same plan are kept.
+
+    Args:
+        folder: of the prepared set.
+        plan: how.
+        workers: processes; by default one for each core. The files do not depend on it.
+        progress: show a bar.
+
+    Raises:
+        FileProblem: the set cannot be used (see `estimate`), or the packed form not be written.
+    """
+    prepared, records = _open(folder)
+    packed = packed_folder(folder)
+    try:
+        _begin(packed, plan, records)
+        _work(packed, plan, prepared, len(records), workers or _cores(), progress)
+        return _finish(packed, plan, records)
+    except OSError as error:
+        raise FileProblem(
+            f"could not write {packed}: {error.strerror or error}. Free some disk space, or point "
+            "HMRLAB_HOME at a folder that you may write to, and run the command again."
+        ) from error
+
+
+def _open(folder: Path) -> tuple[PreparedSet, Records]:
+    problem = set_problem(folder)
+    if problem is not None:
+        raise FileProblem(f"{folder}: {problem}. Make it anew: hmrlab data prepare")
+    prepared, records = read_set(folder), Records.open(folder / "records.npz")
+    if {"maskname", "partname"} & set(records.texts):
+        raise FileProblem(
+            f"{prepared.name} {prepared.split} has masks, which are compared in the whole "
+            "pictures: it is evaluated on those, and not packed."
+        )
+    if not prepared.images.is_dir():
+        raise FileProblem(
+            f"{prepared.name} {prepared.split}: its pictures were in {prepared.images}, which is "
+            "not there. Is a disk not mounted?"
+        )
+    return prepared, records
+
+
+def _mean_jpeg(prepared: PreparedSet, records: Records, plan: PackPlan) -> float:
+    """Bytes of a jpeg, from some that are spread evenly over the set."""
+    rows = np.unique(np.linspace(0, len(records) - 1, TRIED).astype(int))
+    frames = Frames(records.imgname, records.center, records.scale)
+    sizes, reasons = [], []
+    for _, found in cropped(frames, rows, prepared.images, plan.size, plan.margin):
+        if isinstance(found, str):
+            reasons.append(found)
+        else:
+            sizes.append(len(to_jpeg(found, plan.quality)))
+    if not sizes:
+        raise FileProblem(
+            f"{prepared.name} {prepared.split}: of {len(rows)} pictures tried none can be read. "
+            f"The first: {reasons[0]}"
+        )
+    return float(np.mean(sizes))
+
+
+def _begin(packed: Path, plan: PackPlan, records: Records) -> None:
+    """A folder with the plan and the frames in it; shards of another plan are removed."""
+    if packed.is_dir() and _plan_of(packed) != plan:
+        shutil.rmtree(packed)
+    if not (packed / PLAN).is_file():
+        save_npz_whole(
+            packed / "frames.npz",
+            imgname=records.imgname,
+            center=records.center,
+            scale=records.scale,
+        )
+        write_text_whole(packed / PLAN, json.dumps(asdict(plan)))
+
+
+def _plan_of(packed: Path) -> PackPlan | None:
+    """The plan of a packed form that is not finished."""
+    try:
+        return PackPlan(**json.loads((packed / PLAN).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def _work(
+    packed: Path, plan: PackPlan, prepared: PreparedSet, count: int, workers: int, progress: bool
+) -> None:
+    """Write the shards that are not there."""
+    numbers = range(plan.shards(count))
+    left = [number for number in numbers if not (packed / plan.shard_name(number)).is_file()]
+    bar = tqdm(
+        total=count,
+        initial=min(count, (len(numbers) - len(left)) * plan.rows_per_shard),
+        desc=f"packing {prepared.name} {prepared.split}",
+        unit="person",
+        disable=not progress,
+    )
+    with bar:
+        if workers == 1 or len(left) <= 1:
+            for number in left:
+                write_shard(packed, plan, prepared.images, number)
+                bar.update(min(plan.rows_per_shard, count - bar.n))
+            return
+        fresh = multiprocessing.get_context("spawn")
+        others = set(multiprocessing.active_children())
+        pool = ProcessPoolExecutor(min(workers, len(left)), fresh, begin_worker)
+        try:
+            todo = [pool.submit(write_shard, packed, plan, prepared.images, k) for k in left]
+            for done in as_completed(todo):
+                done.result()
+                bar.update(min(plan.rows_per_shard, count - bar.n))
+        except BrokenProcessPool as error:
+            raise FileProblem(
+                f"{prepared.name} {prepared.split}: a worker was killed, perhaps for want of "
+                "memory. What was done is kept: run the command again, with --workers 1."
+            ) from error
+        except KeyboardInterrupt:  # at once: the shards that they were at are made again
+            for worker in set(multiprocessing.active_children()) - others:
+                worker.kill()
+            raise
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _finish(packed: Path, plan: PackPlan, records: Records) -> PackedNote:
+    """Write the records of the crops, and last of all the note that makes the form valid."""
+    damaged: dict[int, str] = {}
+    for number in range(plan.shards(len(records))):
+        note = json.loads(damage_note(packed, number).read_text(encoding="utf-8"))
+        damaged |= {int(row): reason for row, reason in note.items()}
+    if len(damaged) == len(records):
+        raise FileProblem(
+            f"{packed}: not one picture could be read. The first: {next(iter(damaged.values()))}"
+        )
+    _records_of_crops(packed, plan, records).save(packed / "records.npz")
+    kept = sorted([*packed.glob("crops-*.npy"), *packed.glob("crops-*.jpegs")])
+    kept += [packed / "records.npz", packed / "frames.npz"]
+    files = {path.name: path.stat().st_size for path in kept}
+    note = PackedNote(plan, len(records), damaged, files)
+    write_text_whole(packed / "packed.json", note.to_json())
+    (packed / PLAN).unlink()
+    for path in [*packed.glob("damaged-*.json"), *packed.glob(".*.part")]:
+        path.unlink()  # the second are what a killed process was about to write
+    return note
+
+
+def _records_of_crops(packed: Path, plan: PackPlan, records: Records) -> Records:
+    """The same people in the pixels of their crops."""
+    n = len(records)
+    matrix = matrix_to_crops(read_frames(packed), plan)
+    keypoints = records.keypoints.copy()
+    keypoints[..., :2] = apply_affine(matrix, torch.from_numpy(keypoints[..., :2])).numpy()
+    return replace(
+        records,
+        imgname=plan.picture_names(n),
+        center=np.full((n, 2), plan.size / 2, np.float32),
+        scale=np.full(n, plan.size / plan.margin / 200, np.float32),
+        keypoints=keypoints,
+    )
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -4,7 +4,7 @@
     shapedirs      (V, 3, S)     displacement of each vertex for each shape coefficient, metres;
                                  the first 10 are used
     posedirs       (V, 3, 207)   pose correctives; optional
-    J_regressor    (24, V)       each joint as a weighted sum of vertices; rows sum to 1
+    J_regressor    (24, V)       each joint as a weighted sum of vertices; rows sum to about 1
     weights        (V, 24)       skinning weights; rows sum to 1, none negative
     kintree_table  (2, 24)       first row: the parent of each joint (the root's is ignored)
     f              (F, 3)        triangles, counter-clockwise from outside
@@ -14,14 +14,16 @@
     J_regressor_h36m     (17, V)    `joints.H36M_JOINTS`
     lsp_labels           (V,)       index into `joints.LSP_PARTS`; optional
 
-The first seven are those of the released SMPL files; the others come from SPIN's data.
+The first seven are those of the released SMPL files; the others come from SPIN's data. A body that
+was imported also says where it came from (`Provenance`).
 """
 
 from __future__ import annotations
 
 import zipfile
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +34,8 @@ from hmrlab.files import FileProblem, save_npz_whole
 N_BETAS = 10
 N_JOINTS = len(SMPL_PARENTS)
 POSE_FEATURES = 9 * (N_JOINTS - 1)
+OFF_BY = 0.05
+"""How far the sum of a regressor's row may be from 1: its files are fitted and rounded."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,18 @@ class BodyArrays:
     lsp_labels: np.ndarray | None
 
 
+@dataclass(frozen=True)
+class Provenance:
+    """Where an imported body came from; texts."""
+
+    source_name: str  # of the file, without its folder
+    source_sha256: str
+    gender: str
+    release: str
+    licence: str
+    parts: str = ""  # what `lsp_labels` come from
+
+
 def read_body_file(path: str | Path) -> BodyArrays:
     """Read and check a body file.
 
@@ -57,7 +73,28 @@ def read_body_file(path: str | Path) -> BodyArrays:
         FileProblem: it is missing, damaged, no body file, or its numbers cannot be a body's.
     """
     path = Path(path)
-    arrays = _read_arrays(path)
+    return check_body_arrays(read_raw_arrays(path), path)
+
+
+def read_provenance(path: str | Path) -> Provenance | None:
+    """Where a body file says that it came from; None where it says nothing.
+
+    Raises:
+        FileProblem: it is missing or damaged.
+    """
+    arrays = read_raw_arrays(Path(path))
+    names = [field.name for field in fields(Provenance)]
+    if not all(name in arrays for name in names):
+        return None
+    return Provenance(**{name: str(arrays[name]) for name in names})
+
+
+def check_body_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> BodyArrays:
+    """The arrays of a body, named as in its file, checked; the path is for messages.
+
+    Raises:
+        FileProblem: one is missing, or its numbers cannot be a body's.
+    """
     template = _take(arrays, path, "v_template", (None, 3))
     n = len(template)
     shapedirs = _take(arrays, path, "shapedirs", (n, 3, None))
@@ -72,9 +109,10 @@ def read_body_file(path: str | Path) -> BodyArrays:
     regressor = _take(arrays, path, "J_regressor", (N_JOINTS, n))
     extra = _take(arrays, path, "J_regressor_extra", (9, n))
     h36m = _take(arrays, path, "J_regressor_h36m", (17, n))
-    for key, rows in (("weights", weights), ("J_regressor", regressor),
-                      ("J_regressor_extra", extra), ("J_regressor_h36m", h36m)):  # fmt: skip
-        _check_rows_sum_to_one(path, key, rows)
+    _check_rows_sum_to_one(path, "weights", weights, 1e-3)
+    for key, rows in (("J_regressor", regressor), ("J_regressor_extra", extra),
+                      ("J_regressor_h36m", h36m)):  # fmt: skip
+        _check_rows_sum_to_one(path, key, rows, OFF_BY)
     if weights.min() < -1e-6:
         raise _problem(path, "weights", "no negative weight", f"{weights.min():.3g}")
     _check_tree(path, _take(arrays, path, "kintree_table", (2, N_JOINTS)))
@@ -87,30 +125,51 @@ def read_body_file(path: str | Path) -> BodyArrays:
     )  # fmt: skip
 
 
-def write_body_file(path: str | Path, body: BodyArrays) -> Path:
-    """Write a body file, whole or not at all; single precision, compressed."""
-    optional = {"posedirs": body.posedirs, "lsp_labels": body.lsp_labels}
+def write_body_file(
+    path: str | Path, body: BodyArrays, provenance: Provenance | None = None
+) -> Path:
+    """Write a body file, whole or not at all; single precision, compressed.
+
+    Raises:
+        FileProblem: the folder cannot be written to.
+    """
+    return save_npz_whole(path, **body_file_arrays(body, provenance))
+
+
+def body_file_arrays(body: BodyArrays, provenance: Provenance | None) -> dict[str, np.ndarray]:
+    """What a body's file holds, by name."""
+    optional = {
+        "posedirs": None if body.posedirs is None else body.posedirs.astype(np.float32),
+        "lsp_labels": body.lsp_labels,
+    }
+    texts = {} if provenance is None else vars(provenance)
     parents = np.array(SMPL_PARENTS, dtype=np.int64)
-    return save_npz_whole(
-        path,
-        v_template=body.v_template.astype(np.float32),
-        shapedirs=body.shapedirs.astype(np.float32),
-        J_regressor=body.joint_regressor.astype(np.float32),
-        weights=body.weights.astype(np.float32),
-        kintree_table=np.stack([parents, np.arange(N_JOINTS)]),
-        f=body.faces.astype(np.int32),
-        landmarks=body.landmarks.astype(np.int32),
-        J_regressor_extra=body.extra_regressor.astype(np.float32),
-        J_regressor_h36m=body.h36m_regressor.astype(np.float32),
+    return {
+        "v_template": body.v_template.astype(np.float32),
+        "shapedirs": body.shapedirs.astype(np.float32),
+        "J_regressor": body.joint_regressor.astype(np.float32),
+        "weights": body.weights.astype(np.float32),
+        "kintree_table": np.stack([parents, np.arange(N_JOINTS)]),
+        "f": body.faces.astype(np.int32),
+        "landmarks": body.landmarks.astype(np.int32),
+        "J_regressor_extra": body.extra_regressor.astype(np.float32),
+        "J_regressor_h36m": body.h36m_regressor.astype(np.float32),
         **{key: value for key, value in optional.items() if value is not None},
-    )
+        **{key: np.array(text) for key, text in texts.items()},
+    }
 
 
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+def read_raw_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Whatever arrays an `.npz` holds, unchecked.
+
+    Raises:
+        FileProblem: it is missing, damaged, or no `.npz`.
+    """
     if not path.is_file():
         raise FileProblem(
             f"no body file at {path}. Give the path of an .npz in hmrlab's body format "
-            "(see hmrlab/bodies/format.py), or 'free' for the body that comes with hmrlab."
+            "(see hmrlab/bodies/format.py), the name of an imported body (hmrlab body list), or "
+            "'free' for the body that comes with hmrlab."
         )
     try:
         archive = np.load(path, allow_pickle=False)
@@ -123,12 +182,12 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     ) as error:  # fmt: skip
         raise FileProblem(
             f"{path} is not a readable .npz body file ({error}). It may be cut short, or be a "
-            "pickle (SMPL's own .pkl must be converted first; hmrlab never unpickles)."
+            f"pickle: SMPL's own .pkl is imported first, by hmrlab body import {path.name}"
         ) from error
 
 
 def _take(
-    arrays: dict[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...]
+    arrays: Mapping[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...]
 ) -> np.ndarray:
     if key not in arrays:
         raise _problem(path, key, "this array", f"only {', '.join(sorted(arrays)) or 'nothing'}")
@@ -148,7 +207,7 @@ def _take(
 
 
 def _take_indices(
-    arrays: dict[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...], stop: int
+    arrays: Mapping[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...], stop: int
 ) -> np.ndarray:
     value = _take(arrays, path, key, shape)
     if value.dtype.kind == "f" or value.size == 0 or value.min() < 0 or value.max() >= stop:
@@ -157,10 +216,10 @@ def _take_indices(
     return value.astype(np.int64)
 
 
-def _check_rows_sum_to_one(path: Path, key: str, rows: np.ndarray) -> None:
+def _check_rows_sum_to_one(path: Path, key: str, rows: np.ndarray, off_by: float) -> None:
     sums = rows.sum(1)
     worst = int(np.abs(sums - 1).argmax())
-    if abs(sums[worst] - 1) > 1e-3:
+    if abs(sums[worst] - 1) > off_by:
         raise _problem(path, key, "rows that sum to 1", f"row {worst} sums to {sums[worst]:.4f}")
 
 

@@ -21,6 +21,13 @@ _SMPLX_LANDMARKS = (
 """smplx's own names of `joints.LANDMARKS`, in the same order."""
 
 
+def smplx_landmarks() -> tuple[int, ...]:
+    """The 21 vertices of SMPL's mesh that smplx appends to its joints, as `joints.LANDMARKS`."""
+    from smplx.vertex_ids import vertex_ids
+
+    return tuple(vertex_ids["smplh"][name] for name in _SMPLX_LANDMARKS)
+
+
 def smplx_model(arrays: BodyArrays, dtype: torch.dtype = torch.float32) -> smplx.SMPL:
     """A genuine `smplx.SMPL` of these arrays; its joints are the 24 and the 21 landmarks."""
     import smplx

@@ -29,9 +29,19 @@ def bodies_folder() -> Path:
     return paths.data_dir() / "bodies"
 
 
+def imported_path(name: str) -> Path:
+    """Where an imported body lies that can be used."""
+    return bodies_folder() / f"{name}.npz"
+
+
 def waiting_path(name: str) -> Path:
     """Where an imported body lies that still lacks its further regressors."""
     return bodies_folder() / "waiting" / f"{name}.npz"
+
+
+def companion_path(kind: str) -> Path:
+    """Where a file lies that goes with imported bodies, such as "gmm_08" or "smpl_mean_params"."""
+    return bodies_folder() / f"{kind}.npz"
 
 
 def body_name(source: str | Path | None = None) -> str:
@@ -63,7 +73,7 @@ def body_path(source: str | Path | None = None, detail: str = "full") -> Path:
         return ASSETS / f"free_body_{detail}.npz"
     if name not in IMPORTED:
         return Path(name).expanduser()
-    path = bodies_folder() / f"{name}.npz"
+    path = imported_path(name)
     if not path.is_file():
         raise FileProblem(_not_there(name, path))
     return path
@@ -71,7 +81,7 @@ def body_path(source: str | Path | None = None, detail: str = "full") -> Path:
 
 def missing_bodies(names: tuple[str, ...] = IMPORTED) -> list[str]:
     """Those of some imported bodies that are not there, or not complete."""
-    return [name for name in names if not (bodies_folder() / f"{name}.npz").is_file()]
+    return [name for name in names if not imported_path(name).is_file()]
 
 
 def body_digest(source: str | Path | None = None, detail: str = "light") -> str:

@@ -92,18 +92,26 @@ def look_at_rendering() -> Finding:
 
 
 def look_at_body() -> Finding:
-    """Whether the body loads: the free one, or the file that `$HMRLAB_BODY` names."""
+    """Whether the body in use loads, the free one or `$HMRLAB_BODY`'s, and which are imported."""
     from hmrlab.bodies import load_body
+    from hmrlab.bodies.places import IMPORTED, missing_bodies, waiting_path
     from hmrlab.files import FileProblem
 
     chosen = os.environ.get("HMRLAB_BODY")
     try:
         body = load_body()
     except FileProblem as error:
-        unset = "unset HMRLAB_BODY to use the free body, or check the file: hmrlab body info FILE"
+        unset = "unset HMRLAB_BODY to use the free body, or see what is there: hmrlab body list"
         remedy = unset if chosen else "get the package anew, or build the body: make body"
         return Finding("body", False, str(error), remedy)
     words = f"{chosen or 'the free body'}, {body.n_vertices:,} vertices"
+    missing = missing_bodies()
+    there = [name for name in IMPORTED if name not in missing]
+    waiting = [name for name in missing if waiting_path(name).is_file()]
+    if there:
+        words += f"; imported: {', '.join(there)}"
+    if waiting:
+        return Finding("body", True, words, f"{', '.join(waiting)}: see hmrlab body list")
     return Finding("body", True, words)
 
 

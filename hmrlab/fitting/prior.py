@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from hmrlab.bodies.places import FREE, IMPORTED, body_name, companion_path
 from hmrlab.files import FileProblem
 from hmrlab.unpickling import load_arrays
 
@@ -75,9 +76,17 @@ class PosePrior(nn.Module):
 
 
 def prior_path(source: str | Path | None = None) -> Path:
-    """The file of a prior: the named one, else `$HMRLAB_PRIOR`, else hmrlab's own."""
+    """The file of a prior: the named one, else `$HMRLAB_PRIOR`; "free" is hmrlab's own.
+
+    Where neither names one, an imported SMPL (`$HMRLAB_BODY`) takes SMPLify's own gmm_08, if
+    `hmrlab body import` has read that, and every other body hmrlab's: which poses are likely was
+    learned of that body.
+    """
     source = source or os.environ.get("HMRLAB_PRIOR")
-    return Path(source).expanduser() if source else ASSET
+    if source and str(source) != FREE:
+        return Path(source).expanduser()
+    imported = companion_path("gmm_08")
+    return imported if not source and body_name() in IMPORTED and imported.is_file() else ASSET
 
 
 def load_prior(source: str | Path | None = None) -> PosePrior:
@@ -85,8 +94,8 @@ def load_prior(source: str | Path | None = None) -> PosePrior:
 
     Args:
         source: an `.npz` or SMPLify's own `gmm_08.pkl` (which is read without running anything in
-            it), with `means`, `covars` and `weights`; by default `$HMRLAB_PRIOR`, and where that is
-            not set hmrlab's own, fitted to its sampler of poses.
+            it), with `means`, `covars` and `weights`; "free" for hmrlab's own, fitted to its
+            sampler of poses; by default see `prior_path`.
 
     Raises:
         FileProblem: the file is missing, damaged, or holds no such mixture.

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_six_d, six_d_to_matrix
+from hmrlab.models.means import MeanParameters
 from hmrlab.models.prediction import Prediction
 
 JOINTS = 24
@@ -69,6 +70,12 @@ class Regressor(nn.Module):
                 f"the mean pose must be ({JOINTS}, 3, 3), got {tuple(rotations.shape)}"
             )
         self.init_pose.copy_(matrix_to_six_d(rotations).reshape(1, -1))
+
+    def set_means(self, means: MeanParameters) -> None:
+        """Start from another pose, shape and camera, for one SPIN's (see `MeanParameters`)."""
+        self.init_pose.copy_(means.pose[None])
+        self.init_shape.copy_(means.shape[None])
+        self.init_cam.copy_(means.camera[None])
 
     def forward(self, features: Tensor, n_iter: int = 3) -> Prediction:
         """The body after `n_iter` corrections, see `iterations`."""

@@ -81,7 +81,7 @@ show(turntable(vertices[0], body.faces, views=6, size=170))
 # first, then the wheel zooms. Where nothing runs, you see its picture.
 
 # %% tags=["nbval-ignore-output"]
-BodyViewer(body, title="the free body")
+BodyViewer(body, title="the body")
 
 # %% [markdown]
 # ## Predict before you run

@@ -36,9 +36,7 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.body import ASSETS
-from hmrlab.bodies.format import read_body_file
+from hmrlab.bodies import body_path, load_body, read_body_file
 from hmrlab.bodies.genuine import smplx_model
 from hmrlab.bodies.joints import KEYPOINT_NAMES, LANDMARKS, SMPL_JOINTS, SMPL_PARENTS
 from hmrlab.bodies.limits import SWING_LIMITS_DEG, TWIST_LIMITS_DEG
@@ -69,7 +67,7 @@ torch.set_default_dtype(torch.float64)  # so that what should be equal is equal 
 # A body in SMPL's format is a handful of arrays. Ours is free; it has the same ones.
 
 # %%
-arrays = read_body_file(ASSETS / "free_body_light.npz")
+arrays = read_body_file(body_path(detail="light"))
 for name, what in {
     "v_template": "vertices of the average person, metres",
     "shapedirs": "how each vertex moves for one standard deviation of each beta",
@@ -333,7 +331,7 @@ show(figure)
 
 # %%
 half = list(sweep).index(180)
-thumb = read_body_file(ASSETS / "free_body_full.npz").landmarks[[LANDMARKS.index("left_thumb")]]
+thumb = read_body_file(body_path()).landmarks[[LANDMARKS.index("left_thumb")]]
 print("At 180°:")
 print(f"{narrowest[half]:6.0f} % of its girth is left where the arm is narrowest")
 print(f"{moved(output.vertices)[half]:6.0f} mm is how far the skin moves, at most")

@@ -28,6 +28,13 @@ def train(
             help="Pictures a step; auto: the scale's, added up from parts that fit into memory.",
         ),
     ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SET,...",
+            help="Train on these, mixed by SPIN's shares: studio, wild, or prepared real sets.",
+        ),
+    ] = None,
     allow_download: Annotated[
         bool, typer.Option("--allow-download", help="Fetch ImageNet weights that are missing.")
     ] = False,
@@ -42,12 +49,15 @@ def train(
     from hmrlab.training import TrainingDivergedError, named_run, run_training
     from hmrlab.training.device import choose_device
     from hmrlab.training.micro_batches import DoesNotFitError
+    from hmrlab.training.sets import on_data
 
     if list_them or name is None:
         _list_trainings(scale_named(scale), seed)
         return
     try:
         wanted = named_run(name, scale_named(scale), seed)
+        if data is not None:
+            wanted = on_data(wanted, tuple(one.strip() for one in data.split(",") if one.strip()))
         if batch_size is not None:
             wanted = replace(wanted, batch_size=_batch_size(batch_size))
         choose_device(device)

@@ -34,7 +34,7 @@ from hmrlab.training.objectives import TaughtObjective
 from hmrlab.training.results import WEIGHTS, RunResult, model_on, save_result
 from hmrlab.training.runs import START_WEIGHTS, Training, wanted_batch
 from hmrlab.training.scalars import BackgroundWriter
-from hmrlab.training.sets import load_training_set, set_spec
+from hmrlab.training.sets import load_training_set, set_spec, training_set_identity
 from hmrlab.training.tasks import TEST_SETS, BodyTask, HeatmapTask, make_task
 from hmrlab.training.trainer import CHECKPOINT, History, Trainer, TrainerSettings
 
@@ -56,12 +56,15 @@ class _Identity:
 
 
 def run_key(run: Training) -> str:
-    """The key of a run in the ledger; runs that differ in nothing but their names share one."""
-    used = [
-        *((name, "train") for name in run.data),
-        *((name, "test") for name in TEST_SETS),
-    ]
-    sets = tuple(set_spec(name, split, run.scale).folder_name for name, split in used)
+    """The key of a run in the ledger; runs that differ in nothing but their names share one.
+
+    Raises:
+        FileProblem: a real training set is not prepared, or the pose prior is missing.
+    """
+    sets = (
+        *(training_set_identity(name, run.scale) for name in run.data),
+        *(set_spec(name, "test", run.scale).folder_name for name in TEST_SETS),
+    )
     prior = _digest_of_prior() if getattr(run, "fits", None) else ""
     plain = replace(run, name="", options="")
     base = base_of(run)

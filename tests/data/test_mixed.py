@@ -91,6 +91,27 @@ def test_going_on_in_mid_epoch_neither_repeats_nor_skips(parts, after):
         assert all(torch.equal(x, vars(b)[name]) for name, x in vars(a).items())
 
 
+class Numbers:
+    """As much of a data set as numbering its rows needs."""
+
+    def __init__(self, name: str, length: int) -> None:
+        self.name, self.length = name, length
+
+    def __len__(self) -> int:
+        return self.length
+
+
+def test_a_draw_beyond_the_last_cumulative_share_still_gives_a_sample():
+    """Shares may miss 1 by rounding; SPIN's mix gives nothing for a draw that falls in between."""
+    n, shares = 1_000_000, [0.5, 0.5 - 9e-7]
+    assert np.random.default_rng(0).random(n).max() > sum(shares)
+    mixed = MixedDataset([Numbers("a", n), Numbers("b", 5)], shares)
+    rows = mixed.epoch(np.random.default_rng(0))
+    assert len(rows) == n
+    assert rows.min() >= 0
+    assert rows.max() < n + 5
+
+
 def test_one_set_with_all_of_the_share_gives_all_samples(parts):
     assert {int(s) for batch in loader(MixedDataset(parts, [0, 0, 1])) for s in batch.source} == {2}
 

@@ -1,0 +1,200 @@
+"""Training on prepared real sets by name: miniature ones, at smoke scale."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from typer.testing import CliRunner
+
+from hmrlab.cli import app
+from hmrlab.data.dataset import MixedDataset
+from hmrlab.data.pack_shards import PackPlan
+from hmrlab.data.packing import pack
+from hmrlab.data.prepared import note_set, prepared_folder, read_set
+from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.ledger import Ledger, settings_hash
+from hmrlab.training import experiments as subject
+from hmrlab.training import find_result, get_scale, load_training_set, named_run, run_training
+from hmrlab.training.experiments import run_key
+from hmrlab.training.sets import on_data, set_spec
+
+SMOKE = get_scale("smoke")
+PEOPLE = 24
+
+
+@pytest.fixture(scope="module")
+def synthetic(tmp_path_factory):
+    """The synthetic sets of the scale, made once."""
+    home = tmp_path_factory.mktemp("sets")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("HMRLAB_HOME", str(home))
+        load_training_set(("studio", "wild"), SMOKE)
+    return home / "data" / "synthetic"
+
+
+@pytest.fixture(autouse=True)
+def home(synthetic, tmp_path, monkeypatch):
+    monkeypatch.setenv("HMRLAB_HOME", str(tmp_path / "home"))
+    (tmp_path / "home" / "data").mkdir(parents=True)
+    (tmp_path / "home" / "data" / "synthetic").symlink_to(synthetic)
+
+
+@pytest.fixture
+def prepare(tmp_path):
+    """Write a prepared set of 24 people, with labels in 3D or without."""
+
+    def make(name, labelled, seed=0):
+        rng = np.random.default_rng(seed)
+        pictures = tmp_path / "download" / name
+        pictures.mkdir(parents=True, exist_ok=True)
+        n = PEOPLE
+        for k in range(n):
+            Image.fromarray(rng.integers(0, 256, (90, 120, 3), np.uint8)).save(
+                pictures / f"{k}.jpg"
+            )
+        points = np.concatenate([rng.uniform(20, 80, (n, 24, 2)), np.ones((n, 24, 1))], 2)
+        arrays = {
+            "imgname": np.array([f"{k}.jpg" for k in range(n)]),
+            "center": rng.uniform(40, 60, (n, 2)),
+            "scale": rng.uniform(50, 70, n) / 200,
+            "part": points,
+        }
+        if labelled:
+            arrays |= {
+                "S": np.concatenate([rng.normal(0, 0.3, (n, 24, 3)), np.ones((n, 24, 1))], 2),
+                "pose": rng.normal(0, 0.3, (n, 72)),
+                "shape": rng.normal(size=(n, 10)),
+            }
+        folder = prepared_folder(name, "train")
+        save_npz_whole(folder / "records.npz", **arrays)
+        note_set(
+            folder, name=name, split="train", images=pictures, count=n, skipped={}, box_factor=1.2
+        )
+        return folder
+
+    return make
+
+
+def test_real_sets_are_mixed_with_synthetic_ones_by_spins_shares(prepare):
+    prepare("coco", labelled=False)
+    mixed = load_training_set(("studio", "coco"), SMOKE)
+    assert isinstance(mixed, MixedDataset)
+    assert mixed.names == ("studio", "coco")
+    assert mixed.shares.tolist() == pytest.approx([1 / 3, 2 / 3])
+    studio, coco = mixed.parts
+    assert coco.label_shares() == {"keypoints_2d": 1.0, "pose_3d": 0.0, "smpl": 0.0}
+    assert studio.label_shares()["smpl"] == 1.0
+
+
+def test_a_run_on_real_sets_is_trained_recorded_and_found_again(prepare):
+    prepare("h36m", labelled=True)
+    prepare("coco", labelled=False)
+    run = on_data(named_run("train_add_smpl_loss3", SMOKE), ("h36m", "coco"))
+    assert run.name == "train_add_smpl_loss3-h36m+coco"
+    assert find_result(run) is None
+    result = run_training(run, progress=False)
+    assert not result.reused
+    assert result.record.settings["data"] == ["h36m", "coco"]
+    history = result.history()
+    assert history.steps[-1] == SMOKE.steps
+    assert (history.values["pose"] > 0).any()
+    assert 0 < result.metrics["studio/pa_mpjpe_mm"] < result.metrics["studio/mpjpe_mm"]
+    assert find_result(run).record == result.record
+    arguments = ["train", "train_add_smpl_loss3", "--scale", "smoke", "--data", "h36m, coco"]
+    printed = CliRunner().invoke(app, arguments)
+    assert printed.exit_code == 0, printed.output
+    assert printed.output.startswith("From the ledger:")
+    assert "train_add_smpl_loss3-h36m+coco" in printed.output
+
+
+def test_spin_fits_people_of_real_sets_that_have_no_labels(prepare):
+    prepare("h36m", labelled=True)
+    prepare("coco", labelled=False)
+    run = replace(named_run("spin", SMOKE), weights="none")
+    result = run_training(on_data(run, ("h36m", "coco")), progress=False)
+    assert np.isfinite(result.history().values["total"]).all()
+
+
+def test_a_training_that_was_stopped_goes_on_to_the_same_end(prepare, tmp_path, monkeypatch):
+    folder = prepare("coco", labelled=False)
+    pack(
+        folder, PackPlan(read_set(folder).records_sha256, "raw", 64, rows_per_shard=7), workers=1,
+        progress=False,
+    )  # fmt: skip
+    run = on_data(named_run("pretrain_keypoints", SMOKE), ("studio", "coco"))  # the quickest
+    whole = run_training(run, progress=False, ledger=Ledger(tmp_path / "whole.jsonl"))
+    expected = whole.model().state_dict()
+    settings, step = subject.make_settings, subject.Trainer.train_step
+
+    def stops(self, batches):
+        if self.step == 4:
+            raise KeyboardInterrupt
+        return step(self, batches)
+
+    monkeypatch.setattr(
+        subject, "make_settings", lambda *given: replace(settings(*given), checkpoint_seconds=0.0)
+    )
+    monkeypatch.setattr(subject.Trainer, "train_step", stops)
+    again = Ledger(tmp_path / "again.jsonl")
+    with pytest.raises(KeyboardInterrupt):
+        run_training(run, progress=False, ledger=again)
+    begun = []
+    monkeypatch.setattr(
+        subject.Trainer,
+        "train_step",
+        lambda self, batches: (begun.append(self.step), step(self, batches))[1],
+    )
+    resumed = run_training(run, progress=False, ledger=again)
+    assert begun == [4, 5]
+    found = resumed.model().state_dict()
+    assert all(torch.equal(value, found[name]) for name, value in expected.items())
+
+
+def test_the_key_follows_the_records_not_the_pictures(prepare):
+    run = on_data(named_run("with_smpl", SMOKE), ("studio", "coco"))
+    folder = prepare("coco", labelled=False)
+    first = run_key(run)
+    pack(folder, PackPlan(read_set(folder).records_sha256, "jpeg", 64), workers=1, progress=False)
+    assert run_key(run) == first
+    prepare("coco", labelled=False, seed=1)
+    assert run_key(run) != first
+    assert len({first, run_key(run), run_key(on_data(run, ("coco",)))}) == 3
+
+
+def test_the_keys_of_synthetic_runs_are_what_they_were():
+    """As they were made before real sets could be named: the folders of all sets, in order."""
+    run = named_run("train_add_smpl_loss3", SMOKE)
+    used = [("studio", "train"), ("wild", "train"), ("studio", "test"), ("wild", "test")]
+    sets = tuple(set_spec(name, split, SMOKE).folder_name for name, split in used)
+    plain = replace(run, name="", options="")
+    assert run_key(run) == settings_hash(subject._Identity(plain, sets, "none"))
+    assert run_key(on_data(run, ("studio", "wild"))) == run_key(run)
+
+
+def test_what_is_not_prepared_is_named_with_the_command(prepare):
+    run = on_data(named_run("with_smpl", SMOKE), ("coco",))
+    with pytest.raises(FileProblem, match="hmrlab data prepare coco --root DIR"):
+        run_training(run, progress=False)
+    (prepare("coco", labelled=False) / "set.json").write_text("{")
+    with pytest.raises(FileProblem, match=r"set\.json is missing or damaged"):
+        load_training_set(("coco",), SMOKE)
+
+
+def test_crops_packed_for_a_smaller_network_are_not_enlarged(prepare):
+    folder = prepare("coco", labelled=False)
+    pack(folder, PackPlan(read_set(folder).records_sha256, "raw", 32), workers=1, progress=False)
+    with pytest.warns(UserWarning, match="is for 32 px, 64 px are wanted"):
+        part = load_training_set(("coco",), SMOKE)
+    assert part.records.imgname[0] == "0.jpg"
+
+
+@pytest.mark.parametrize(
+    ("data", "says"),
+    [("h36m,agora", "no share for agora"), ("", "needs sets"), ("coco,coco", "each of them once")],
+)
+def test_the_command_refuses_sets_that_make_no_mix(data, says):
+    result = CliRunner().invoke(app, ["train", "spin", "--scale", "smoke", "--data", data])
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.replace("│", " ").split())

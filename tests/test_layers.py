@@ -20,7 +20,7 @@ FLOORS = {
     "rendering": 3,
     "viewer": 4,  # its still pictures are rendered
     "evaluation": 4,
-    "photos": 4,
+    "photos": 5,  # their pages are viewers
     "training": 5,
     "lessons": 6,
     "reproduce": 7,

@@ -90,9 +90,7 @@ def read_image(path: str | Path) -> np.ndarray:
         with Image.open(path) as picture:
             picture = ImageOps.exif_transpose(picture)
             if picture.mode.startswith("I"):  # 16 or 32 bits of grey
-                grey = np.asarray(picture).astype(np.float64)
-                top = 65535.0 if grey.max() > 255 else 255.0
-                picture = Image.fromarray((grey * (255.0 / top)).round().astype(np.uint8))
+                picture = Image.fromarray(_in_a_byte(np.asarray(picture)))
             if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
                 picture = picture.convert("RGBA")
                 white = Image.new("RGBA", picture.size, "white")
@@ -102,3 +100,12 @@ def read_image(path: str | Path) -> np.ndarray:
         raise DamagedImageError(f"{path} is missing") from error
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         raise DamagedImageError(f"{path} cannot be read as a picture ({error})") from error
+
+
+def _in_a_byte(grey: np.ndarray) -> np.ndarray:
+    """16 or 32 bits of grey (H, W) as 8, row by row: floats of the whole would be large."""
+    top = 65535.0 if grey.max() > 255 else 255.0
+    out = np.empty(grey.shape, np.uint8)
+    for row, line in enumerate(grey):
+        out[row] = (line * (255.0 / top)).round().clip(0, 255)
+    return out

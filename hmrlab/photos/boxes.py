@@ -1,4 +1,4 @@
-"""A square about each person, and keypoints in SPIN's crop of it."""
+"""A square about each person, what is seen in it, and keypoints in SPIN's crop of it."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+import torch.nn.functional as nnf
 from torch import Tensor
 
 from hmrlab.bodies.joints import KEYPOINT_NAMES, OPENPOSE
+from hmrlab.data.crops import crop_picture
 from hmrlab.fitting import Targets
 from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
 from hmrlab.geometry.crops import REFERENCE_SIDE
 
 BOX_FACTOR = 1.2  # SPIN's, for all sets but Human3.6M
 CONFIDENT = 0.2  # least confidence of a keypoint that a box must hold; SPIN's demo
+LEAST_PIXELS = 10.0  # size of a person, below which hardly anything is in pixels
+_STRIP = 1 << 20  # pixels of a photo that are held as floats at a time
 
 
 @dataclass(frozen=True)
@@ -47,16 +51,88 @@ class Boxes:
             )
         return cls((low + high) / 2, side)
 
+    @classmethod
+    def of(cls, rectangles: np.ndarray, size: tuple[int, int], factor: float = 1.0) -> Boxes:
+        """The square about the middle of each rectangle, its longer side times a factor long.
+
+        SPIN's demo takes a box as it is given, with a tenth of room about the person. A box may
+        reach beyond the photo, where everything is black.
+
+        Args:
+            rectangles: (N, 4) left, top, width, height, pixels.
+            size: height and width of the photo, pixels.
+            factor: 1.2 for rectangles that touch their people.
+
+        Raises:
+            ValueError: a number is NaN or infinite, or a box is empty, too small to show anything,
+                or wholly outside.
+        """
+        given = np.asarray(rectangles, dtype=np.float64).reshape(-1, 4)
+        for number, rectangle in enumerate(given):
+            reason = _why_no_crop(rectangle, size)
+            if reason:
+                told = ", ".join(f"{value:g}" for value in rectangle)
+                raise ValueError(f"box {number} ({told}) {reason}")
+        corners = torch.as_tensor(given, dtype=torch.float32)
+        return cls(corners[:, :2] + corners[:, 2:] / 2, factor * corners[:, 2:].amax(1))
+
+    @classmethod
+    def whole(cls, size: tuple[int, int]) -> Boxes:
+        """One box about a photo that shows one person and little else."""
+        height, width = size
+        return cls.of(np.array([[0, 0, width, height]]), size)
+
     def __len__(self) -> int:
         return len(self.side)
 
-    def to_crop(self) -> Tensor:
-        """(N, 3, 3) from pixels of the photo to pixels of SPIN's 224-pixel crop."""
-        return crop_matrix(self.center, self.side / REFERENCE_SIDE, SPIN_IMAGE_SIZE)
+    def to_crop(self, resolution: int = SPIN_IMAGE_SIZE) -> Tensor:
+        """(N, 3, 3) from pixels of the photo to pixels of a crop; SPIN's 224-pixel one."""
+        return crop_matrix(self.center, self.side / REFERENCE_SIDE, resolution)
 
     def rows(self, index: Tensor) -> Boxes:
         """Some of the boxes, by position or by mask."""
         return Boxes(self.center[index], self.side[index])
+
+    def crops(self, image: np.ndarray, resolution: int) -> Tensor:
+        """What is in each box, black beyond the photo.
+
+        Of the photo only what a box shows is made floats, strip by strip, so that a photo of 100
+        megapixels takes no more memory here than a small one.
+
+        Args:
+            image: (H, W, 3) uint8.
+            resolution: side R of the crops, pixels.
+
+        Returns:
+            (N, 3, R, R) in [0, 1].
+        """
+        crops = [
+            _crop(image, matrix, float(side), resolution)
+            for matrix, side in zip(self.to_crop(resolution), self.side, strict=True)
+        ]
+        return torch.stack(crops) if crops else torch.zeros(0, 3, resolution, resolution)
+
+
+def why_no_box(keypoints: np.ndarray, size: tuple[int, int]) -> str | None:
+    """Why there is no box about a person's keypoints, or None.
+
+    Args:
+        keypoints: (25, 3) pixels, confidence.
+        size: height and width of the photo, pixels.
+    """
+    places = keypoints[keypoints[:, 2] >= CONFIDENT, :2]
+    if len(places) < 2:
+        return f"{len(places)} keypoints have a confidence of {CONFIDENT} or more: no box of them"
+    extent = float(np.ptp(places, axis=0).max())
+    if extent < LEAST_PIXELS:
+        return (
+            f"its keypoints span {extent:.2g} pixels, and it takes {LEAST_PIXELS:g}; "
+            "OpenPose gives pixels with --keypoint_scale 0"
+        )
+    height, width = size
+    if not ((places >= 0) & (places < (width, height))).all(1).any():
+        return f"its keypoints lie outside the photo ({width} x {height}): are they another's?"
+    return None
 
 
 def targets_in(boxes: Boxes, keypoints: np.ndarray) -> Targets:
@@ -71,3 +147,42 @@ def targets_in(boxes: Boxes, keypoints: np.ndarray) -> Targets:
     everything[:, OPENPOSE, :2] = apply_affine(boxes.to_crop(), points[..., :2])
     everything[:, OPENPOSE, 2] = points[..., 2]
     return Targets.of(everything)
+
+
+def _why_no_crop(rectangle: np.ndarray, size: tuple[int, int]) -> str:
+    if not np.isfinite(rectangle).all():
+        return "has a number that is NaN or infinite; expected x, y, width, height in pixels"
+    left, top, width, height = rectangle
+    if width <= 0 or height <= 0:
+        return "has no area: width and height are positive, in pixels; x, y is the upper left"
+    if max(width, height) < LEAST_PIXELS:
+        return f"is smaller than the {LEAST_PIXELS:g} pixels that a person takes"
+    if left >= size[1] or top >= size[0] or left + width <= 0 or top + height <= 0:
+        return f"lies outside the photo ({size[1]} x {size[0]}); are its numbers of another?"
+    return ""
+
+
+def _crop(image: np.ndarray, matrix: Tensor, side: float, resolution: int) -> Tensor:
+    """One crop (3, R, R), the same as `crop_picture` makes of the whole photo."""
+    block = max(1, int(side / (2 * resolution)))
+    block = min(block, *image.shape[:2])
+    inverse = torch.linalg.inv(matrix)
+    ends = apply_affine(inverse, matrix.new_tensor([[0.0, 0.0], [resolution, resolution]])).numpy()
+    height, width = (length // block * block for length in image.shape[:2])
+    low = np.floor(ends[0] / block - 2).astype(int) * block  # two blocks to interpolate from
+    high = np.ceil(ends[1] / block + 2).astype(int) * block
+    left, top = np.clip(low, 0, (width - block, height - block))
+    right, bottom = np.clip(high, (left + block, top + block), (width, height))
+    small = _shrunk(image[top:bottom, left:right], block)
+    back = torch.tensor([[block, 0, left], [0, block, top], [0, 0, 1]], dtype=matrix.dtype)
+    return crop_picture(small / 255, matrix @ back, resolution).clamp(0, 1)
+
+
+def _shrunk(window: np.ndarray, block: int) -> Tensor:
+    """Means of blocks: (h, w, 3) uint8 -> (3, h / block, w / block) float."""
+    rows = max(1, _STRIP // (window.shape[1] * block)) * block
+    parts = []
+    for first in range(0, len(window), rows):
+        strip = torch.from_numpy(window[first : first + rows].copy()).permute(2, 0, 1).float()
+        parts.append(nnf.avg_pool2d(strip[None], block)[0] if block > 1 else strip)
+    return torch.cat(parts, 1)

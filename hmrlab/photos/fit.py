@@ -9,10 +9,9 @@ from hmrlab.bodies import Body
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.fitting import NewtonSettings, PosePrior, fit_cold
 from hmrlab.fitting.problem import IGNORED, LEAST_KEYPOINTS
-from hmrlab.photos.boxes import CONFIDENT, Boxes, targets_in
+from hmrlab.photos.boxes import CONFIDENT, Boxes, targets_in, why_no_box
 from hmrlab.photos.result import PhotoFits
 
-LEAST_PIXELS = 10.0  # size of a person, below which keypoints are hardly in pixels
 _COUNTED = [k for k in range(len(OPENPOSE_NAMES)) if k not in IGNORED]
 
 
@@ -86,17 +85,7 @@ def why_not(keypoints: np.ndarray, size: tuple[int, int]) -> str | None:
             f"{usable} keypoints besides neck and hips have a confidence of {CONFIDENT} or more, "
             f"and a fit takes {LEAST_KEYPOINTS}"
         )
-    places = keypoints[confident, :2]
-    extent = float(np.ptp(places, axis=0).max())
-    if extent < LEAST_PIXELS:
-        return (
-            f"its keypoints span {extent:.2g} pixels, and a fit takes {LEAST_PIXELS:g}; "
-            "OpenPose gives pixels with --keypoint_scale 0"
-        )
-    height, width = size
-    if not ((places >= 0) & (places < (width, height))).all(1).any():
-        return f"its keypoints lie outside the photo ({width} x {height}): are they another's?"
-    return None
+    return why_no_box(keypoints, size)
 
 
 def _someone_left(people: int, left_out: dict[int, str]) -> None:

@@ -1,8 +1,9 @@
-"""Fitted people and the cameras that see them: each its own, or all the same."""
+"""People of a photo and the cameras that see them: each its own, or all the same."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,7 +15,7 @@ from hmrlab.fitting import Fits
 from hmrlab.fitting.objective import project
 from hmrlab.geometry import apply_affine
 from hmrlab.photos.boxes import CONFIDENT, Boxes
-from hmrlab.photos.scene import Scene, one_camera, own_focals, pixels_per_metre
+from hmrlab.photos.scene import Posed, Scene, one_camera, own_focals, pixels_per_metre
 from hmrlab.rendering import over_photo
 from hmrlab.rendering.backends import Pinhole
 
@@ -24,24 +25,38 @@ COLOURS = np.array([
 ])  # fmt: skip
 """Of the people in turn, the same in all of their files."""
 LONGEST = 2000  # pixels of a picture's longer side
+DRAWN_AT = 60.0  # metres: where renderers, which see 200 m, draw whoever stands further away
 
 
-@dataclass(frozen=True)
-class PhotoFits:
-    """N people of a photo.
+@dataclass(frozen=True, kw_only=True)
+class PhotoBodies:
+    """N people of a photo, by whatever way their bodies were found.
 
     In its own crop each person stands before SPIN's far camera, f = 5000 pixels at 224. Over the
     whole photo the same rays are those of a pinhole of 5000 / 224 times the box's side, with its
-    principal point in the box's middle.
+    principal point in the box's middle: through it a body is seen in the whole photo exactly where
+    it is in its crop.
     """
 
     image: np.ndarray  # (H, W, 3) uint8
-    keypoints: np.ndarray  # (N, 25, 3) pixels of the photo, confidence
     boxes: Boxes  # of each
-    fits: Fits  # of each, in front of its own crop's camera
-    body: Body  # that was fitted
+    body: Body  # whose bodies they are
     numbers: tuple[int, ...]  # which person of the input each is
     left_out: dict[int, str]  # the others' numbers, and why
+    keypoints: np.ndarray | None = None  # (N, 25, 3) pixels of the photo, confidence, if known
+
+    @property
+    def posed(self) -> Posed:
+        """The bodies, each in front of its own crop's camera."""
+        raise NotImplementedError
+
+    def told(self, row: int) -> str:
+        """How one person's body came about, and how well it sits, in words."""
+        raise NotImplementedError
+
+    def more_parameters(self, row: int) -> dict[str, Any]:
+        """What there is to save of one person besides the body (see `save.parameters`)."""
+        return {}
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -57,21 +72,34 @@ class PhotoFits:
     def vertices(self) -> np.ndarray:
         """(N, V, 3) metres, each in its own camera's frame."""
         with torch.no_grad():
-            points = self.body.vertices(self.fits.pose, self.fits.betas)
-        return (points + self.fits.translation[:, None]).numpy()
+            points = self.body.vertices(self.posed.rotations, self.posed.betas)
+        return (points + self.posed.translation[:, None]).numpy()
 
     def pixel_errors(self) -> np.ndarray:
         """(N,) mean distance of the body's keypoints from those found, pixels of the photo.
 
         Of the keypoints with a confidence of 0.2 or more, neck and hips included.
+
+        Raises:
+            ValueError: there are no keypoints.
         """
+        if self.keypoints is None:
+            raise ValueError("there are no keypoints to compare with")
         with torch.no_grad():
-            points = self.body.keypoints(self.fits.pose, self.fits.betas)[:, OPENPOSE]
-        in_crop = project(points, self.fits.translation)
+            points = self.body.keypoints(self.posed.rotations, self.posed.betas)[:, OPENPOSE]
+        in_crop = project(points, self.posed.translation)
         places = apply_affine(torch.linalg.inv(self.boxes.to_crop()), in_crop).numpy()
         away = np.linalg.norm(places - self.keypoints[..., :2], axis=-1)
         seen = self.seen()
         return (away * seen).sum(1) / seen.sum(1)
+
+    def nearness(self, row: int) -> str:
+        """How many of one person's keypoints are known, and how near the body's are, in words."""
+        seen = self.seen()[row]
+        return (
+            f"{seen.sum()} of {len(seen)} keypoints seen, the body's are "
+            f"{self.pixel_errors()[row]:.1f} px from them"
+        )
 
     def seen(self) -> np.ndarray:
         """(N, 25) bool, which keypoints have a confidence of 0.2 or more."""
@@ -93,7 +121,7 @@ class PhotoFits:
         """
         photo, zoom = _shrunk(self.image, longest)
         height, width = photo.shape[:2]
-        order = pixels_per_metre(self.fits, self.boxes).numpy().argsort()
+        order = pixels_per_metre(self.posed, self.boxes).numpy().argsort()
         own = self.cameras()
         cameras = [
             Pinhole(own[k].focal * zoom, tuple(zoom * c for c in own[k].center), height, width)
@@ -101,20 +129,47 @@ class PhotoFits:
         ]
         colours = np.repeat(self.colours()[order, None], self.body.n_vertices, axis=1)
         return over_photo(
-            photo, self.vertices()[order], self.body.faces, cameras,
+            photo, _in_sight(self.vertices()[order]), self.body.faces, cameras,
             colours=colours, opacity=opacity,
         )  # fmt: skip
 
     def scene(self) -> Scene:
         """Everybody before one camera in the middle of the photo (see `one_camera`)."""
-        return one_camera(self.fits, self.boxes, self.body, self.image.shape[:2])
+        return one_camera(self.posed, self.boxes, self.body, self.image.shape[:2])
 
     def scene_vertices(self) -> np.ndarray:
         """(N, V, 3) metres, in the frame of the one camera: x right, y down, z forward."""
         scene = self.scene()
         with torch.no_grad():
-            points = self.body.vertices(scene.rotations, self.fits.betas)
+            points = self.body.vertices(scene.rotations, self.posed.betas)
         return (points + scene.translation[:, None]).numpy()
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoFits(PhotoBodies):
+    """People whose bodies were fitted to their keypoints."""
+
+    fits: Fits  # of each, in front of its own crop's camera
+    keypoints: np.ndarray  # (N, 25, 3) what was fitted to
+
+    @property
+    def posed(self) -> Fits:
+        """The fits."""
+        return self.fits
+
+    def told(self, row: int) -> str:
+        """How many keypoints were seen, and how far the body's are from them."""
+        return self.nearness(row)
+
+    def more_parameters(self, row: int) -> dict[str, Any]:
+        """SPIN's mark of the fit, and what the fit minimised."""
+        return {"reprojection": self.fits.reprojection[row], "objective": self.fits.objective[row]}
+
+
+def _in_sight(vertices: np.ndarray) -> np.ndarray:
+    """Bodies (N, V, 3) brought nearer along their rays, where renderers see them; same pictures."""
+    depth = vertices[..., 2].mean(1)[:, None, None]
+    return vertices * np.minimum(1, DRAWN_AT / np.maximum(depth, DRAWN_AT))
 
 
 def _shrunk(photo: np.ndarray, longest: int) -> tuple[np.ndarray, float]:

@@ -1,4 +1,4 @@
-"""What a fitted photo leaves in a folder."""
+"""What the people of a photo leave in a folder."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from tqdm.auto import tqdm
 
 from hmrlab.files import save_npz_whole, write_text_whole, write_whole
 from hmrlab.geometry import matrix_to_axis_angle
-from hmrlab.photos.result import PhotoFits
-from hmrlab.photos.scene import own_focals
+from hmrlab.photos.result import PhotoBodies
+from hmrlab.photos.scene import one_camera, own_focals
 from hmrlab.rendering import save_png, turntable
 
 Y_UP = np.array([1.0, -1.0, -1.0])  # from the camera's frame to glTF's: y up, looking along -z
@@ -19,7 +19,7 @@ GAMMA = 2.2  # glTF's colours are of linear light, the renderer's are those of a
 VIEW_SIZE = 320  # pixels of each of a turntable's views
 
 
-def save_fits(result: PhotoFits, folder: str | Path, *, progress: bool = False) -> list[Path]:
+def save_bodies(result: PhotoBodies, folder: str | Path, *, progress: bool = False) -> list[Path]:
     """Write pictures, meshes and parameters, each file whole or not at all.
 
     `overlay.png`, everybody over the photo; `scene.glb`, everybody where the photo's camera sees
@@ -51,7 +51,7 @@ def save_fits(result: PhotoFits, folder: str | Path, *, progress: bool = False) 
         save_png(folder / "overlay.png", result.overlay()),
         _save_glb(folder / "scene.glb", dict(zip(_names(result), scene, strict=True))),
     ]
-    own = result.vertices() - result.fits.translation.numpy()[:, None]
+    own = result.vertices() - result.posed.translation.numpy()[:, None]
     people = list(zip(_names(result), _meshes(result, own), strict=True))
     bar = tqdm(people, desc="drawing", unit="person", disable=not progress)
     for row, (name, mesh) in enumerate(bar):
@@ -66,16 +66,15 @@ def save_fits(result: PhotoFits, folder: str | Path, *, progress: bool = False) 
     return written
 
 
-def summary(result: PhotoFits, written: list[Path]) -> str:
+save_fits = save_bodies  # by the name that it had when there were fits alone
+
+
+def summary(result: PhotoBodies, written: list[Path]) -> str:
     """A line for each person and for the files of all, to print."""
     lines = dict(result.left_out)
-    errors, seen = result.pixel_errors(), result.seen().sum(1)
     for row, (number, name) in enumerate(zip(result.numbers, _names(result), strict=True)):
         own = [path.name for path in written if path.name.startswith((f"{name}.", f"{name}_"))]
-        lines[number] = (
-            f"{seen[row]} of {result.keypoints.shape[1]} keypoints seen, the body's are "
-            f"{errors[row]:.1f} px from them: {', '.join(own)}"
-        )
+        lines[number] = f"{result.told(row)}: {', '.join(own)}"
     of_all = [path.name for path in written if not path.name.startswith("person_")]
     text = [
         f"person_{number}: {'left out, ' if number in result.left_out else ''}{line}"
@@ -84,7 +83,7 @@ def summary(result: PhotoFits, written: list[Path]) -> str:
     return "\n".join([*text, f"everybody: {', '.join(of_all)}", f"All in {written[0].parent}"])
 
 
-def parameters(result: PhotoFits, row: int) -> dict[str, np.ndarray]:
+def parameters(result: PhotoBodies, row: int) -> dict[str, np.ndarray]:
     """One person's numbers by name.
 
     - pose (72,): axis-angles of SMPL's 24 joints, radians, the first in the camera's frame (x
@@ -96,36 +95,41 @@ def parameters(result: PhotoFits, row: int) -> dict[str, np.ndarray]:
     - scene_orientation (3,), scene_translation (3,), scene_focal (): the first joint's axis-angle,
       the translation and the focal length before the camera that all people share, whose principal
       point is the middle of the photo.
-    - keypoints (25, 3): what was fitted to, pixels of the photo, confidence.
+    - cliff_translation (3,): what CLIFF would have for it, with scene_focal and no turn.
     - box (3,): middle and side of the square about the person, pixels.
-    - reprojection (): SPIN's mark of a fit, the robust squared error in the 224-pixel crop, mean of
-      49 keypoints; pixel_error (): the mean distance in pixels of the photo.
-    - objective (): what the fit minimised, at its end.
+    - keypoints (25, 3), where they are known: pixels of the photo, confidence; pixel_error (): the
+      mean distance of the body's from them in pixels of the photo.
+    - of a fit: reprojection (), SPIN's mark of it, the robust squared error in the 224-pixel crop,
+      mean of 49 keypoints; objective (), what the fit minimised, at its end.
+    - of a network's answer: camera (3,), its scale (crop half-sides per metre) and shift (metres);
+      of a detected person score () and coco_keypoints (17, 3): x, y and score.
     """
-    fits, boxes, scene = result.fits, result.boxes, result.scene()
+    posed, boxes, scene = result.posed, result.boxes, result.scene()
+    cliff = one_camera(posed, boxes, result.body, result.image.shape[:2], turned=False)
     values = {
-        "pose": fits.pose[row].flatten(),
-        "betas": fits.betas[row],
-        "translation": fits.translation[row],
+        "pose": posed.pose[row].flatten(),
+        "betas": posed.betas[row],
+        "translation": posed.translation[row],
         "focal": own_focals(boxes)[row],
         "principal_point": boxes.center[row],
         "scene_orientation": matrix_to_axis_angle(scene.rotations[row, 0]),
         "scene_translation": scene.translation[row],
         "scene_focal": scene.focal,
-        "keypoints": result.keypoints[row],
+        "cliff_translation": cliff.translation[row],
         "box": [*boxes.center[row].tolist(), float(boxes.side[row])],
-        "reprojection": fits.reprojection[row],
-        "pixel_error": result.pixel_errors()[row],
-        "objective": fits.objective[row],
     }
+    if result.keypoints is not None:
+        values["keypoints"] = result.keypoints[row]
+        values["pixel_error"] = result.pixel_errors()[row]
+    values |= result.more_parameters(row)
     return {name: np.asarray(value, dtype=np.float32) for name, value in values.items()}
 
 
-def _names(result: PhotoFits) -> list[str]:
+def _names(result: PhotoBodies) -> list[str]:
     return [f"person_{number}" for number in result.numbers]
 
 
-def _meshes(result: PhotoFits, vertices: np.ndarray) -> list[trimesh.Trimesh]:
+def _meshes(result: PhotoBodies, vertices: np.ndarray) -> list[trimesh.Trimesh]:
     """Meshes with y up of vertices (N, V, 3) in a camera's frame."""
     faces = result.body.faces.numpy()
     meshes = []

@@ -1,0 +1,228 @@
+"""Bodies for the people of photographs, by a network."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from hmrlab.cli.shared import fail
+
+if TYPE_CHECKING:
+    from hmrlab.models import Opened
+    from hmrlab.photos.finding import Finder
+
+app = typer.Typer()
+
+SHIPPED = "shipped"
+TOY = (
+    "The shipped network is a small one, trained on synthetic people at 64 pixels: on a real photo "
+    "it is a toy, and its poses are poor. SPIN's is had by --model model_checkpoint.pt, with "
+    "HMRLAB_BODY=smpl."
+)
+OTHER_BODY = (
+    "Note: this network gives {theirs} parameters, and they are shown on {ours}, whose shapes and "
+    "joints are others: poses are about right, sizes and places are not. {remedy}"
+)
+
+
+@app.command()
+def photo(
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Photos, or folders with photos in them."),
+    ],
+    box: Annotated[
+        list[str] | None,
+        typer.Option(metavar="X,Y,W,H", help="About a person, pixels; once for each person."),
+    ] = None,
+    keypoints: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="JSON|DIR", help="What OpenPose (BODY_25) saw; of a folder, a folder of them."
+        ),
+    ] = None,
+    detect: Annotated[
+        bool, typer.Option("--detect", help="Look for people by torchvision's keypoint R-CNN.")
+    ] = False,
+    whole: Annotated[
+        bool, typer.Option("--whole", help="Each photo shows one person, who fills it.")
+    ] = False,
+    model: Annotated[
+        str,
+        typer.Option(metavar="MODEL", help="A checkpoint of hmrlab's or SPIN's kind, or shipped."),
+    ] = SHIPPED,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder for each photo goes there; runs/photos."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make anew what was done.")] = False,
+    box_factor: Annotated[
+        float, typer.Option(min=0.1, max=10, help="Enlarges boxes; 1.2 for tight ones.")
+    ] = 1.0,
+    least_score: Annotated[
+        float, typer.Option(min=0, max=1, help="How sure the detector has to be.")
+    ] = 0.9,
+    resolution: Annotated[
+        int | None, typer.Option(min=32, max=1024, help="Of the crops, where no file tells it.")
+    ] = None,
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Write a page to turn it.")] = True,
+    include_body: Annotated[
+        bool, typer.Option("--include-body", help="Write a body model of your own into pages.")
+    ] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    allow_download: Annotated[
+        bool, typer.Option("--allow-download", help="Fetch the detector's weights, 237 MB.")
+    ] = False,
+) -> None:
+    """Show a network's bodies over the people of photos: pictures, meshes, parameters, a page.
+
+    Say who is in a photo by --box, --keypoints, --detect or --whole. A run that is stopped goes on;
+    photos that cannot be used are listed at the end.
+    """
+    from tqdm import tqdm
+
+    from hmrlab import paths
+    from hmrlab.bodies import load_body
+    from hmrlab.photos import resolution_of
+    from hmrlab.photos.folder import Asker, ask_for_all, jobs_for
+    from hmrlab.training.device import choose_device
+
+    rectangles = [_rectangle(text) for text in box or []]
+    _check_ways(rectangles, keypoints, detect, whole)
+    try:
+        where = choose_device(device)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--device") from error
+    jobs = jobs_for(images, out or paths.runs_dir() / "photos")
+    if len(jobs) > 1 and (rectangles or (keypoints and keypoints.is_file())):
+        given = "--box is" if rectangles else f"--keypoints {keypoints} is"
+        raise typer.BadParameter(
+            f"{given} of one photo, and {len(jobs)} are given. Take them one by one, or give "
+            "--keypoints a folder with a file for each, or --detect, or --whole."
+        )
+    opened, key = _network(model)
+    finder: Finder = _finder(rectangles, box_factor, keypoints, detect, least_score, where,
+                             allow_download)  # fmt: skip
+    network = opened.model.to(where)
+    for note in _notes(model, opened):
+        typer.echo(note)
+    asker = Asker(
+        network, key, load_body(), finder, resolution or resolution_of(network), include_body, page
+    )
+
+    def report(job, text):
+        tqdm.write(text if len(jobs) == 1 else f"{job.photo.name}\n{text}\n")
+
+    outcome = ask_for_all(jobs, asker, force=force, progress=True, report=report)
+    if page and not include_body and outcome.done and _body_name() != "free":
+        typer.echo(
+            "No page was written: it would hand your body model to whoever has it, which SMPL's "
+            "licence forbids; --include-body writes one to keep to yourself."
+        )
+    if len(jobs) == 1 and outcome.problems:
+        fail(f"{jobs[0].photo}: {next(iter(outcome.problems.values()))}")
+    if len(jobs) == 1 and outcome.skipped:
+        typer.echo(f"{jobs[0].folder} was done before, in the same way; --force makes it anew.")
+    if len(jobs) > 1:
+        typer.echo(outcome)
+    if outcome.problems:
+        raise typer.Exit(1)
+
+
+def _rectangle(text: str) -> tuple[float, ...]:
+    """Four numbers of an option; what they mean is checked against the photo."""
+    try:
+        numbers = tuple(float(part) for part in text.split(","))
+    except ValueError:
+        numbers = ()
+    if len(numbers) != 4:
+        raise typer.BadParameter(
+            f"{text!r} is not x,y,w,h: expected the left, the top, the width and the height in "
+            "pixels, such as 17,37,117,142",
+            param_hint="--box",
+        )
+    return numbers
+
+
+def _check_ways(rectangles: list, keypoints: Path | None, detect: bool, whole: bool) -> None:
+    given = {
+        "--box": bool(rectangles),
+        "--keypoints": keypoints is not None,
+        "--detect": detect,
+        "--whole": whole,
+    }
+    ways = [name for name, there in given.items() if there]
+    if not ways:
+        raise typer.BadParameter(
+            "who is in the photo? Say it by --box x,y,w,h (pixels, once for each person), by "
+            "--keypoints JSON (what OpenPose saw), by --detect (torchvision looks for people), or "
+            "by --whole (one person fills the photo)"
+        )
+    if len(ways) > 1:
+        raise typer.BadParameter(f"{' and '.join(ways)}: give one of them")
+
+
+def _network(name: str) -> tuple[Opened, str]:
+    """The network and what tells it from others."""
+    import hashlib
+
+    from hmrlab.models import open_checkpoint
+    from hmrlab.models.shipped import shipped_path
+
+    path = shipped_path("hmr") if name == SHIPPED else Path(name).expanduser()
+    opened = open_checkpoint(path)
+    with path.open("rb") as file:
+        return opened, hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _finder(
+    rectangles: list,
+    factor: float,
+    keypoints: Path | None,
+    detect: bool,
+    least_score: float,
+    device: object,
+    allow_download: bool,
+) -> Finder:
+    import numpy as np
+
+    from hmrlab.photos import finding
+    from hmrlab.photos.detect import WEIGHTS, detector_is_here, load_detector
+
+    if rectangles:
+        return finding.InBoxes(np.array(rectangles), factor)
+    if keypoints is not None:
+        return finding.ByKeypoints(keypoints)
+    if not detect:
+        return finding.Whole()
+    if allow_download and not detector_is_here():
+        typer.echo(f"Fetching the detector's weights from {WEIGHTS.url} (237 MB).")
+    detector = load_detector(device, allow_download=allow_download)
+    return finding.ByDetector(detector, least_score)
+
+
+def _notes(name: str, opened: Opened) -> list[str]:
+    """What a user must know before the result."""
+    from hmrlab.models.opening import OWN
+
+    body = _body_name()
+    if name == SHIPPED:
+        notes = [TOY]
+        if body != "free":
+            remedy = "Leave HMRLAB_BODY unset for it."
+            told = {"theirs": "the free body's", "ours": f"the body {body}", "remedy": remedy}
+            notes.append(OTHER_BODY.format(**told))
+        return notes
+    notes = [f"{name}: {opened}"]
+    if opened.layout != OWN and body == "free":
+        remedy = "Import SMPL (hmrlab body import FILE), and set HMRLAB_BODY=smpl."
+        told = {"theirs": "SMPL's", "ours": "the free body", "remedy": remedy}
+        notes.append(OTHER_BODY.format(**told))
+    return notes
+
+
+def _body_name() -> str:
+    return os.environ.get("HMRLAB_BODY") or "free"

@@ -1,0 +1,276 @@
+"""Photo after photo: each one's results whole in a folder of its own, or not there."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from tqdm.auto import tqdm
+
+from hmrlab.bodies import Body
+from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.models import HMR
+from hmrlab.photos.finding import Finder, Found, NobodyFoundError
+from hmrlab.photos.network import NoBodyError, answer, bodies_of
+from hmrlab.photos.page import save_page
+from hmrlab.photos.picture import read_photo
+from hmrlab.photos.result import PhotoBodies
+from hmrlab.photos.save import save_bodies, summary
+
+FORMAT = "hmrlab-photo-1"
+NOTE = "photo.json"  # written last: a folder with it is whole
+ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
+MOST_CROPS = 32  # people that the network sees at a time
+MOST_PIXELS = 64_000_000  # of the photos that wait for them
+
+
+@dataclass(frozen=True)
+class Job:
+    """One photo, and the folder that its results go to."""
+
+    photo: Path
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Asker:
+    """All that decides what is made of a photo."""
+
+    model: HMR  # in evaluation mode
+    model_key: str  # tells it from others
+    body: Body
+    finder: Finder
+    resolution: int  # side of the crops, pixels
+    include_body: bool = False  # write a licensed body into pages
+    pages: bool = True
+
+    def key(self, photo: Path) -> dict[str, Any]:
+        """What a photo's results depend on, as plain JSON.
+
+        Raises:
+            FileProblem: the photo, or a file that belongs to it, cannot be read.
+        """
+        try:
+            content = photo.read_bytes()
+        except OSError as error:
+            raise FileProblem(f"{photo} cannot be read ({error.strerror or error}).") from error
+        return {
+            "format": FORMAT,
+            "photo": photo.name,
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "model": self.model_key,
+            "resolution": self.resolution,
+            "n_iter": self.model.n_iter,
+            "body": body_digest(self.body),
+            "people": self.finder.key(photo),
+            "page": self.pages,
+            "include_body": self.include_body,
+        }
+
+
+@dataclass
+class Outcome:
+    """What became of the photos."""
+
+    done: list[Job] = field(default_factory=list)
+    skipped: list[Job] = field(default_factory=list)  # were done before
+    problems: dict[Path, str] = field(default_factory=dict)  # by photo
+
+    def __str__(self) -> str:
+        counts = [f"{len(self.done)} photos done"]
+        counts += [f"{len(self.skipped)} were done before"] if self.skipped else []
+        counts += [f"{len(self.problems)} not" if self.problems else "all of them"]
+        listed = [f"  {photo.name}: {reason}" for photo, reason in self.problems.items()]
+        return "\n".join([", ".join(counts), *listed])
+
+
+def jobs_for(paths: Sequence[Path], out: Path) -> list[Job]:
+    """The photos that paths name, folders by the pictures in them, each with its folder in `out`.
+
+    A folder is named as its photo without the ending; with it, where two would have the same.
+
+    Raises:
+        FileProblem: a path is not there, a folder has no pictures, or two photos have one name.
+    """
+    photos = [photo for path in paths for photo in _photos_of(path)]
+    photos = list(dict.fromkeys(photos))
+    stems = Counter(photo.stem for photo in photos)
+    names = [
+        photo.stem if stems[photo.stem] == 1 else photo.name.replace(".", "_") for photo in photos
+    ]
+    twice = [name for name, count in Counter(names).items() if count > 1]
+    if twice:
+        both = [str(photo) for photo, name in zip(photos, names, strict=True) if name == twice[0]]
+        raise FileProblem(
+            f"{' and '.join(both)} would be written into one folder, {out / twice[0]}. Take one "
+            "after the other, each with an --out of its own."
+        )
+    return [Job(photo, out / name) for photo, name in zip(photos, names, strict=True)]
+
+
+def ask_for_all(
+    jobs: Sequence[Job],
+    asker: Asker,
+    *,
+    force: bool = False,
+    progress: bool = False,
+    report: Callable[[Job, str], None] | None = None,
+) -> Outcome:
+    """Bodies for the people of many photos, several photos to a batch of the network.
+
+    A photo that cannot be used is noted, and the next one taken. One whose results are there, made
+    of the same photo in the same way, is left alone, so that a run which was stopped goes on.
+
+    Args:
+        jobs: the photos.
+        asker: what to do with each.
+        force: make anew what is there.
+        progress: show a bar over the photos.
+        report: is told of each photo that is done, with its summary.
+
+    Raises:
+        FileProblem: the results cannot be written; what was written before stays.
+    """
+    for job in jobs:
+        _check_place(job.folder)
+    outcome = Outcome()
+    with tqdm(total=len(jobs), desc="photos", unit="photo", disable=not progress) as bar:
+        for group in _groups(jobs, asker, force, outcome, bar):
+            crops = torch.cat([one.found.boxes.crops(one.image, asker.resolution) for one in group])
+            said = answer(asker.model, crops, batch=MOST_CROPS)
+            first = 0
+            for one in group:
+                rows = slice(first, first + len(one.found))
+                first = rows.stop
+                part = type(said)(said.rotations[rows], said.betas[rows], said.camera[rows])
+                try:
+                    result = bodies_of(one.image, one.found, part, asker.body)
+                except NoBodyError as error:
+                    outcome.problems[one.job.photo] = str(error)
+                else:
+                    text = _write(one.job, one.key, result, asker)
+                    outcome.done.append(one.job)
+                    if report is not None:
+                        report(one.job, text)
+                bar.update()
+    return outcome
+
+
+def body_digest(body: Body) -> str:
+    """Tells one body from another, by its template and its shapes."""
+    digest = hashlib.sha256()
+    for values in (body.v_template, body.shapedirs, body.faces):
+        digest.update(np.ascontiguousarray(values.cpu().numpy()).tobytes())
+    return digest.hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class _Read:
+    job: Job
+    key: dict[str, Any]
+    image: np.ndarray
+    found: Found
+
+
+def _photos_of(path: Path) -> list[Path]:
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise FileProblem(f"{path} is missing. Give a photo, or a folder with photos.")
+    files = sorted(one for one in path.iterdir() if one.is_file())
+    photos = [one for one in files if one.suffix.lower() in ENDINGS and one.name[0] != "."]
+    if not photos:
+        found = ", ".join(sorted({one.suffix.lower() or one.name for one in files})) or "nothing"
+        raise FileProblem(
+            f"{path} has no pictures ({', '.join(ENDINGS)}), but {found}. Pictures in folders "
+            "below it are not looked for."
+        )
+    return photos
+
+
+def _groups(
+    jobs: Sequence[Job], asker: Asker, force: bool, outcome: Outcome, bar: tqdm
+) -> Iterator[list[_Read]]:
+    """Photos that are read, in groups for the network; the others are noted and counted."""
+    group: list[_Read] = []
+    for job in jobs:
+        try:
+            key = asker.key(job.photo)
+            if not force and _is_done(job, key):
+                outcome.skipped.append(job)
+                bar.update()
+                continue
+            image = read_photo(job.photo)
+            group.append(_Read(job, key, image, asker.finder.find(job.photo, image)))
+        except (FileProblem, NobodyFoundError, MemoryError) as error:
+            outcome.problems[job.photo] = str(error) or "it takes more memory than there is"
+            bar.update()
+        crops = sum(len(one.found) for one in group)
+        if crops >= MOST_CROPS or sum(one.image[..., 0].size for one in group) >= MOST_PIXELS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+def _is_done(job: Job, key: dict[str, Any]) -> bool:
+    try:
+        return json.loads((job.folder / NOTE).read_text(encoding="utf-8"))["made_of"] == key
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+
+
+def _write(job: Job, key: dict[str, Any], result: PhotoBodies, asker: Asker) -> str:
+    """Write beside the folder, and put it into its place when it is whole."""
+    part = job.folder.parent / f".{job.folder.name}.part"
+    try:
+        _remove(part)
+        written = save_bodies(result, part)
+        if asker.pages:
+            page = save_page(result, part, include_body=asker.include_body, title=job.photo.name)
+            written += [page] if page else []
+        text = summary(result, [job.folder / path.name for path in written])
+        note = {"made_of": key, "files": sorted(path.name for path in written), "summary": text}
+        write_text_whole(part / NOTE, json.dumps(note, indent=1))
+        _put_in_place(part, job.folder)
+    except OSError as error:
+        raise FileProblem(
+            f"could not write {job.folder}: {error.strerror or error}. Free some disk space, or "
+            "name a folder that you may write to (--out)."
+        ) from error
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+    return text
+
+
+def _put_in_place(part: Path, folder: Path) -> None:
+    """Rename; what was in the place goes when the new is there."""
+    old = folder.parent / f".{folder.name}.old"
+    _remove(old)
+    if folder.exists():
+        folder.rename(old)
+    part.rename(folder)
+    _remove(old)
+
+
+def _check_place(folder: Path) -> None:
+    """Refuse to replace what was not made here."""
+    empty = folder.is_dir() and not any(folder.iterdir())
+    if folder.exists() and not empty and not (folder / NOTE).is_file():
+        raise FileProblem(
+            f"{folder} is there already, and hmrlab photo did not make it. Nothing was changed. "
+            "Name another --out, or move it away."
+        )
+
+
+def _remove(path: Path) -> None:
+    if path.exists():
+        shutil.rmtree(path)

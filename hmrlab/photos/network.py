@@ -1,0 +1,162 @@
+"""A network's bodies for the people of a photo."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from hmrlab.bodies import Body
+from hmrlab.data.augment import IMAGENET_DEVIATION, IMAGENET_MEAN
+from hmrlab.fitting.problem import Guess
+from hmrlab.geometry import SPIN_IMAGE_SIZE, weak_perspective_to_translation
+from hmrlab.models import HMR, Prediction
+from hmrlab.photos.finding import Found
+from hmrlab.photos.result import PhotoBodies
+
+SMALL_CROP = 64  # pixels, what the small encoder is made for
+LEAST_SCALE = 0.05  # crop half-sides per metre: a person would be a twentieth of the crop tall
+N_ITER = 3
+
+
+class NoBodyError(ValueError):
+    """The network's answer for not one of the people is a body before the camera."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PhotoAnswers(PhotoBodies):
+    """People whose bodies a network gave."""
+
+    guess: Guess  # of each, in front of its own crop's camera
+    camera: Tensor  # (N, 3) the network's own word: scale, tx, ty
+    score: np.ndarray | None = None  # (N,) a detector's, that each is a person
+    coco_keypoints: np.ndarray | None = None  # (N, 17, 3) a detector's: pixels of the photo, score
+
+    @property
+    def posed(self) -> Guess:
+        """The bodies, each in front of its own crop's camera."""
+        return self.guess
+
+    def told(self, row: int) -> str:
+        """The box, and what is known about how well the body sits in it."""
+        (x, y), side = self.boxes.center[row].tolist(), float(self.boxes.side[row])
+        words = f"box of {side:.0f} px about ({x:.0f}, {y:.0f})"
+        if self.score is not None:
+            words += f", detected at {self.score[row]:.0%}"
+        return words if self.keypoints is None else f"{words}, {self.nearness(row)}"
+
+    def more_parameters(self, row: int) -> dict[str, Any]:
+        """The network's camera, and what a detector said."""
+        more = {"score": self.score, "coco_keypoints": self.coco_keypoints}
+        known = {name: values[row] for name, values in more.items() if values is not None}
+        return {"camera": self.camera[row], **known}
+
+
+def resolution_of(model: HMR) -> int:
+    """The side of the crops that a network takes, pixels.
+
+    What its file says; files from before it was said, and files of others, have an encoder that
+    was made for one size.
+    """
+    if model.resolution:
+        return model.resolution
+    return SMALL_CROP if model.encoder.name == "small" else SPIN_IMAGE_SIZE
+
+
+@torch.inference_mode()
+def answer(model: HMR, crops: Tensor, *, batch: int = 32) -> Prediction:
+    """What a network says about crops, on its own device, `batch` at a time.
+
+    Args:
+        model: in evaluation mode; the number of corrections is the one it was trained with.
+        crops: (N, 3, R, R) in [0, 1].
+        batch: crops at a time.
+
+    Returns:
+        Of N bodies, on the CPU; not necessarily finite.
+    """
+    device = next(model.parameters()).device
+    mean, deviation = (
+        torch.tensor(values, device=device)[:, None, None]
+        for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+    )
+    parts = []
+    for some in crops.split(batch):
+        said = model((some.to(device) - mean) / deviation, n_iter=model.n_iter or N_ITER)
+        parts.append(said.float().to("cpu"))
+    names = ("rotations", "betas", "camera")
+    return Prediction(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+
+
+def bodies_of(image: np.ndarray, found: Found, said: Prediction, body: Body) -> PhotoAnswers:
+    """A network's answer about the crops of a photo as people of that photo.
+
+    Args:
+        image: (H, W, 3) uint8.
+        found: the N people.
+        said: about each.
+        body: whose parameters the network gives.
+
+    Returns:
+        The people before whom the network put a camera that sees them; the others with the reason
+        in `left_out`.
+
+    Raises:
+        NoBodyError: there are none.
+    """
+    reasons = [_why_not(said, row) for row in range(len(found))]
+    left_out = found.left_out | {
+        number: reason for number, reason in zip(found.numbers, reasons, strict=True) if reason
+    }
+    kept = torch.tensor([row for row, reason in enumerate(reasons) if not reason], dtype=torch.long)
+    if not len(kept):
+        listed = "; ".join(f"person {number}: {why}" for number, why in sorted(left_out.items()))
+        raise NoBodyError(f"no body for anybody ({listed})")
+    some = found.rows(kept)
+    camera = said.camera[kept].clone()
+    return PhotoAnswers(
+        image=image,
+        boxes=some.boxes,
+        body=body,
+        numbers=some.numbers,
+        left_out=left_out,
+        keypoints=some.keypoints,
+        guess=Guess(
+            said.rotations[kept].clone(),
+            said.betas[kept].clone(),
+            weak_perspective_to_translation(camera),
+        ),
+        camera=camera,
+        score=some.score,
+        coco_keypoints=some.coco_keypoints,
+    )
+
+
+def ask(model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int) -> PhotoAnswers:
+    """The bodies of one photo's people: crops, the network's answer, and both together.
+
+    Args:
+        model: in evaluation mode.
+        image: (H, W, 3) uint8.
+        found: the people.
+        body: whose parameters the network gives.
+        resolution: side of the crops, pixels (see `resolution_of`).
+
+    Raises:
+        NoBodyError: see `bodies_of`.
+    """
+    said = answer(model, found.boxes.crops(image, resolution))
+    return bodies_of(image, found, said, body)
+
+
+def _why_not(said: Prediction, row: int) -> str:
+    values = (said.rotations[row], said.betas[row], said.camera[row])
+    if not all(bool(value.isfinite().all()) for value in values):
+        return "the network's answer is not finite: are its weights whole?"
+    scale = float(said.camera[row, 0])
+    if scale < LEAST_SCALE:
+        return f"the network saw nobody in its box: its camera's scale is {scale:.2f}"
+    return ""

@@ -1,9 +1,13 @@
 """Arrays come out of a pickle; nothing in it is called."""
 
+import contextlib
+import io
 import os
 import pickle
 import subprocess
+import zipfile
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,8 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hmrlab.files import FileProblem
-from hmrlab.unpickling import load_arrays
+from hmrlab.unpickling import load_arrays, load_model_file
 
+DATA = Path(__file__).parent / "data"
 ONE_AND_TWO = np.array([1.0, 2.0])
 # {"a": array([1.0, 2.0])} as Python 2 and its numpy write it: byte strings, and numpy's old module.
 PYTHON_2 = {
@@ -171,3 +176,190 @@ def test_a_missing_file_is_named(tmp_path):
 def test_a_folder_is_no_pickle(tmp_path):
     with pytest.raises(FileProblem, match="is not a pickle"):
         load_arrays(tmp_path)
+
+
+# Written by Python 2.7 with numpy 1.16, scipy 1.2 and chumpy 0.68: of a = chumpy.array([[0, 1, 2],
+# [3, 4, 5]]) itself as `plain`, a[:, 1:] as `select`, a.reshape((3, 2)), a.T as `turned` and a + 1
+# as `sum`; a csc_matrix of [[0, 2, 0], [1, 0, 3]]; a text and a dictionary.
+CHUMPY = [DATA / f"chumpy_protocol_{protocol}.pkl" for protocol in (0, 2)]
+
+
+@pytest.mark.parametrize("path", CHUMPY, ids=lambda path: path.stem)
+def test_chumpys_and_scipys_objects_are_read_without_either_library(path, monkeypatch):
+    for module in ("chumpy", "scipy.sparse"):
+        monkeypatch.setitem(__import__("sys").modules, module, None)  # an import would fail
+    found = load_model_file(path)
+    a = np.arange(6.0).reshape(2, 3)
+    wanted = {
+        "plain": a, "select": a[:, 1:], "reshape": a.reshape(3, 2), "turned": a.T,
+        "sparse": np.array([[0, 2.0, 0], [1, 0, 3]]),
+    }  # fmt: skip
+    assert found.arrays.keys() == wanted.keys()
+    for key, value in wanted.items():
+        np.testing.assert_array_equal(found.arrays[key], value, err_msg=key)
+    assert found.stored_as == dict.fromkeys(wanted, "chumpy") | {"sparse": "scipy.sparse"}
+
+
+def test_what_chumpy_would_have_to_compute_is_refused_only_where_it_is_wanted():
+    assert "sum" not in load_model_file(CHUMPY[1], ["plain"]).arrays
+    with pytest.raises(FileProblem, match=r"sum cannot be read.*chumpy\.ch_ops\.add"):
+        load_model_file(CHUMPY[1], ["sum"])
+
+
+def test_arrays_alone_are_still_all_that_other_files_may_hold():
+    with pytest.raises(FileProblem, match=r"asks for (chumpy|scipy)"):
+        load_arrays(CHUMPY[1])
+
+
+@pytest.mark.parametrize("module", ["scipy.sparse.csc", "scipy.sparse._csc"])
+@pytest.mark.parametrize("form", ["csc_matrix", "csr_matrix", "coo_matrix", "csc_array"])
+def test_sparse_matrices_of_todays_scipy_are_read(written, module, form):
+    import scipy.sparse
+
+    dense = np.array([[0, 2.0, 0, 0], [1, 0, 3, 0], [0, 0, 0, -4]])
+    content = pickle.dumps({"m": getattr(scipy.sparse, form)(dense)}, 2)
+    kind = form[:3]
+    assert f"scipy.sparse._{kind}".encode() in content
+    renamed = module.replace("csc", kind).encode()
+    path = written(content.replace(f"scipy.sparse._{kind}".encode(), renamed))
+    np.testing.assert_array_equal(load_model_file(path).arrays["m"], dense)
+
+
+def in_chumpys_state(bomb: bytes) -> bytes:
+    """A chumpy array whose state has a value that runs `bomb`'s opcodes."""
+    return b"\x80\x02}U\x01acchumpy.ch\nCh\n)\x81}(U\x01x" + bomb + b"ubs."
+
+
+ATTACKS = {  # opcodes, and what is said of them
+    "system": (b"cos\nsystem\n(U\x02idtR", "it asks for os.system"),
+    "eval": (b"c__builtin__\neval\n(U\x011tR", "it asks for __builtin__.eval"),
+    "getattr": (b"c__builtin__\ngetattr\n(U\x011U\x011tR", "it asks for __builtin__.getattr"),
+    "numpy's load": (b"cnumpy\nload\n(U\x011tR", "it asks for numpy.load"),
+    "numpy's save": (b"cnumpy\nsave\n(U\x03/xxK\x01tR", "it asks for numpy.save"),
+    "numpy's runstring": (b"cnumpy.testing\nrunstring\n(U\x011}tR", "it asks for numpy.testing"),
+    "an instance of another class": (
+        b"ccopy_reg\n_reconstructor\n(cnumpy\nndarray\nc__builtin__\nobject\nNtR",
+        "it makes an instance of <class 'numpy.ndarray'>",
+    ),
+    "the state of a function": (
+        b"ccopy_reg\n_reconstructor\n}(U\x0c__defaults__K\x01ub", "it sets the state of a function",
+    ),
+    "the state of a class": (b"cchumpy.ch\nCh\n}(U\x01xK\x01ub", "TypeError"),
+    "a state that is none": (b"cchumpy.ch\nCh\n)\x81K\x01b", "the state of a chumpy.ch.Ch"),
+    "scipy's other things": (b"cscipy.sparse.csc\nload_npz\n(U\x011tR", "it asks for scipy.sparse"),
+    "a name like chumpy's": (b"cchumpy_evil\nCh\n)\x81", "it asks for chumpy_evil"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("bomb", "says"), ATTACKS.values(), ids=ATTACKS)
+def test_a_bomb_inside_chumpys_state_is_refused_before_it_is_called(written, bomb, says):
+    with pytest.raises(FileProblem, match="could run code") as refused:
+        load_model_file(written(in_chumpys_state(bomb)))
+    assert says in str(refused.value)
+
+
+def test_a_real_bomb_inside_chumpys_state_does_not_go_off(written, tmp_path):
+    target = tmp_path / "it_ran"
+    command = f"touch {target}".encode()
+    bomb = b"cposix\nsystem\n(T" + len(command).to_bytes(4, "little") + command + b"tR"
+    content = in_chumpys_state(bomb)
+    with pytest.raises(FileProblem, match=r"it asks for posix\.system"):
+        load_model_file(written(content))
+    assert not target.exists()
+
+    class Ch:
+        def __setstate__(self, state):
+            """As chumpy's own."""
+
+    class Careless(pickle.Unpickler):
+        def find_class(self, module, name):
+            return Ch if name == "Ch" else super().find_class(module, name)
+
+    Careless(io.BytesIO(content)).load()
+    assert target.exists()  # a bomb it was
+
+
+def test_a_call_of_a_class_of_chumpys_makes_nothing_but_an_inert_object(written):
+    """`chumpy.ch.ChLambda(...)`, say; whatever it would have done."""
+    called = b"cchumpy.ch\nCh\n(U\x011tR"
+    assert load_model_file(written(in_chumpys_state(called))).arrays == {}
+
+
+@pytest.mark.parametrize("name", ["model.npz", "model.pkl"])
+def test_arrays_that_an_archive_keeps_as_pickles_are_read_with_the_same_care(tmp_path, name):
+    import scipy.sparse
+
+    path = tmp_path / name
+    with path.open("wb") as file:
+        np.savez(
+            file, a=ONE_AND_TWO, by_columns=np.asfortranarray(np.arange(6).reshape(2, 3)),
+            style="lbs", m=np.array(scipy.sparse.csc_matrix(np.eye(2, 3)), object),
+        )  # fmt: skip
+    arrays = load_model_file(path).arrays
+    assert arrays.keys() == {"a", "by_columns", "m"}
+    np.testing.assert_array_equal(arrays["a"], ONE_AND_TWO)
+    np.testing.assert_array_equal(arrays["by_columns"], np.arange(6).reshape(2, 3))
+    np.testing.assert_array_equal(arrays["m"], np.eye(2, 3))
+
+
+def test_a_bomb_in_an_archive_is_refused(tmp_path):
+    target = tmp_path / "it_ran"
+    np.savez(tmp_path / "model.npz", a=np.array([Calls(os.mkdir, str(target))], object))
+    with pytest.raises(FileProblem, match=r"model\.npz.*could run code"):
+        load_model_file(tmp_path / "model.npz")
+    assert not target.exists()
+
+
+def test_an_archive_that_is_cut_short_is_refused(tmp_path):
+    content = io.BytesIO()
+    np.savez(content, a=np.random.default_rng(0).normal(size=1000))
+    (tmp_path / "cut.npz").write_bytes(content.getvalue()[:4000])
+    with pytest.raises(FileProblem, match=r"cut\.npz"):
+        load_model_file(tmp_path / "cut.npz")
+    member = io.BytesIO()
+    np.save(member, np.zeros(100))
+    with zipfile.ZipFile(tmp_path / "short.npz", "w") as archive:
+        archive.writestr("a.npy", member.getvalue()[:-8])
+    with pytest.raises(FileProblem, match=r"short\.npz.*cut short"):
+        load_model_file(tmp_path / "short.npz")
+
+
+@pytest.mark.parametrize(
+    ("state", "says"),
+    [
+        ({"indptr": np.arange(3), "data": np.ones(3)}, "pointers"),
+        ({"indices": np.array([0, 1, 9])}, "IndexError"),
+        ({"indices": np.array([0, 1, -1])}, "below 0"),
+        ({"data": np.ones(2)}, "more numbers than places"),
+        ({"_shape": (10**6, 10**6)}, "a sparse matrix of"),
+        ({"_shape": None}, "cannot be read"),
+        ({"indptr": np.array([0, 3, 1, 3])}, "pointers"),
+    ],
+)
+def test_a_sparse_matrix_that_is_none_is_refused(written, state, says):
+    import scipy.sparse
+
+    matrix = scipy.sparse.csc_matrix(np.eye(3))
+    vars(matrix).update(state)
+    with pytest.raises(FileProblem, match=says):
+        load_model_file(written(pickle.dumps({"m": matrix}, 2)), ["m"])
+
+
+@given(share=st.floats(0, 0.999))
+def test_a_model_that_is_cut_short_is_refused(tmp_path_factory, share):
+    whole = CHUMPY[1].read_bytes()
+    path = tmp_path_factory.mktemp("cut") / "cut.pkl"
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(FileProblem, match=r"cut\.pkl"):
+        load_model_file(path)
+
+
+@given(at=st.integers(2, 1300), byte=st.integers(0, 255))
+def test_a_model_with_a_wrong_byte_gives_arrays_or_is_refused(tmp_path_factory, at, byte):
+    content = bytearray(CHUMPY[1].read_bytes())
+    content[at] = byte
+    path = tmp_path_factory.mktemp("bad") / "bad.pkl"
+    path.write_bytes(content)
+    with contextlib.suppress(FileProblem):  # and no other error
+        found = load_model_file(path, ["plain", "select", "sparse"])
+        assert all(array.dtype.kind in "fiub" for array in found.arrays.values())

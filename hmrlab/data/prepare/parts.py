@@ -1,4 +1,4 @@
-"""What one job found, as a file; and the processes that do jobs.
+"""What one job found, as a file.
 
 Kept apart from the runner, so that a worker process need not load torch.
 """
@@ -6,13 +6,8 @@ Kept apart from the runner, so that a worker process need not load torch.
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-import threading
 import zipfile
 from collections import Counter
-from multiprocessing.connection import wait
 from pathlib import Path
 
 import numpy as np
@@ -49,15 +44,3 @@ def read_part(path: Path) -> Found | None:
     except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
         return None
     return Found(arrays, skipped)
-
-
-def begin_worker() -> None:
-    """Leave Ctrl-C to the parent, and end when it was killed."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    parent = multiprocessing.parent_process()
-
-    def watch() -> None:
-        wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import multiprocessing
 import os
 import shutil
 import sys
+import time
 from collections import Counter
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from hmrlab.data.prepare.checking import check_needed
-from hmrlab.data.prepare.parts import begin_worker, do_job, part_path, read_part
+from hmrlab.data.prepare.crew import work_in_processes
+from hmrlab.data.prepare.parts import do_job, part_path, read_part
 from hmrlab.data.prepare.recipe import Found, Job, Recipe
 from hmrlab.data.prepared import (
     PreparedSet,
@@ -29,6 +28,9 @@ from hmrlab.data.prepared import (
 from hmrlab.data.records import Records
 from hmrlab.data.static_fits import NAME as FITS
 from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
+
+PATIENCE = 3.0  # seconds: a set that is done so quickly is not worth starting processes for
+_PICTURES = (".jpg", ".png")
 
 
 def prepare(
@@ -87,9 +89,14 @@ def prepare(
 
 
 def _source(recipe: Recipe, root: Path, split: str) -> str:
-    """A digest that changes with the recipe and with the annotation files that it needs."""
+    """A digest that changes with the recipe and with the annotation files that it needs.
+
+    Pictures do not count: there are too many to look at each time.
+    """
     files = []
     for item in recipe.needed(root, split):
+        if item.pattern.endswith(_PICTURES):
+            continue
         for path in sorted(root.glob(item.pattern)):
             if path.is_file():
                 status = path.stat()
@@ -121,31 +128,13 @@ def _work(
     bar = tqdm(
         total=len(jobs), initial=len(jobs) - len(left), desc=name, unit="part", disable=not progress
     )
+    begun = time.monotonic()
     with bar:
-        if workers == 1 or len(left) <= 1:
-            for job in left:
-                do_job(job, parts, pictures)
-                bar.update()
-            return
-        # Fresh processes: torch's threads and a notebook's state must not be copied into them.
-        fresh = multiprocessing.get_context("spawn")
-        others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(min(workers, len(left)), fresh, begin_worker)
-        try:
-            for done in as_completed([pool.submit(do_job, job, parts, pictures) for job in left]):
-                done.result()
-                bar.update()
-        except BrokenProcessPool as error:
-            raise FileProblem(
-                f"{name}: a worker was killed, perhaps for want of memory. What was done is kept: "
-                "run the command again, with fewer of them (--workers 1)."
-            ) from error
-        except KeyboardInterrupt:  # at once: what they were at is done again
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.kill()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        while left and (workers == 1 or len(left) == 1 or time.monotonic() - begun < PATIENCE):
+            do_job(left.pop(0), parts, pictures)
+            bar.update()
+        if left:
+            work_in_processes(left, parts, pictures, min(workers, len(left)), bar.update)
 
 
 def _joined(parts: list[Found | None]) -> Found:

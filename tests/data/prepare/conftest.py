@@ -49,3 +49,24 @@ class NumberedVideo:
 @pytest.fixture(scope="session")
 def numbered_video() -> NumberedVideo:
     return NumberedVideo()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch) -> Path:
+    """Where prepared sets go in a test."""
+    folder = tmp_path / "home"
+    monkeypatch.setenv("HMRLAB_HOME", str(folder))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def write_picture():
+    """Writes a small picture, JPEG or PNG as its name says, of a grey between 0 and 255."""
+    from PIL import Image
+
+    def write(path: Path, grey: int = 90, size: tuple[int, int] = (40, 30)) -> Path:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", size, (grey, grey, grey)).save(path)
+        return path
+
+    return write

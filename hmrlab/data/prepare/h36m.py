@@ -178,47 +178,54 @@ def _stems(folder: Path, split: str) -> list[str]:
 
 def _needed(images: Path | None, root: Path, split: str) -> list[Needed]:
     needed = []
+    pictures = _pictures(images, root, split)
+    cameras = (P2_CAMERA,) if split == "p2" else CAMERAS
     for subject in (f"S{number}" for number in SUBJECTS[split]):
-        stems = _stems(root / subject / _JOINTS_3D, split)
-        camera = P2_CAMERA if split == "p2" else "*"
         broken = {stem for name, stem in BROKEN_VIDEOS if name == subject}
-        count = SEQUENCES * (1 if split == "p2" else len(CAMERAS)) - len(broken)
+        count = SEQUENCES * len(cameras) - sum(stem.endswith(cameras) for stem in broken)
         needed.append(
             Needed(
-                f"{subject}/{_JOINTS_3D}/*.{camera}.cdf*",
+                f"{subject}/{_JOINTS_3D}/*.{cameras[0] if split == 'p2' else '*'}.cdf*",
                 "joints in 3D",
                 f"Poses_D3_Positions_mono_{subject}.tgz",
                 count,
             )
         )
-        usable = [stem for stem in stems if stem not in broken]
+        stems = [stem for stem in _stems(root / subject / _JOINTS_3D, split) if stem not in broken]
+        each = partial(_each, root, subject, stems, count)
         if split == "train":
-            download = f"Poses_D2_Positions_{subject}.tgz"
-            needed += _each(root, subject, _JOINTS_2D, usable, ".cdf", "joints in 2D", download)
-        download = f"Segments_mat_gt_bb_{subject}.tgz"
-        needed += _each(root, subject, _MASKS, usable, ".mat", "masks of boxes", download)
-        pictures = _pictures(images, root, split)
-        to_extract = [
+            needed += each(_JOINTS_2D, ".cdf", "joints in 2D", f"Poses_D2_Positions_{subject}.tgz")
+        needed += each(_MASKS, ".mat", "masks of boxes", f"Segments_mat_gt_bb_{subject}.tgz")
+        # Where a video's pictures are there, it may have been deleted; where both are, it counts,
+        # so that what is needed does not change while pictures are made.
+        videos = [
             stem
-            for stem in usable
+            for stem in stems
             if (root / subject / _VIDEOS / f"{stem}.mp4").is_file()
             or not (pictures / picture_name(subject, stem, 0)).is_file()
         ]
-        if to_extract or not usable:
-            download = f"Videos_{subject}.tgz"
-            needed += _each(root, subject, _VIDEOS, to_extract, ".mp4", "videos", download)
+        if videos or not stems:
+            each = partial(_each, root, subject, videos, count)
+            needed += each(_VIDEOS, ".mp4", "videos", f"Videos_{subject}.tgz")
     return needed
 
 
 def _each(
-    root: Path, subject: str, folder: str, stems: list[str], ending: str, what: str, download: str
+    root: Path,
+    subject: str,
+    stems: list[str],
+    count: int,
+    folder: str,
+    ending: str,
+    what: str,
+    download: str,
 ) -> list[Needed]:
-    """A file for each sequence; as one line where all are missing."""
+    """A file for each sequence; one line for all where there is none."""
     names = [f"{subject}/{folder}/{stem}{ending}" for stem in stems]
     names = [f"{name}.mat" if ending == ".cdf" and (root / f"{name}.mat").is_file() else name
              for name in names]  # fmt: skip
     if not any((root / name).is_file() for name in names):
-        return [Needed(f"{subject}/{folder}/*{ending}*", what, download, max(1, len(names)))]
+        return [Needed(f"{subject}/{folder}/*{ending}*", what, download, len(stems) or count)]
     return [Needed(name, what, download) for name in names]
 
 

@@ -124,7 +124,10 @@ def _extract(video: Path, todo: Mapping[int, Path], may_be_short: bool) -> Extra
 
 def _save(image, path: Path) -> None:
     # 300,000 waits for the disk would be hours, and a picture lost in a power cut is made again
-    write_whole(path, lambda file: image.save(file, "JPEG", quality=QUALITY), durable=False)
+    try:
+        write_whole(path, lambda file: image.save(file, "JPEG", quality=QUALITY), durable=False)
+    except FileProblem as problem:
+        raise FileProblem(f"{problem} Pictures of videos go elsewhere with --images.") from problem
 
 
 def left_out(extraction: Extraction, frames: Iterable[int]) -> Counter[str]:

@@ -270,6 +270,19 @@ def test_missing_sequences_are_missed(train, monkeypatch):
         run(train, "train")
 
 
+def test_of_a_folder_without_anything_so_many_sequences_are_asked_for(tmp_path, monkeypatch):
+    monkeypatch.undo()  # the real numbers of subjects, actions and cameras
+    counts = {
+        split: {item.pattern: item.count for item in RECIPE.needed(tmp_path, split)}
+        for split in RECIPE.splits
+    }
+    assert set(counts["p1"].values()) == {30 * 4, 30 * 4 - 1}, "one video is damaged as released"
+    assert counts["p1"]["S11/Videos/*.mp4*"] == 119
+    assert set(counts["p2"].values()) == {30}, "which that camera is not"
+    assert set(counts["train"].values()) == {120}
+    assert len(counts["train"]) == 5 * 4
+
+
 def test_a_root_that_is_a_level_off_is_hinted_at(train):
     for wrong in (train.root / "S1", train.root.parent):
         with pytest.raises(FileProblem, match=rf"--root {train.root}\b"):

@@ -157,7 +157,7 @@ def test_a_stop_in_the_middle_leaves_whole_pictures_and_the_next_run_goes_on(
 def test_a_folder_that_cannot_be_written_to_is_named(tmp_path, numbered_video):
     video = numbered_video.write(tmp_path / "a.mp4", 3)
     (tmp_path / "pictures").write_text("a file where the folder should be")
-    with pytest.raises(FileProblem, match=r"could not write .*pictures"):
+    with pytest.raises(FileProblem, match=r"could not write .*pictures.*--images"):
         extract_frames(video, wanted(tmp_path / "pictures", [0]))
 
 

@@ -21,6 +21,7 @@ from hmrlab.files import write_text_whole
 
 STORES = ("jpeg", "raw")
 ROWS_PER_SHARD = 512
+PLAN = "plan.json"  # of a packed form that is not finished
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,14 @@ def read_frames(packed: Path) -> Frames:
     """
     records = Records.open(packed / "frames.npz")
     return Frames(records.imgname, records.center, records.scale)
+
+
+def read_plan(packed: Path) -> PackPlan | None:
+    """The plan of a packed form that is not finished; None where there is none."""
+    try:
+        return PackPlan(**json.loads((packed / PLAN).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
 
 
 def damage_note(packed: Path, number: int) -> Path:

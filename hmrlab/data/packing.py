@@ -6,24 +6,27 @@ What a stopped run leaves are whole shards, and the next one makes those that ar
 from __future__ import annotations
 
 import json
-import multiprocessing
 import os
 import shutil
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
+import subprocess
+import sys
+import time
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
 from tqdm.auto import tqdm
 
 from hmrlab.data.pack_shards import (
+    PLAN,
     Frames,
     PackPlan,
     cropped,
     damage_note,
     read_frames,
+    read_plan,
     write_shard,
 )
 from hmrlab.data.packed import (
@@ -33,14 +36,12 @@ from hmrlab.data.packed import (
     packed_problem,
     read_note,
 )
-from hmrlab.data.prepare.parts import begin_worker
 from hmrlab.data.prepared import PreparedSet, read_set, set_problem
 from hmrlab.data.records import Records
 from hmrlab.data.shards import to_jpeg
 from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
 from hmrlab.geometry import apply_affine
 
-PLAN = "plan.json"  # of a packed form that is not finished
 BYTES_TO_SPARE = 200_000_000
 TRIED = 32  # crops that are made to foretell what jpegs will take
 LABELS = 1500  # bytes a person: more than their records take
@@ -104,7 +105,7 @@ def estimate(folder: Path, plan: PackPlan) -> Estimate:
     needed = len(records) * (size + LABELS)
     packed = packed_folder(folder)
     done = 0
-    if packed.is_dir() and _plan_of(packed) == plan:
+    if packed.is_dir() and read_plan(packed) == plan:
         done = sum(path.stat().st_size for path in packed.glob("crops-*"))
     free = shutil.disk_usage(folder).free
     found = Estimate(prepared, plan, len(records), needed, done, free)
@@ -181,7 +182,7 @@ def _mean_jpeg(prepared: PreparedSet, records: Records, plan: PackPlan) -> float
 
 def _begin(packed: Path, plan: PackPlan, records: Records) -> None:
     """A folder with the plan and the frames in it; shards of another plan are removed."""
-    if packed.is_dir() and _plan_of(packed) != plan:
+    if packed.is_dir() and read_plan(packed) != plan:
         shutil.rmtree(packed)
     if not (packed / PLAN).is_file():
         save_npz_whole(
@@ -191,14 +192,6 @@ def _begin(packed: Path, plan: PackPlan, records: Records) -> None:
             scale=records.scale,
         )
         write_text_whole(packed / PLAN, json.dumps(asdict(plan)))
-
-
-def _plan_of(packed: Path) -> PackPlan | None:
-    """The plan of a packed form that is not finished."""
-    try:
-        return PackPlan(**json.loads((packed / PLAN).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return None
 
 
 def _work(
@@ -220,25 +213,47 @@ def _work(
                 write_shard(packed, plan, prepared.images, number)
                 bar.update(min(plan.rows_per_shard, count - bar.n))
             return
-        fresh = multiprocessing.get_context("spawn")
-        others = set(multiprocessing.active_children())
-        pool = ProcessPoolExecutor(min(workers, len(left)), fresh, begin_worker)
-        try:
-            todo = [pool.submit(write_shard, packed, plan, prepared.images, k) for k in left]
-            for done in as_completed(todo):
-                done.result()
-                bar.update(min(plan.rows_per_shard, count - bar.n))
-        except BrokenProcessPool as error:
-            raise FileProblem(
-                f"{prepared.name} {prepared.split}: a worker was killed, perhaps for want of "
-                "memory. What was done is kept: run the command again, with --workers 1."
-            ) from error
-        except KeyboardInterrupt:  # at once: the shards that they were at are made again
-            for worker in set(multiprocessing.active_children()) - others:
-                worker.kill()
-            raise
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
+        _work_in_processes(packed, prepared.images, left, min(workers, len(left)), bar)
+
+
+def _work_in_processes(
+    packed: Path, images: Path, left: list[int], workers: int, bar: tqdm
+) -> None:
+    """Plain child processes: they work alike in scripts, notebooks and tests, on any system."""
+    command = [sys.executable, "-m", "hmrlab.data.pack_worker", str(packed), str(images)]
+    children = []
+    try:
+        for number in range(workers):
+            share = ",".join(map(str, left[number::workers]))
+            child = subprocess.Popen([*command, share], stderr=subprocess.PIPE, text=True)
+            children.append(child)
+        each = read_plan(packed).rows_per_shard
+        while any(child.poll() is None for child in children):
+            time.sleep(0.2)
+            done = len(list(packed.glob("crops-*"))) * each
+            bar.update(min(bar.total, done) - bar.n)
+            if any(child.poll() for child in children):
+                break
+        for child in children:
+            if child.poll():
+                _tell(child)
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+            child.stderr.close()
+    bar.update(bar.total - bar.n)
+
+
+def _tell(child: subprocess.Popen) -> NoReturn:
+    """What ended a child process."""
+    said = child.stderr.read().strip()
+    if child.returncode > 0 and said:
+        raise FileProblem(said.splitlines()[-1])
+    raise FileProblem(
+        "a process that packs was killed, perhaps for want of memory. What was done is kept: run "
+        "the command again, with fewer of them (--workers 1)."
+    )
 
 
 def _finish(packed: Path, plan: PackPlan, records: Records) -> PackedNote:

@@ -322,6 +322,21 @@ def test_a_kill_leaves_whole_shards_and_the_next_run_goes_on(prepared, monkeypat
     np.testing.assert_array_equal(stored, afresh)
 
 
+def test_a_process_that_cannot_write_or_is_killed_is_told_of(prepared, monkeypatch):
+    folder = prepared()
+    plan = plan_for(folder, rows_per_shard=12)
+    with monkeypatch.context() as patch:
+        patch.setattr("hmrlab.data.packing.sys.executable", "/bin/false")
+        with pytest.raises(FileProblem, match=r"was killed.*run the command again.*--workers 1"):
+            pack(folder, plan, workers=2, progress=False)
+    in_the_way = packed_folder(folder) / plan.shard_name(1)
+    in_the_way.mkdir()
+    with pytest.raises(FileProblem, match=r"could not write .*crops-00001\.npy"):
+        pack(folder, plan, workers=2, progress=False)
+    in_the_way.rmdir()
+    assert pack(folder, plan, workers=1, progress=False).count == PEOPLE
+
+
 def test_what_another_plan_had_begun_is_not_gone_on_with(prepared):
     folder = prepared()
     pack(folder, plan_for(folder), workers=1, progress=False)

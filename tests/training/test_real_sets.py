@@ -1,5 +1,6 @@
 """Training on prepared real sets by name: miniature ones, at smoke scale."""
 
+import sys
 from dataclasses import replace
 
 import numpy as np
@@ -88,33 +89,21 @@ def test_real_sets_are_mixed_with_synthetic_ones_by_spins_shares(prepare):
     assert studio.label_shares()["smpl"] == 1.0
 
 
-def test_a_run_on_real_sets_is_trained_recorded_and_found_again(prepare):
+def test_spin_on_real_sets_is_trained_recorded_and_found_again(prepare):
     prepare("h36m", labelled=True)
-    prepare("coco", labelled=False)
-    run = on_data(named_run("train_add_smpl_loss3", SMOKE), ("h36m", "coco"))
-    assert run.name == "train_add_smpl_loss3-h36m+coco"
+    prepare("coco", labelled=False)  # fits stand in for what these people lack
+    run = on_data(replace(named_run("spin", SMOKE), weights="none"), ("h36m", "coco"))
+    assert run.name == "spin-h36m+coco"
     assert find_result(run) is None
     result = run_training(run, progress=False)
     assert not result.reused
     assert result.record.settings["data"] == ["h36m", "coco"]
     history = result.history()
     assert history.steps[-1] == SMOKE.steps
+    assert np.isfinite(history.values["total"]).all()
     assert (history.values["pose"] > 0).any()
     assert 0 < result.metrics["studio/pa_mpjpe_mm"] < result.metrics["studio/mpjpe_mm"]
     assert find_result(run).record == result.record
-    arguments = ["train", "train_add_smpl_loss3", "--scale", "smoke", "--data", "h36m, coco"]
-    printed = CliRunner().invoke(app, arguments)
-    assert printed.exit_code == 0, printed.output
-    assert printed.output.startswith("From the ledger:")
-    assert "train_add_smpl_loss3-h36m+coco" in printed.output
-
-
-def test_spin_fits_people_of_real_sets_that_have_no_labels(prepare):
-    prepare("h36m", labelled=True)
-    prepare("coco", labelled=False)
-    run = replace(named_run("spin", SMOKE), weights="none")
-    result = run_training(on_data(run, ("h36m", "coco")), progress=False)
-    assert np.isfinite(result.history().values["total"]).all()
 
 
 def test_a_training_that_was_stopped_goes_on_to_the_same_end(prepare, tmp_path, monkeypatch):
@@ -188,6 +177,20 @@ def test_crops_packed_for_a_smaller_network_are_not_enlarged(prepare):
     with pytest.warns(UserWarning, match="is for 32 px, 64 px are wanted"):
         part = load_training_set(("coco",), SMOKE)
     assert part.records.imgname[0] == "0.jpg"
+
+
+def test_the_command_trains_on_the_sets_that_it_is_given(monkeypatch):
+    asked = []
+    monkeypatch.setattr(
+        "hmrlab.training.run_training", lambda run, **_: asked.append(run) or sys.exit(0)
+    )
+    arguments = ["train", "spin", "--scale", "smoke", "--data", "h36m, coco"]
+    assert CliRunner().invoke(app, arguments).exit_code == 0
+    assert asked == [on_data(named_run("spin", SMOKE), ("h36m", "coco"))]
+    monkeypatch.undo()
+    problem = CliRunner().invoke(app, arguments).exception
+    assert isinstance(problem, FileProblem)
+    assert "hmrlab data prepare h36m --root DIR" in str(problem)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ Root = Annotated[
 def data_prepare(
     names: Annotated[
         list[str],
-        typer.Argument(metavar="NAME...", help="Sets: see hmrlab data status; or all."),
+        typer.Argument(metavar="NAME", help="Sets: see hmrlab data status; or all."),
     ],
     root: Root,
     split: Annotated[

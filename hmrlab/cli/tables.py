@@ -20,9 +20,10 @@ def table_runs(
     """Print the ledger's runs as a Markdown table."""
     from hmrlab import paths
     from hmrlab.ledger import Ledger
-    from hmrlab.reproduce.tables import newest, runs_table
+    from hmrlab.reproduce.tables import EVALUATION, newest, runs_table
 
     records = Ledger(paths.runs_dir() / "ledger.jsonl").records()
+    records = [record for record in records if record.settings.get("kind") != EVALUATION]
     if not records:
         typer.echo(f"No runs recorded in {paths.runs_dir()} yet. Make one: hmrlab train --list")
         return

@@ -209,18 +209,11 @@ def names_in(source: JointSet, target: JointSet) -> tuple[str, ...]:
     Raises:
         JointSetError: no way leads from one to the other; the message names both.
     """
-    if source == target:
-        return target.names
-    if source == KEYPOINTS_49:
-        if target == ANNOTATED_24:
-            return target.names  # OpenPose's have a prefix, so that these are the annotated ones
-        return names_in(ANNOTATED_24, target)
-    if target in (J17, J14):
-        if source == J17:
-            return target.names
-        other = {H36M_17: _IN_H36M, ANNOTATED_24: _IN_ANNOTATED}.get(source)
-        if other is not None:
-            return tuple(other.get(name, name) for name in target.names)
+    if source == target or (source, target) in ((KEYPOINTS_49, ANNOTATED_24), (J17, J14)):
+        return target.names  # of the 49, OpenPose's have a prefix, and the annotated ones none
+    other = {H36M_17: _IN_H36M, ANNOTATED_24: _IN_ANNOTATED, KEYPOINTS_49: _IN_ANNOTATED}
+    if target in (J17, J14) and source in other:
+        return tuple(other[source].get(name, name) for name in target.names)
     raise JointSetError(
         f"no way leads from {source.name!r} to {target.name!r}: joints of the same name lie "
         "elsewhere in the two. See hmrlab/evaluation/joint_sets.py for those that there are."

@@ -30,9 +30,13 @@ class Metric:
     name: str  # as in the ledger, with its unit
     label: str  # for a table's head
     unit: str
-    definition: str  # in words; {joints} and {centre} are the protocol's
+    definition: str  # in words; which joints, and where they are centred, says the protocol
     source: str  # the paper, or what else defines it
     more_is_better: bool = False
+
+    def __str__(self) -> str:
+        unit = f", {self.unit}" if self.unit else ""
+        return f"{self.label}{unit}: {self.definition}. Source: {self.source}."
 
 
 _PCK_SOURCE = (
@@ -51,7 +55,7 @@ METRICS: dict[str, Metric] = {
             "mpjpe_mm",
             "MPJPE",
             "mm",
-            "mean distance of the {joints} from their truth, both {centre}",
+            "mean distance of the joints from their truth, both centred",
             "Ionescu et al., Human3.6M, PAMI 2014",
         ),
         Metric(
@@ -66,7 +70,7 @@ METRICS: dict[str, Metric] = {
             "pve_mm",
             "PVE",
             "mm",
-            "mean distance of the mesh's vertices from the true mesh's, both {centre}",
+            "mean distance of the mesh's vertices from the true mesh's, both centred as the joints",
             "Pavlakos et al., Learning to Estimate 3D Human Pose and Shape from a Single Color "
             "Image, CVPR 2018",
         ),
@@ -74,8 +78,8 @@ METRICS: dict[str, Metric] = {
             "pck_percent",
             "PCK@150",
             "%",
-            "share of the joints that are less than 150 mm from their truth, both {centre}; of the "
-            "14 without pelvis, spine and jaw, which the benchmark leaves out; all frames count "
+            "share of the joints that are less than 150 mm from their truth, both centred; of the "
+            "14 of J14, since the benchmark leaves out pelvis, spine and jaw; all frames count "
             "alike",
             _PCK_SOURCE,
             more_is_better=True,
@@ -184,6 +188,11 @@ class Protocol:
     synthetic: bool = False
 
     @property
+    def plain_name(self) -> str:
+        """Without what says that it is a twin's."""
+        return self.name.removeprefix(TWIN)
+
+    @property
     def ranked_by(self) -> Metric:
         """The metric by which the worst samples are found: the first."""
         return METRICS[self.metrics[0]]
@@ -196,30 +205,24 @@ class Protocol:
             self,
             name=f"{TWIN}{self.name}",
             title=f"synthetic twin of {self.title}",
+            truth_in_words=f"made-up people's, in the place of {self.truth_in_words}",
             video=False,
             synthetic=True,
         )
 
-    def definition(self, metric: str) -> str:
-        """One metric in a sentence, with its source.
-
-        Raises:
-            KeyError: there is no such metric.
-        """
-        found = METRICS[metric]
-        joints = f"{len(self.joints)} joints of {self.joints}" if self.joints else "joints"
-        words = found.definition.format(joints=joints, centre=self.centre)
-        unit = f", {found.unit}" if found.unit else ""
-        return f"{found.label}{unit}: {words}. Source: {found.source}."
-
-    def definitions(self) -> str:
-        """What is compared with what, and every metric, to print."""
+    def setting(self) -> str:
+        """What is compared with what, to print."""
         lines = [f"{self.name}: {self.title}.", f"Truth: {self.truth_in_words}."]
         if self.joints:
-            lines.append(f"Joints ({self.joints}): {', '.join(self.joints.names)}.")
-        if self.truth is not Truth.MASKS:
-            lines.append("Prediction: the neutral body's mesh times J_regressor_h36m.")
-        return "\n".join([*lines, *(self.definition(name) for name in self.metrics)])
+            lines += [
+                "Prediction: the neutral body's mesh times J_regressor_h36m.",
+                f"Joints: {self.joints} ({', '.join(self.joints.names)}), {self.centre}.",
+            ]
+        return "\n".join(lines)
+
+    def definitions(self) -> str:
+        """The setting, and every metric in words with its source, to print."""
+        return "\n".join([self.setting(), *(str(METRICS[name]) for name in self.metrics)])
 
 
 _ON_PELVIS = "centred on their own pelvis (joint 0 of J_regressor_h36m)"

@@ -206,10 +206,10 @@ class Evaluation:
         return figures.counted(metric, self.arrays, self.protocol.joints)
 
 
-def format_estimate(metric: str, estimate: Estimate) -> str:
+def format_estimate(metric: str, estimate: Estimate, with_unit: bool = True) -> str:
     """`57.3 mm (55.0 to 59.9)`; F1, between 0 and 1, with three digits."""
     unit = METRICS[metric].unit
     digits = 1 if unit else 3
     value, low, high = (f"{x:.{digits}f}" for x in (estimate.value, estimate.low, estimate.high))
-    mark = {"": "", "°": "°"}.get(unit, f" {unit}")
+    mark = {"": "", "°": "°"}.get(unit, f" {unit}") if with_unit else ""
     return f"{value}{mark} ({low} to {high})"

@@ -72,6 +72,7 @@ def _caption(evaluation: Evaluation, row: int, place: int) -> str:
     value = evaluation.values(metric.name)[row]
     digits = 1 if metric.unit else 3
     name = str(evaluation.arrays["imgname"][row])
+    name = name.rpartition("/")[2] if "#" in name else name
     short = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
     unit = f" {metric.unit}" if metric.unit else ""
     return f"{place + 1}. {metric.label} {value:.{digits}f}{unit}\n{short}"

@@ -25,6 +25,7 @@ LISTED = (
     "studio/rotation_error_deg",
     "wild/mpjpe_mm",
 )
+EVALUATION = "evaluation"  # `kind` in the settings of runs that have a table of their own
 _UNITS = ("mm", "deg", "percent", "px")
 _NAMES = {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pve": "PVE"}
 
@@ -74,9 +75,10 @@ def runs_table(records: Sequence[RunRecord], metrics: Sequence[str] | None = Non
     """One row a run, one column a metric.
 
     Args:
-        records: rows of the ledger.
+        records: rows of the ledger; those of evaluations are left out, they have their own table.
         metrics: names `<set>/<metric>` to show, in order; by default the headlines of each set.
     """
+    records = [record for record in records if record.settings.get("kind") != EVALUATION]
     if metrics is None:
         recorded = dict.fromkeys(name for record in records for name in record.metrics)
         sets = dict.fromkeys(name.rpartition("/")[0] for name in recorded)

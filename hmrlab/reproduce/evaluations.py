@@ -1,0 +1,310 @@
+"""Evaluating a named network on named test sets: from the command's words to the ledger."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import re
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from hmrlab import paths
+from hmrlab.bodies import Body, body_label, body_name, load_body, load_gendered
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.prepared import open_prepared
+from hmrlab.evaluation.intervals import DRAWS, Estimate
+from hmrlab.evaluation.judges import Bodies
+from hmrlab.evaluation.protocols import METRICS, Protocol, Truth, get_protocol
+from hmrlab.evaluation.result import Evaluation, format_estimate
+from hmrlab.evaluation.run import evaluate_on
+from hmrlab.evaluation.worst import PICTURE, save_worst
+from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
+from hmrlab.models import HMR
+from hmrlab.reproduce.exporting import SHIPPED, find_network
+from hmrlab.reproduce.tables import EVALUATION, Table
+from hmrlab.training import Scale, load_set
+from hmrlab.training.sets import BODY_DETAIL, load_twin
+
+FREE = "free"
+
+
+@dataclass(frozen=True)
+class EvaluationRun:
+    """The settings of one evaluation; their hash is its key in the ledger."""
+
+    network: str  # as it was named
+    weights: str  # digest of the network's numbers
+    protocol: str
+    records: str  # digest of the record file
+    resolution: int  # of the crops, pixels
+    n_iter: int
+    limit: int | None  # of samples
+    body: str
+    seed: int  # of the bootstrap
+    draws: int = DRAWS
+    kind: str = EVALUATION
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """An evaluation, its row in the ledger, and where its files lie."""
+
+    evaluation: Evaluation
+    record: RunRecord
+    folder: Path
+    warnings: tuple[str, ...]
+
+    def __str__(self) -> str:
+        result = self.evaluation
+        lines = [result.describe(seed=self.record.seed), *(f"NOTE: {w}" for w in self.warnings)]
+        return "\n".join([*lines, result.protocol.setting(), f"All in {self.folder}"])
+
+
+@dataclass(frozen=True)
+class _Opened:
+    protocol: Protocol
+    dataset: PoseDataset
+    bodies: Bodies
+
+
+def protocols_named(words: str, twins: bool = False) -> list[Protocol]:
+    """The protocols of a list such as "3dpw,lsp"; with `twins` the real ones' synthetic twins.
+
+    Raises:
+        ValueError: a name is unknown, or there is none.
+    """
+    names = [word.strip() for word in words.split(",") if word.strip()]
+    if not names:
+        raise ValueError("name at least one evaluation protocol, or several with commas between")
+    found = [get_protocol(name) for name in dict.fromkeys(names)]
+    return [protocol.twin() for protocol in found] if twins else found
+
+
+def evaluate_network(
+    name: str,
+    protocols: Sequence[Protocol],
+    scale: Scale,
+    seed: int = 0,
+    *,
+    device: torch.device | str = "cpu",
+    limit: int | None = None,
+    out: Path | None = None,
+    progress: bool = True,
+) -> Iterator[Evaluated]:
+    """Evaluate a network by several protocols; each is recorded as soon as it is done.
+
+    All sets are opened before the first is evaluated, so that one that is missing is told of at
+    once.
+
+    Args:
+        name: of a recorded training, a checkpoint (see `open_model`), or "shipped".
+        protocols: by which.
+        scale: the training's; it also decides the size of synthetic sets, and the resolution of a
+            network that does not say its own.
+        seed: the training's, and the bootstrap's.
+        device: where to compute.
+        limit: evaluate the first samples only, to try something out.
+        out: folder for the files, one below it for each protocol; by default `runs/evaluations`.
+        progress: show bars.
+
+    Raises:
+        FileProblem: the network or a set is not there or damaged, or a file cannot be written.
+        ValueError: there is no such training, or an answer is not finite.
+    """
+    model, n_iter = find_network(name, scale, seed)
+    model = model.to(device)
+    resolution = model.resolution or scale.resolution
+    opened = [_open(protocol, scale, limit, progress) for protocol in protocols]
+    for each in opened:
+        run = EvaluationRun(
+            network=name if name == SHIPPED else Path(name).name,
+            weights=_weights_digest(model),
+            protocol=each.protocol.name,
+            records=_digest(each.dataset.records.path),
+            resolution=resolution,
+            n_iter=n_iter,
+            limit=limit,
+            body=body_label(),
+            seed=seed,
+        )
+        start = time.perf_counter()
+        result = evaluate_on(
+            model,
+            each.protocol,
+            each.dataset,
+            each.bodies,
+            resolution=resolution,
+            n_iter=n_iter,
+            batch_size=scale.batch_size,
+            progress=progress,
+        )
+        seconds = time.perf_counter() - start
+        folder = _folder(run, out)
+        result.save(folder, run.draws, seed)
+        record = _record(run, result, seconds, folder, device)
+        Ledger(paths.runs_dir() / "ledger.jsonl").append(record)
+        notes = _warnings(run, each.protocol)
+        try:
+            save_worst(result, each.dataset, _neutral(each.bodies), folder / PICTURE)
+        except RuntimeError as error:  # no renderer here; the figures stand without
+            notes.append(f"the worst samples were not drawn: {error}")
+        yield Evaluated(result, record, folder, tuple(notes))
+
+
+def evaluations_tables(records: Sequence[RunRecord]) -> list[Table]:
+    """Recorded evaluations, each figure with its 95 % interval.
+
+    Those on real people and those on synthetic ones never share a table, nor do joints and masks.
+    """
+    chosen = [record for record in records if record.settings.get("kind") == EVALUATION]
+    kinds = [
+        [r for r in chosen if (_on(r).synthetic, _on(r).truth is Truth.MASKS) == kind]
+        for kind in itertools.product((False, True), (False, True))
+    ]
+    return [_table(kind) for kind in kinds if kind]
+
+
+def _table(records: Sequence[RunRecord]) -> Table:
+    shown = [name for name in METRICS if any(_key(r, name) in r.metrics for r in records)]
+    header = (
+        "network",
+        "on (synthetic)" if _on(records[0]).synthetic else "on",
+        "samples",
+        *(_heading(name) for name in shown),
+        "body",
+        "date",
+    )
+    rows = []
+    for record in records:
+        limit = record.settings.get("limit")
+        rows.append(
+            (
+                str(record.settings["network"]),
+                record.settings["protocol"] + (f" (first {limit:,})" if limit else ""),
+                f"{record.metrics[_key(record, 'count')]:.0f}",
+                *(_cell(record, name) for name in shown),
+                str(record.settings["body"]).partition(" ")[0],
+                record.date[:10],
+            )
+        )
+    return Table(header, tuple(rows))
+
+
+def definitions_of(protocols: Sequence[Protocol]) -> str:
+    """Every metric of some protocols in words, each once."""
+    used = {name for protocol in protocols for name in protocol.metrics}
+    return "\n".join(str(metric) for name, metric in METRICS.items() if name in used)
+
+
+def _on(record: RunRecord) -> Protocol:
+    return get_protocol(record.settings["protocol"])
+
+
+def _key(record: RunRecord, metric: str) -> str:
+    return f"{record.settings['protocol']}/{metric}"
+
+
+def _heading(metric: str) -> str:
+    found = METRICS[metric]
+    return f"{found.label}, {found.unit}" if found.unit else found.label
+
+
+def _cell(record: RunRecord, metric: str) -> str:
+    key = _key(record, metric)
+    if key not in record.metrics:
+        return "-"
+    estimate = Estimate(*(record.metrics[key + end] for end in ("", "_low", "_high")))
+    return format_estimate(metric, estimate, with_unit=False)
+
+
+def _open(protocol: Protocol, scale: Scale, limit: int | None, progress: bool) -> _Opened:
+    if protocol.synthetic:
+        bodies: Bodies = load_body(detail=BODY_DETAIL)  # that the pictures were made with
+        name = protocol.plain_name
+        if name != protocol.name:
+            dataset = load_twin(name, scale, progress)
+        else:
+            dataset = load_set(protocol.data, protocol.split, scale)
+    else:
+        # Whole frames: masks lie over them, and their names say which frames are of one video.
+        dataset = open_prepared(protocol.data, protocol.split, packed=False)
+        bodies = load_gendered() if protocol.truth is Truth.MESH else load_body()
+    if limit is not None:
+        dataset = dataset.first(limit)
+    return _Opened(protocol, dataset, bodies)
+
+
+def _neutral(bodies: Bodies) -> Body:
+    return bodies if isinstance(bodies, Body) else bodies["n"]
+
+
+def _warnings(run: EvaluationRun, protocol: Protocol) -> list[str]:
+    found = []
+    if run.limit is not None:
+        found.append(f"only the first {run.limit:,} samples: a trial, no result to compare")
+    if protocol.synthetic:
+        return found
+    if body_name() == FREE:
+        found.append(
+            "real labels are judged with the free body, whose shapes and joints are not SMPL's: "
+            "these figures cannot be compared with any that are published. Import SMPL (hmrlab "
+            "body import FILE...) and set HMRLAB_BODY=smpl."
+        )
+    if run.network == SHIPPED:
+        found.append(
+            "the network that comes with hmrlab has seen synthetic people and the free body only"
+        )
+    return found
+
+
+def _record(
+    run: EvaluationRun,
+    result: Evaluation,
+    seconds: float,
+    folder: Path,
+    device: torch.device | str,
+) -> RunRecord:
+    metrics: dict[str, float] = {"count": result.count}
+    for name, estimate in result.summary(run.draws, run.seed).items():
+        ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
+        metrics |= {f"{name}{end}": value for end, value in ends.items()}
+    on_gpu = torch.device(device).type == "cuda"
+    home = paths.home()
+    inside = folder.resolve().is_relative_to(home)
+    return record_run(
+        name=f"{run.network} on {run.protocol}",
+        settings=vars(run) | {"intervals": result.interval_in_words(run.draws)},
+        settings_hash=settings_hash(run),
+        seed=run.seed,
+        metrics={f"{run.protocol}/{name}": value for name, value in metrics.items()},
+        seconds=seconds,
+        artifacts={"folder": str(folder.resolve().relative_to(home))} if inside else {},
+        accelerator=torch.cuda.get_device_name(device) if on_gpu else None,
+    )
+
+
+def _folder(run: EvaluationRun, out: Path | None) -> Path:
+    plain = re.sub(r"[^\w.-]+", "-", run.protocol)
+    if out is not None:
+        return out / plain
+    network = re.sub(r"[^\w.-]+", "-", run.network)
+    return paths.runs_dir() / "evaluations" / f"{network}-{plain}-{settings_hash(run)[:8]}"
+
+
+def _weights_digest(model: HMR) -> str:
+    """16 hexadecimal digits of all weights; two files of one network have the same."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

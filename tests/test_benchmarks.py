@@ -12,12 +12,14 @@ TINY = {
     "keypoint_body": "--batch 2 --rounds 1 --seconds 0 --bodies light --no-compile",
     "fitting": "--count 3 --batch 2 --rounds 1 --steps 2 --scale smoke",
     "loop": "--rounds 1 --steps 1 --scale smoke --device cpu",
+    "packing": "--people 4 --size 120 --rounds 1",
     "viewer": "--rounds 1 --parts weight",  # the rest needs a browser, and minutes
 }
 PEERS = {
     "keypoint_body": "smplx",
     "fitting": "peer: Adam",
     "loop": "peer: no fits",
+    "packing": "peer: SPIN's way",
     "viewer": "peer: k3d",
 }
 README = "above\n\n<!-- {0}: written by make bench -->\n<!-- end of {0} -->\n\nbelow\n"

@@ -43,10 +43,11 @@ lint: $(STAMP) ## style only
 notebooks: $(STAMP) ## rebuild the committed notebooks from notebooks/source, at laptop scale
 	$(BIN)/hmrlab notebooks build
 
-bench: $(STAMP) ## time the keypoint body, fits, SPIN's loop, the viewer; rewrites benchmarks/README.md
+bench: $(STAMP) ## time keypoint body, fits, SPIN's loop, packing, viewer; rewrites benchmarks/README.md
 	$(BIN)/python benchmarks/keypoint_body.py --write
 	$(BIN)/python benchmarks/fitting.py --write
 	$(BIN)/python benchmarks/loop.py --write
+	$(BIN)/python benchmarks/packing.py --write
 	$(BIN)/python benchmarks/viewer.py --write
 
 body: $(STAMP) ## build the free body anew (it lies in the package already)

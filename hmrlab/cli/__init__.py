@@ -13,6 +13,7 @@ from hmrlab.cli import (
     fits,
     lighter,
     notebooks,
+    packing,
     series,
     sets,
     tables,
@@ -38,6 +39,7 @@ for name, module in (  # groups: `hmrlab body build`
     ("assets", assets),
 ):
     app.add_typer(module.app, name=name)
+sets.app.add_typer(packing.app)  # `hmrlab data pack`
 
 
 def main() -> None:

@@ -19,7 +19,7 @@ app = typer.Typer()
 def fit(
     people: Annotated[
         str | None,
-        typer.Argument(metavar="[SET]", help="studio, wild, or a record file: fits its people."),
+        typer.Argument(metavar="[SET]", help="studio, wild, a prepared set, or a record file."),
     ] = None,
     photo: Annotated[
         Path | None, typer.Option(metavar="IMAGE", help="A photo of one person or several.")

@@ -7,6 +7,7 @@ fit is to be believed. Rows are those of SPIN's own record files.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -51,6 +52,11 @@ def read_static_fits(path: str | Path, records: Records) -> StaticFits:
             "are not of the same rows. SPIN's fits go with SPIN's own records: "
             "hmrlab data adopt FILE --root DIR --fits FITS"
         )
+    return _checked(pose, betas, valid)
+
+
+def _checked(pose: np.ndarray, betas: np.ndarray, valid: np.ndarray) -> StaticFits:
+    """Fits with a number that is not finite are none."""
     sane = valid & np.isfinite(pose).all(1) & np.isfinite(betas).all(1)
     pose, betas = np.where(sane[:, None], pose, 0), np.where(sane[:, None], betas, 0)
     return StaticFits(pose.reshape(-1, 24, 3).astype(np.float32), betas.astype(np.float32), sane)
@@ -62,13 +68,37 @@ def save_static_fits(fits: StaticFits, folder: Path) -> Path:
 
 
 def static_fits_of(records: Records) -> StaticFits | None:
-    """The fits that lie beside a record file; None where there are none.
+    """The fits that lie beside a record file, or beside the set whose packed form it is of.
+
+    Args:
+        records: all of a set, or its first ones.
+
+    Returns:
+        fits of these rows; None where none lie there.
 
     Raises:
-        FileProblem: see `read_static_fits`.
+        FileProblem: they are damaged, or fewer than the records.
     """
-    path = records.path.parent / NAME
-    return read_static_fits(path, records) if path.is_file() else None
+    folder = records.path.parent
+    path = next((one / NAME for one in (folder, folder.parent) if (one / NAME).is_file()), None)
+    if path is None:
+        return None
+    fits = _checked(*_read(path))
+    if len(fits) < len(records):
+        raise FileProblem(
+            f"{path} has {len(fits):,} fits for {len(records):,} samples: adopt the set again."
+        )
+    rows = slice(len(records))
+    return StaticFits(fits.pose[rows], fits.betas[rows], fits.valid[rows])
+
+
+def static_fits_digest(folder: Path) -> str:
+    """16 hexadecimal digits of the fits in a set's folder; empty where there are none."""
+    path = folder / NAME
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

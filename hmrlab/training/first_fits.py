@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+import warnings
 import zipfile
 from dataclasses import fields
 from pathlib import Path
@@ -15,7 +16,9 @@ from tqdm.auto import tqdm
 from hmrlab import paths
 from hmrlab.bodies import Body, load_body
 from hmrlab.data.dataset import MixedDataset, PoseDataset
+from hmrlab.data.prepared import open_prepared, prepared_sets
 from hmrlab.data.records import Records
+from hmrlab.data.static_fits import static_fits_of
 from hmrlab.data.synthetic.generate import SETS
 from hmrlab.files import FileProblem, save_npz_whole
 from hmrlab.fitting import Fits, PosePrior, Targets, fit_cold, load_prior
@@ -28,6 +31,7 @@ from hmrlab.training.teacher import FitPlan
 
 AT_ONCE = 1024  # people between two looks at the clock
 SAVE_EVERY = 20.0  # seconds
+SMPL_VERTICES = 6890
 
 
 def first_fits(
@@ -99,8 +103,8 @@ def fit_people(
     """The first fits of a scale's training set, or of the samples of a record file.
 
     Args:
-        people: "studio", "wild", or the path of a record file.
-        scale: of the sets with those names.
+        people: "studio", "wild", a prepared real set, or the path of a record file.
+        scale: of the synthetic sets.
         starts: cold starts of each person, headings evenly apart.
         folder: see `first_fits`.
 
@@ -116,9 +120,14 @@ def fit_people(
     elif people in SETS:
         records, name = load_set(people, "train", scale).records, people
     else:
-        raise ValueError(
-            f"no set {people!r}; there are {', '.join(SETS)}, or give a record file (.npz)"
-        )
+        real = [one.name for one in prepared_sets() if one.split == "train"]
+        if people not in real:
+            raise ValueError(
+                f"no set {people!r}; there are {', '.join((*SETS, *real))}, or give a record file "
+                "(.npz)"
+            )
+        dataset = open_prepared(people, "train", resolution=scale.resolution)
+        records, name = dataset.records, people
     plan = FitPlan(headings=tuple(360.0 * k / starts for k in range(starts)))
     body = load_body(detail=BODY_DETAIL)
     return first_fits(records, name, body, load_prior(), plan, folder=folder)
@@ -134,6 +143,8 @@ def fill_memory(
 ) -> FitMemory:
     """A memory for every sample of a data set, with its first fits in it.
 
+    Released fits that were adopted with a set are its first fits, where the body is SMPL.
+
     Args:
         dataset: one set, or several.
         body: on the device where the memory will be.
@@ -145,10 +156,35 @@ def fill_memory(
     first = 0
     for part in dataset.parts:
         if plan.headings and not part.records.has_smpl.all():
-            fits, _ = first_fits(part.records, part.name, body, prior, plan, progress=progress)
+            fits = _released_fits(part, body)
+            if fits is None:
+                fits, _ = first_fits(part.records, part.name, body, prior, plan, progress=progress)
             memory.fill(first, fits)
         first += len(part)
     return memory
+
+
+def _released_fits(part: PoseDataset, body: Body) -> Fits | None:
+    """Fits that came with a set; None where there are none, or where the body is not SMPL."""
+    found = static_fits_of(part.records)
+    if found is None:
+        return None
+    if body.n_vertices != SMPL_VERTICES:
+        warnings.warn(
+            f"{part.name}: the fits that came with it are of SMPL, not of this body, and are left "
+            "alone (HMRLAB_BODY=smpl trains on SMPL)",
+            stacklevel=2,
+        )
+        return None
+    nothing = torch.zeros(len(found))
+    return Fits(
+        pose=torch.from_numpy(found.pose),
+        betas=torch.from_numpy(found.betas),
+        translation=torch.zeros(len(found), 3),  # not kept by a memory, nor are the errors
+        objective=nothing,
+        reprojection=nothing,
+        valid=torch.from_numpy(found.valid & ~part.records.has_smpl),
+    )
 
 
 def targets_of(records: Records) -> Targets:

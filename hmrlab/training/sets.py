@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
 from hmrlab.data.prepared import open_prepared, require_set
+from hmrlab.data.static_fits import static_fits_digest
 from hmrlab.data.synthetic.generate import SETS, SetSpec, ensure_set
 from hmrlab.data.synthetic.twins import SOURCES, twin_set
 from hmrlab.training.runs import Training
@@ -97,7 +98,8 @@ def load_training_set(
 def training_set_identity(name: str, scale: Scale) -> str:
     """What tells a training set from every other, in a run's key.
 
-    Of a real set it is the digest of its records: whether its pictures are packed does not matter.
+    Of a real set it is the digest of its records, and of the fits that came with them: whether its
+    pictures are packed does not matter.
 
     Raises:
         FileProblem: a real set is not prepared; the message has the command.
@@ -105,7 +107,9 @@ def training_set_identity(name: str, scale: Scale) -> str:
     """
     if name in SETS:
         return set_spec(name, "train", scale).folder_name
-    return f"{name}-train-{require_set(name, 'train').records_sha256}"
+    found = require_set(name, "train")
+    fits = static_fits_digest(found.folder)
+    return f"{name}-train-{found.records_sha256}" + (f"-with-fits-{fits}" if fits else "")
 
 
 def on_data(run: Training, names: tuple[str, ...]) -> Training:

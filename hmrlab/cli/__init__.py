@@ -10,10 +10,12 @@ import typer
 from hmrlab.cli import (
     assets,
     bodies,
+    evaluations,
     fits,
     lighter,
     notebooks,
     packing,
+    photographs,
     series,
     sets,
     tables,
@@ -29,7 +31,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-for module in (series, trainings, fits, lighter, viewing):  # commands of their own
+commands = (series, trainings, evaluations, fits, photographs, lighter, viewing)
+for module in commands:
     app.add_typer(module.app)
 for name, module in (  # groups: `hmrlab body build`
     ("body", bodies),

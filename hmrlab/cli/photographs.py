@@ -88,6 +88,7 @@ def photo(
     from hmrlab.bodies import load_body
     from hmrlab.photos import resolution_of
     from hmrlab.photos.folder import Asker, ask_for_all, jobs_for
+    from hmrlab.rendering import choose_backend
     from hmrlab.training.device import choose_device
 
     rectangles = [_rectangle(text) for text in box or []]
@@ -103,6 +104,10 @@ def photo(
             f"{given} of one photo, and {len(jobs)} are given. Take them one by one, or give "
             "--keypoints a folder with a file for each, or --detect, or --whole."
         )
+    try:
+        choose_backend()
+    except (RuntimeError, ValueError) as error:  # better now than after the work
+        fail(str(error))
     opened, key = _network(model)
     finder: Finder = _finder(rectangles, box_factor, keypoints, detect, least_score, where,
                              allow_download)  # fmt: skip

@@ -106,10 +106,7 @@ class Boxes:
         Returns:
             (N, 3, R, R) in [0, 1].
         """
-        crops = [
-            _crop(image, matrix, float(side), resolution)
-            for matrix, side in zip(self.to_crop(resolution), self.side, strict=True)
-        ]
+        crops = [_crop(image, matrix, resolution) for matrix in self.to_crop(resolution)]
         return torch.stack(crops) if crops else torch.zeros(0, 3, resolution, resolution)
 
 
@@ -162,9 +159,10 @@ def _why_no_crop(rectangle: np.ndarray, size: tuple[int, int]) -> str:
     return ""
 
 
-def _crop(image: np.ndarray, matrix: Tensor, side: float, resolution: int) -> Tensor:
+def _crop(image: np.ndarray, matrix: Tensor, resolution: int) -> Tensor:
     """One crop (3, R, R), the same as `crop_picture` makes of the whole photo."""
-    block = max(1, int(side / (2 * resolution)))
+    zoom = float(torch.linalg.det(matrix[:2, :2]).abs().sqrt())
+    block = max(1, int(0.5 / max(zoom, 1e-6)))
     block = min(block, *image.shape[:2])
     inverse = torch.linalg.inv(matrix)
     ends = apply_affine(inverse, matrix.new_tensor([[0.0, 0.0], [resolution, resolution]])).numpy()

@@ -157,6 +157,7 @@ def status() -> str:
 
 def _state(recipe: Recipe, split: str) -> tuple[str, ...]:
     """A row of the table."""
+    from hmrlab.data.packed import packed_folder, packed_problem
     from hmrlab.data.prepared import prepared_folder, read_set, set_problem
     from hmrlab.doctor import gigabytes
 
@@ -171,5 +172,9 @@ def _state(recipe: Recipe, split: str) -> tuple[str, ...]:
         return recipe.name, split, f"damaged: {problem}", "-", "-", size
     found = read_set(folder)
     state = "prepared" if found.images.is_dir() else f"its pictures are gone from {found.images}"
+    packed = packed_folder(folder)
+    if packed.is_dir():
+        problem = packed_problem(packed, found.records_sha256)
+        state += f"; its packed form {problem}" if problem else ", packed"
     left_out = f"{sum(found.skipped.values()):,}"
     return recipe.name, split, state, f"{found.count:,}", left_out, size

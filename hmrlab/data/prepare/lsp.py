@@ -35,9 +35,9 @@ JOINTS_14 = (
 )  # fmt: skip
 PICTURES = 2000
 TRAINING = 1000
-LARGEST_OF_SMALL = 200.0  # pixels: how long the people of LSP are at most, in the median
+LARGEST_OF_SMALL, SMALLEST_OF_LARGE = 200.0, 160.0  # pixels: length of people, in the median
 _MASKS = ("data/lsp", "upi-s1h/data/lsp", "../upi-s1h/data/lsp")
-_PAGE = "http://sam.johnson.io/research/lsp.html"
+_PAGE = "http://sam.johnson.io/research/lsp.html (often offline; the Internet Archive has a copy)"
 _LICENCE = "free for academic research; no registration"
 
 
@@ -141,8 +141,9 @@ def _must_be_of(archive: str, root: Path, joints: np.ndarray) -> None:
         FileProblem: it is the other one; the masks belong to the small pictures alone.
     """
     size = float(np.nanmedian(200 * boxes(*_all(joints), 1.0)[1]))
-    if (size > LARGEST_OF_SMALL) == (archive == "lsp_dataset.zip"):
-        kind, name = ("full-size", "lsp-orig") if size > LARGEST_OF_SMALL else ("small", "lsp")
+    is_small = archive == "lsp_dataset.zip"
+    if size > LARGEST_OF_SMALL if is_small else size < SMALLEST_OF_LARGE:
+        kind, name = ("full-size", "lsp-orig") if is_small else ("small", "lsp")
         raise FileProblem(
             f"{root}: expected {archive}, but people here are {size:.0f} pixels long, as in the "
             f"{kind} pictures. Is it the other download? hmrlab data prepare {name}"
@@ -163,7 +164,7 @@ LSP = Recipe(
     name="lsp",
     splits=("train", "test"),
     title="Leeds Sports Pose (LSP), with UPi-S1h's masks for its test half",
-    registration=f"{_PAGE} and http://files.is.tuebingen.mpg.de/classner/up/",
+    registration=f"{_PAGE}; masks: http://files.is.tuebingen.mpg.de/classner/up/",
     licence=f"{_LICENCE}; UPi-S1h: research only",
     disk="lsp_dataset.zip, some 35 MB; upi-s1h.zip",
     box_factor=BOX_FACTOR,

@@ -119,6 +119,8 @@ def test_status_tells_of_every_set(home, disk, hmrlab):
     assert after[:3] == ["prepared", "1", "0"]
     assert "Leeds Sports Pose Extended" not in hmrlab("data", "status").out
     folder = home / "data/real/lspet/train"
+    (folder / "packed").mkdir()
+    assert rows()["lspet", "train"][0] == "prepared; its packed form is not finished"
     (folder / "records.npz").unlink()
     assert "damaged: records.npz is missing" in rows()["lspet", "train"][0]
     (folder / "set.json").unlink()

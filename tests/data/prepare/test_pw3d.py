@@ -5,6 +5,7 @@ import os
 import pickle
 import signal
 import struct
+import threading
 import time
 from pathlib import Path
 
@@ -285,7 +286,10 @@ def test_each_sequence_needs_its_folder_of_pictures(home, original):
         prepared(root)
 
 
-def test_after_a_kill_only_what_was_not_done_is_done(home, original, write_picture, monkeypatch):
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGINT])
+def test_after_a_kill_only_what_was_not_done_is_done(
+    home, original, write_picture, monkeypatch, end
+):
     """What two processes had found is not looked for again, and is what one alone finds."""
     monkeypatch.setattr(runner, "PATIENCE", 0.0)  # to processes at once
     root = original(*(sequence(f"walk_{k:02d}", seed=k) for k in range(3)))
@@ -304,7 +308,7 @@ def test_after_a_kill_only_what_was_not_done_is_done(home, original, write_pictu
         workers = children_of(child)
         assert len(workers) == 2
     finally:
-        os.kill(child, signal.SIGKILL)
+        os.kill(child, end)
         os.waitpid(child, 0)
     wait_until(lambda: not any(alive(worker) for worker in workers))  # also the one that was busy
     assert not (parts.parent / "set.json").exists()
@@ -326,6 +330,38 @@ def test_after_a_kill_only_what_was_not_done_is_done(home, original, write_pictu
         np.testing.assert_array_equal(getattr(alone, key), getattr(together, key))
 
 
+def test_a_problem_in_a_process_is_the_commands(home, original, monkeypatch):
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
+    root = original(*(sequence(f"walk_{k:02d}", seed=k) for k in range(2)))
+    bad = root / "sequenceFiles/test/walk_01.pkl"
+    bad.write_bytes(bad.read_bytes()[:-100])
+    with pytest.raises(FileProblem, match=r"walk_01\.pkl is not a pickle"):
+        prepare(get_recipe("3dpw"), root, "test", workers=2, progress=False)
+    assert children_of(os.getpid()) == []
+
+
+def test_a_process_that_is_killed_is_told_of(home, original, monkeypatch):
+    """As the system does when memory runs out."""
+    monkeypatch.setattr(runner, "PATIENCE", 0.0)
+    root = original(*(sequence(f"walk_{k:02d}", seed=k) for k in range(2)))
+    blocked = root / "imageFiles/walk_01/image_00001.jpg"
+    blocked.unlink()
+    os.mkfifo(blocked)
+    part = prepared_folder("3dpw", "test") / ".parts/walk_00.npz"
+
+    def kill_who_waits() -> None:
+        wait_until(part.is_file)
+        for worker in children_of(os.getpid()):
+            os.kill(worker, signal.SIGKILL)
+
+    killer = threading.Thread(target=kill_who_waits)
+    killer.start()
+    with pytest.raises(FileProblem, match=r"the process at walk_0\d was killed.*--workers 1"):
+        prepare(get_recipe("3dpw"), root, "test", workers=2, progress=False)
+    killer.join()
+    assert part.is_file()
+
+
 def wait_until(happened) -> None:
     limit = time.monotonic() + 90
     while not happened():
@@ -334,10 +370,13 @@ def wait_until(happened) -> None:
 
 
 def children_of(pid: int) -> list[int]:
+    """Its processes that do jobs."""
     return [
         int(entry.name)
         for entry in Path("/proc").iterdir()
-        if entry.name.isdigit() and status_of(int(entry.name))[1:2] == [str(pid)]
+        if entry.name.isdigit()
+        and status_of(int(entry.name))[1:2] == [str(pid)]
+        and b"hmrlab.data.prepare.worker" in (entry / "cmdline").read_bytes()
     ]
 
 

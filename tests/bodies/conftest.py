@@ -1,6 +1,8 @@
 """A body as a user has it: SMPL's mesh and files in everything but its numbers."""
 
 import importlib.util
+import os
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +54,10 @@ def pretend_smpl() -> dict[str, np.ndarray]:
         return whole[:, order]
 
     template = spread(body.v_template) * (1.02, 0.98, 1.01)
+    weights = spread(body.weights)
+    posedirs = np.zeros((VERTICES, 3, 207))
+    for k in range(0, 207, 69):  # few, so that files are quick
+        posedirs[..., k] = 3e-3 * weights[:, [1 + k // 9]] * np.sin(9 * template + k)
     regressor = widened(body.joint_regressor)
     parents = np.array([2**32 - 1, *SMPL_PARENTS[1:]], dtype=np.uint32)
     return {
@@ -59,10 +65,10 @@ def pretend_smpl() -> dict[str, np.ndarray]:
         "shapedirs": np.concatenate(
             [spread(body.shapedirs), rng.normal(0, 1e-4, (VERTICES, 3, 6))], 2
         ),
-        "posedirs": rng.normal(0, 1e-3, (VERTICES, 3, 207)),
+        "posedirs": posedirs,
         "J_regressor": regressor,
         "J": regressor @ template,
-        "weights": spread(body.weights),
+        "weights": weights,
         "kintree_table": np.stack([parents, np.arange(24, dtype=np.uint32)]),
         "f": place[faces].astype(np.uint32),
         "J_regressor_extra": widened(body.extra_regressor),
@@ -74,10 +80,10 @@ def pretend_smpl() -> dict[str, np.ndarray]:
 @pytest.fixture(scope="session")
 def official_pickle(pretend_smpl) -> bytes:
     """The body as SMPL 1.0's `basicModel_*.pkl` has it."""
-    return python_2.dumps(_official(pretend_smpl))
+    return python_2.dumps(official(pretend_smpl))
 
 
-def _official(arrays):
+def official(arrays):
     return {
         "pose_training_info": {"gender": "x", "n": 3},
         "f": arrays["f"],
@@ -111,10 +117,10 @@ def home(tmp_path, monkeypatch) -> Path:
     return tmp_path / "home"
 
 
-@pytest.fixture
-def downloads(tmp_path, pretend_smpl, official_pickle) -> Path:
-    """A folder with a body and everything that goes with it, laid out as SPIN's `data`."""
-    folder = tmp_path / "data"
+@pytest.fixture(scope="session")
+def all_downloads(tmp_path_factory, pretend_smpl, official_pickle) -> Path:
+    """A body and everything that goes with it, laid out as SPIN's `data`."""
+    folder = tmp_path_factory.mktemp("data")
     (folder / "smpl").mkdir(parents=True)
     (folder / "smpl" / "SMPL_NEUTRAL.pkl").write_bytes(official_pickle)
     for key in ("J_regressor_extra", "J_regressor_h36m"):
@@ -132,6 +138,12 @@ def downloads(tmp_path, pretend_smpl, official_pickle) -> Path:
     np.save(folder / "vertex_texture.npy", texture)
     np.save(folder / "cube_parts.npy", cube)
     return folder
+
+
+@pytest.fixture
+def downloads(tmp_path, all_downloads) -> Path:
+    """The same in a folder of the test's own."""
+    return Path(shutil.copytree(all_downloads, tmp_path / "data", copy_function=os.link))
 
 
 def parts_files(arrays):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.bodies.format import read_raw_arrays
+from hmrlab.bodies.format import OFF_BY, read_raw_arrays
 from hmrlab.bodies.importing.recognise import CUBE, EXTRA, H36M, MEANS, PRIOR, TEXTURE, Found
 from hmrlab.bodies.places import companion_path
 from hmrlab.files import FileProblem, save_npz_whole
@@ -44,6 +44,12 @@ def check_companion(found: Found) -> dict[str, np.ndarray]:
                 f"{array.dtype} {array.min():.4g} to {array.max():.4g}."
             )
         return {CUBE: array.astype(np.uint8)}
+    off = np.abs(array.sum(1) - 1).max() if found.kind in (EXTRA, H36M) else 0.0
+    if off > OFF_BY:
+        raise FileProblem(
+            f"{found.path}: expected rows that sum to 1, found one that sums to "
+            f"{array.sum(1)[np.abs(array.sum(1) - 1).argmax()]:.4f}. Is it another regressor?"
+        )
     if found.kind == TEXTURE and (array.min() < -1e-3 or array.max() > 1 + 1e-3):
         raise FileProblem(
             f"{found.path}: expected colours from 0 to 1, found {array.min():.4g} to "

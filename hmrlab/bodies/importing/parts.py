@@ -78,6 +78,7 @@ def _colours(
     texture: np.ndarray, faces: np.ndarray, vertices: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Vertex numbers (K,) and their colours (K, 3); a vertex may have several."""
+    given = texture.shape
     if texture.ndim in (3, 6) and len(texture) == 1:
         texture = texture[0]
     if texture.ndim == 2 and len(texture) == vertices:
@@ -87,7 +88,7 @@ def _colours(
         corners = texture[:, end, 0, 0], texture[:, 0, end, 0], texture[:, 0, 0, end]
         return faces.ravel(), np.stack(corners, 1).reshape(-1, 3)
     raise _misfit(
-        f"vertex_texture has shape {texture.shape}; this body has {vertices:,} vertices and "
+        f"vertex_texture has shape {given}; this body has {vertices:,} vertices and "
         f"{len(faces):,} triangles"
     )
 

@@ -202,14 +202,16 @@ def skinned(rotations, betas):
     """(24, 3, 3) and (10,) -> (V, 3) metres."""
     vertices = shaped(betas)
     rest = joints_of(vertices)
+    if arrays.posedirs is not None:  # pose correctives
+        vertices = vertices + torch.tensor(arrays.posedirs) @ (rotations[1:] - torch.eye(3)).ravel()
     turned, placed = forward_kinematics(rotations, rest)
     nailed = torch.einsum("kab,vkb->vka", turned, vertices[:, None] - rest) + placed
     return torch.einsum("vk,vka->va", weights, nailed)
 
 
 # %% [markdown]
-# That is SMPL, but for its pose correctives (small bulges that depend on the pose; our free body
-# has none). Is it right? Against the package's `Body`, and against the genuine `smplx.SMPL` of its
+# That is SMPL, pose correctives and all (small bulges that depend on the pose; our free body has
+# none). Is it right? Against the package's `Body`, and against the genuine `smplx.SMPL` of its
 # inventors, for a random person in a random pose. (The warning is smplx's: it knows files with 300
 # betas, too.)
 

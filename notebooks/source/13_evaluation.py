@@ -875,12 +875,12 @@ for who, rows in (("the 20 worst", answers.worst(20)), ("everybody", slice(None)
           f"other joints {turns[rows, 1:].mean():2.0f}°")  # fmt: skip
 
 # %% [markdown]
-# Some are bent as the person is and some are not, but nearly all face the wrong way: at laptop scale
-# their roots are off by 119 degrees on average, everybody's by 32, while their other joints are 5
-# degrees worse than everybody's. PA-MPJPE forgives just that, and shows next to nothing of it. The
-# reasons are in the pictures, and no mean tells them: people seen from behind, things that stand
-# before them, a second person, patterns that swallow a leg. What to do about it (more backs in the
-# training? a loss for the root?) starts here.
+# Nearly all of them face the wrong way. At laptop scale their roots are off by 119 degrees on
+# average, everybody's by 32; their other joints are 5 degrees worse than everybody's. MPJPE more
+# than doubles over that, and PA-MPJPE, which forgives it, rises by half. The reasons are in the
+# pictures, and no mean tells them: people seen from behind, things that stand before them, a second
+# person, patterns that swallow a leg. What to do about it (more backs in the training? a loss for
+# the root?) starts here.
 #
 # ## The same on the real sets
 #

@@ -80,7 +80,8 @@ def _lack(root: Path, item: Needed) -> str:
 def _hint(recipe: Recipe, root: Path, split: str, share: float) -> str:
     """Where the files are instead, if they are near; else where to get them."""
     best, best_share = None, share
-    for folder in near(root):
+    own = (recipe.name, *recipe.folders)
+    for folder in sorted(near(root), key=lambda folder: folder.name not in own):
         needed = recipe.needed(folder, split)
         there = sum(not _lack(folder, item) for item in needed) / len(needed)
         if there > best_share:

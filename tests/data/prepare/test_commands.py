@@ -61,6 +61,17 @@ def test_several_sets_lie_in_folders_of_their_own(home, disk, hmrlab):
     np.testing.assert_allclose(5 * small.scale, large.scale, rtol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("name", "folder"),
+    [("lsp", "lsp_dataset"), ("lsp-orig", "lsp_dataset_original"), ("lspet", "hr-lspet")],
+)
+def test_a_level_above_the_folder_of_that_very_set_is_named(home, disk, hmrlab, name, folder):
+    """Some sets have files of the same names."""
+    done = hmrlab("data", "prepare", name, "--root", disk, "--split", "train")
+    assert done.code == 1
+    assert f"--root {disk / folder}\n" in done.err
+
+
 def test_all_are_those_that_are_there(home, disk, hmrlab):
     done = hmrlab("data", "prepare", "all", "--root", disk, "--split", "train", "--workers", 1)
     assert done.code == 0

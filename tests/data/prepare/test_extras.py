@@ -181,6 +181,12 @@ def test_a_file_that_is_cut_short_or_missing_is_named(home, root, released, tmp_
         adopt(tmp_path / "coco_2014_train.npz", root)
 
 
+def test_where_nothing_can_be_written_it_is_told(home, root, released):
+    home.write_text("a file where a folder should be")
+    with pytest.raises(FileProblem, match=r"could not write .*HMRLAB_HOME"):
+        adopt(released("mpii_train.npz", **mpii()), root)
+
+
 def fits(count: int = COUNT) -> np.ndarray:
     return np.random.default_rng(1).normal(size=(count, 82)).astype(np.float32)
 

@@ -11,14 +11,19 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
+from hmrlab.bodies import load_body
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.data.prepare import runner
 from hmrlab.data.prepare.catalogue import get_recipe
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.prepared import open_prepared, prepared_folder
 from hmrlab.data.records import Records
+from hmrlab.evaluation.protocols import get_protocol
+from hmrlab.evaluation.run import evaluate_answers
 from hmrlab.files import FileProblem
+from hmrlab.models import Prediction
 
 NAMES_18 = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
@@ -222,6 +227,37 @@ def test_a_prepared_set_is_opened_with_its_pictures(home, original):
     assert raw.images.shape == (2, 32, 32, 3)
     assert raw.images[:, 16, 16].float().sub(90).abs().max() < 5
     assert raw.has_smpl.all()
+
+
+def test_an_evaluation_on_it_finds_the_error_that_the_original_says(home, original):
+    """A guess that never moves, against bodies posed from the pickle's own numbers."""
+    content = sequence("downtown_walk_00")
+    content["campose_valid"][0][1] = 0
+    prepared(original(content))
+    body = load_body("free", "light")
+    kept = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
+    rotations = torch.eye(3).repeat(len(kept), 24, 1, 1)
+    betas = torch.zeros(len(kept), 10)
+    still = Prediction(rotations, betas, torch.tensor([[1.0, 0, 0]]).repeat(len(kept), 1))
+    found = evaluate_answers(
+        lambda batch: still, get_protocol("3dpw"), open_prepared("3dpw", "test"), body,
+        resolution=32,
+    )  # fmt: skip
+
+    true_rotations = np.zeros((len(kept), 24, 3, 3))
+    for row, (person, frame) in enumerate(kept):
+        pose = content["poses"][person][frame].reshape(24, 3)
+        true_rotations[row] = [rodrigues(joint) for joint in pose]
+        true_rotations[row, 0] = content["cam_poses"][frame, :3, :3] @ true_rotations[row, 0]
+        betas[row] = torch.from_numpy(content["betas"][person])
+    true = body.h36m(torch.from_numpy(true_rotations).float(), betas).numpy()
+    guess = body.h36m(rotations, torch.zeros(len(kept), 10)).numpy()
+    fourteen = [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8, 10]
+    off = (guess - guess[:, :1])[:, fourteen] - (true - true[:, :1])[:, fourteen]
+    wanted = 1000 * np.linalg.norm(off, axis=2).mean(1)
+    assert wanted.min() > 50
+    np.testing.assert_allclose(found.values("mpjpe_mm"), wanted, rtol=1e-4)
+    assert len(set(found.arrays["sequence"])) == 1  # of which the intervals draw whole
 
 
 def test_sequences_come_in_the_order_of_their_names(home, original):

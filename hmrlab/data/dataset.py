@@ -68,7 +68,8 @@ class PoseDataset:
 
     def first(self, count: int) -> PoseDataset:
         """The set of the first `count` samples, with the same pictures."""
-        return PoseDataset(self.records.first(count), self.images, self.name, self.skipped)
+        skipped = {row: reason for row, reason in self.skipped.items() if row < count}
+        return PoseDataset(self.records.first(count), self.images, self.name, skipped)
 
     def with_2d_alone(self) -> PoseDataset:
         """The same samples with no label but their 2D keypoints."""

@@ -20,7 +20,7 @@ from hmrlab.data.shards import to_jpeg, write_jpeg_shard, write_raw_shard
 from hmrlab.files import write_text_whole
 
 STORES = ("jpeg", "raw")
-ROWS_PER_SHARD = 512
+ROWS_PER_SHARD = 256  # raw, 120 MB
 PLAN = "plan.json"  # of a packed form that is not finished
 
 

@@ -54,18 +54,18 @@ class Estimate:
     prepared: PreparedSet
     plan: PackPlan
     count: int
-    bytes_needed: int
+    bytes_needed: float
     bytes_done: int  # by an earlier run that was stopped
     bytes_free: int
 
     def __str__(self) -> str:
         how = f"jpegs of quality {self.plan.quality}" if self.plan.store == "jpeg" else "raw pixels"
         about = "about " if self.plan.store == "jpeg" else ""
-        done = f", {self.bytes_done / 1e9:.1f} GB of it there already" if self.bytes_done else ""
+        done = f", {_in_words(self.bytes_done)} of it there already" if self.bytes_done else ""
         return (
             f"{self.prepared.name} {self.prepared.split}: {self.count:,} people in crops of "
-            f"{self.plan.size} px, {how}: {about}{self.bytes_needed / 1e9:.1f} GB{done}; "
-            f"{self.bytes_free / 1e9:.1f} GB are free in {self.prepared.folder}"
+            f"{self.plan.size} px, {how}: {about}{_in_words(self.bytes_needed)}{done}; "
+            f"{_in_words(self.bytes_free)} are free in {self.prepared.folder}"
         )
 
 
@@ -206,6 +206,7 @@ def _work(
         desc=f"packing {prepared.name} {prepared.split}",
         unit="person",
         disable=not progress,
+        mininterval=1.0,
     )
     with bar:
         if workers == 1 or len(left) <= 1:
@@ -291,6 +292,10 @@ def _records_of_crops(packed: Path, plan: PackPlan, records: Records) -> Records
         scale=np.full(n, plan.size / plan.margin / 200, np.float32),
         keypoints=keypoints,
     )
+
+
+def _in_words(size: float) -> str:
+    return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
 
 
 def _cores() -> int:

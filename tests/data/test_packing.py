@@ -404,7 +404,7 @@ def test_the_command_tells_what_it_takes_then_packs_then_says_what_was_left_out(
 
 def test_the_command_keeps_a_good_form_unless_forced(prepared):
     folder = prepared()
-    pack(folder, plan_for(folder, rows_per_shard=512), workers=1, progress=False)
+    pack(folder, plan_for(folder, rows_per_shard=256), workers=1, progress=False)
     result = run("coco", "--resolution", "64")
     assert isinstance(result.exception, FileProblem)
     assert "packed already, as raw for 32 px" in str(result.exception)

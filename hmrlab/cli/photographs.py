@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli.shared import fail
+from hmrlab.cli.shared import ScaleName, Seed, fail, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.models import Opened
@@ -52,7 +52,10 @@ def photo(
     ] = False,
     model: Annotated[
         str,
-        typer.Option(metavar="MODEL", help="A checkpoint of hmrlab's or SPIN's kind, or shipped."),
+        typer.Option(
+            metavar="MODEL",
+            help="A checkpoint of hmrlab's or SPIN's kind, a training's name, or shipped.",
+        ),
     ] = SHIPPED,
     out: Annotated[
         Path | None,
@@ -76,6 +79,8 @@ def photo(
     allow_download: Annotated[
         bool, typer.Option("--allow-download", help="Fetch the detector's weights, 237 MB.")
     ] = False,
+    scale: ScaleName = "laptop",
+    seed: Seed = 0,
 ) -> None:
     """Show a network's bodies over the people of photos: pictures, meshes, parameters, a page.
 
@@ -108,14 +113,14 @@ def photo(
         choose_backend()
     except (RuntimeError, ValueError) as error:  # better now than after the work
         fail(str(error))
-    opened, key = _network(model)
+    opened = _network(model, scale, seed)
     finder: Finder = _finder(rectangles, box_factor, keypoints, detect, least_score, where,
                              allow_download)  # fmt: skip
     network = opened.model.to(where)
     for note in _notes(model, opened):
         typer.echo(note)
     asker = Asker(
-        network, key, load_body(), finder, resolution or resolution_of(network), include_body, page
+        network, load_body(), finder, resolution or resolution_of(network), include_body, page
     )
 
     def report(job, text):
@@ -170,17 +175,22 @@ def _check_ways(rectangles: list, keypoints: Path | None, detect: bool, whole: b
         raise typer.BadParameter(f"{' and '.join(ways)}: give one of them")
 
 
-def _network(name: str) -> tuple[Opened, str]:
-    """The network and what tells it from others."""
-    import hashlib
-
-    from hmrlab.models import open_checkpoint
+def _network(name: str, scale: str, seed: int) -> Opened:
+    """The network by that name, and what its file was."""
+    from hmrlab.models import Opened, open_checkpoint
+    from hmrlab.models.opening import OWN
     from hmrlab.models.shipped import shipped_path
+    from hmrlab.reproduce.exporting import find_network
 
-    path = shipped_path("hmr") if name == SHIPPED else Path(name).expanduser()
-    opened = open_checkpoint(path)
-    with path.open("rb") as file:
-        return opened, hashlib.file_digest(file, "sha256").hexdigest()
+    if name == SHIPPED:
+        return open_checkpoint(shipped_path("hmr"))
+    path = Path(name).expanduser()
+    if path.suffix or path.is_file():
+        return open_checkpoint(path)
+    try:
+        return Opened(find_network(name, scale_named(scale), seed)[0], OWN)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--model") from error
 
 
 def _finder(

@@ -6,13 +6,15 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from torch import Tensor
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import Body
@@ -45,12 +47,17 @@ class Asker:
     """All that decides what is made of a photo."""
 
     model: HMR  # in evaluation mode
-    model_key: str  # tells it from others
     body: Body
     finder: Finder
     resolution: int  # side of the crops, pixels
     include_body: bool = False  # write a licensed body into pages
     pages: bool = True
+
+    @cached_property
+    def digests(self) -> tuple[str, str]:
+        """Of the network's numbers, and of the body's template and shapes."""
+        body = (self.body.v_template, self.body.shapedirs, self.body.faces)
+        return _digest(self.model.state_dict().values()), _digest(body)
 
     def key(self, photo: Path) -> dict[str, Any]:
         """What a photo's results depend on, as plain JSON.
@@ -66,10 +73,10 @@ class Asker:
             "format": FORMAT,
             "photo": photo.name,
             "sha256": hashlib.sha256(content).hexdigest(),
-            "model": self.model_key,
+            "model": self.digests[0],
             "resolution": self.resolution,
             "n_iter": self.model.n_iter,
-            "body": body_digest(self.body),
+            "body": self.digests[1],
             "people": self.finder.key(photo),
             "page": self.pages,
             "include_body": self.include_body,
@@ -164,20 +171,19 @@ def ask_for_all(
     return outcome
 
 
-def body_digest(body: Body) -> str:
-    """Tells one body from another, by its template and its shapes."""
-    digest = hashlib.sha256()
-    for values in (body.v_template, body.shapedirs, body.faces):
-        digest.update(np.ascontiguousarray(values.cpu().numpy()).tobytes())
-    return digest.hexdigest()[:16]
-
-
 @dataclass(frozen=True)
 class _Read:
     job: Job
     key: dict[str, Any]
     image: np.ndarray
     found: Found
+
+
+def _digest(values: Iterable[Tensor]) -> str:
+    digest = hashlib.sha256()
+    for value in values:
+        digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
+    return digest.hexdigest()[:16]
 
 
 def _photos_of(path: Path) -> list[Path]:

@@ -27,7 +27,7 @@ def model():
 
 @pytest.fixture
 def asker(model, body):
-    return Asker(model, "a network", body, Whole(), 64, pages=False)
+    return Asker(model, body, Whole(), 64, pages=False)
 
 
 @pytest.fixture
@@ -128,8 +128,11 @@ def test_what_is_done_is_left_alone_unless_forced_or_made_of_something_else(
     assert [job.folder.name for job in outcome.done] == ["b", "c"]
     assert outcome.problems == {}
 
+    another = load_reference_model()
+    with torch.no_grad():
+        another.regressor.decshape.bias += 0.01
     others = [
-        replace(asker, model_key="another"),
+        replace(asker, model=another),
         replace(asker, resolution=96),
         replace(asker, include_body=True),
     ]
@@ -219,7 +222,7 @@ def test_a_network_that_answers_nan_is_told_photo_by_photo(photos, tmp_path, bod
     broken = load_reference_model()
     with torch.no_grad():
         broken.regressor.deccam.bias.fill_(float("nan"))
-    asker = Asker(broken, "broken", body, Whole(), 64, pages=False)
+    asker = Asker(broken, body, Whole(), 64, pages=False)
     outcome = ask_for_all(jobs_for([photos / "a.png"], tmp_path / "out"), asker)
     assert "not finite" in outcome.problems[photos / "a.png"]
     assert not (tmp_path / "out").exists()
@@ -310,6 +313,8 @@ def test_the_command_ends_with_1_where_a_photo_was_bad(hmrlab, photos, tmp_path,
         (("--box", "900,900,30,40"), "lies outside the photo (40 x 60)"),
         (("--keypoints", "gone.json"), "gone.json is missing"),
         (("--whole", "--model", "gone.pt"), "there is no file gone.pt"),
+        (("--whole", "--model", "with_smpl"), "with_smpl was not run here at laptop scale"),
+        (("--whole", "--model", "with_smlp"), "with_smlp"),
         (("--whole", "--device", "gpu"), "not one of auto, cpu, cuda"),
     ],
 )

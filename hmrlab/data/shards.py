@@ -139,8 +139,11 @@ class PackedPictures:
         return index[np.lexsort((self._rows[index], self._which[index]))]
 
     def block(self, working_size: int) -> int:
-        """How many stored pixels, each way, are averaged to one where so many are enough."""
-        return max(1, min(self.shape[:2]) // working_size)
+        """How many stored pixels, each way, are averaged to one where so many are enough.
+
+        For a working size of 0, which asks for the pictures as they are: 1.
+        """
+        return max(1, min(self.shape[:2]) // working_size) if working_size else 1
 
     def read(self, index: np.ndarray, block: int = 1) -> tuple[np.ndarray, dict[int, str]]:
         """The pictures of these rows of the records.

@@ -275,22 +275,27 @@ def test_processes_make_the_files_that_one_makes(prepared, store):
 
 KILLED = """
 import sys, time
-from pathlib import Path
-from hmrlab.data import pack_shards, packing
-from hmrlab.data.prepared import read_set
+from hmrlab.data import pack_shards, pack_worker
 
-folder = Path(sys.argv[1])
 quick = pack_shards.crop_box
 pack_shards.crop_box = lambda *given: (time.sleep(0.02), quick(*given))[1]
-plan = pack_shards.PackPlan(read_set(folder).records_sha256, "raw", 32, rows_per_shard=5)
-packing.pack(folder, plan, workers=1, progress=False)
+pack_worker.main(*sys.argv[1:])
 """
 
 
 def test_a_kill_leaves_whole_shards_and_the_next_run_goes_on(prepared, monkeypatch):
     folder = prepared()
     plan, packed = plan_for(folder), packed_folder(folder)
-    child = subprocess.Popen([sys.executable, "-c", KILLED, str(folder)])
+
+    def stops(*given):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hmrlab.data.packing.write_shard", stops)
+        with pytest.raises(KeyboardInterrupt):
+            pack(folder, plan, workers=1, progress=False)
+    arguments = [str(packed), str(read_set(folder).images), "0,1,2,3,4"]
+    child = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
     try:
         deadline = time.monotonic() + 120
         while len(list(packed.glob("crops-*"))) < 2 and time.monotonic() < deadline:

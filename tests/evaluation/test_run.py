@@ -1,0 +1,434 @@
+"""Evaluations by protocol, of answers whose errors are known."""
+
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from hmrlab.bodies import Body, read_body_file
+from hmrlab.bodies.body import ASSETS
+from hmrlab.bodies.joints import ANNOTATED_TO_J14, ANNOTATED_TO_J17
+from hmrlab.data.dataset import PoseDataset, open_set
+from hmrlab.data.images import ImageSource
+from hmrlab.data.records import Records
+from hmrlab.evaluation.joint_sets import H36M_17
+from hmrlab.evaluation.protocols import METRICS, PROTOCOLS, get_protocol
+from hmrlab.evaluation.result import Evaluation
+from hmrlab.evaluation.run import evaluate_answers, evaluate_on
+from hmrlab.evaluation.segmentation import predicted_parts
+from hmrlab.evaluation.worst import save_worst, worst_gallery
+from hmrlab.files import FileProblem
+from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.models import HMR, Prediction, create_encoder
+
+CAMERA = (0.9, 0.0, 0.0)
+FAR = 5000 / 112  # SPIN's focal length over half of its crop
+
+
+@pytest.fixture(scope="module")
+def truths(synthetic_root, twin):
+    """What the sets' people really look like, by the name of a twin: pose, betas, cameras."""
+
+    def look_up(name: str) -> Prediction:
+        dataset = twin(name)
+        people = synthetic_root / str(dataset.records.imgname[0]).partition("/")[0]
+        rows = [int(picture.rpartition("#")[2]) for picture in dataset.records.imgname]
+        records = open_set(people).records
+        with np.load(people / "cameras.npz") as file:
+            far = {key: file[key][rows] for key in file.files}
+        cameras = seen_by_the_network(records.center[rows], records.scale[rows], **far)
+        rotations = axis_angle_to_matrix(torch.from_numpy(records.pose[rows]))
+        if name == "lsp":  # the network looks straight at everybody, the pictures' camera past them
+            back = to_the_axis(torch.from_numpy(far["translation"]).float())
+            rotations[:, 0] = back @ rotations[:, 0]
+        return Prediction(rotations, torch.from_numpy(records.betas[rows]), cameras)
+
+    return look_up
+
+
+def seen_by_the_network(center, scale, translation, focal, principal, **_) -> torch.Tensor:
+    """The weak-perspective camera that comes nearest to a real one, (N, 3)."""
+    half = 100 * scale
+    depth = translation[:, 2] * FAR * half / focal
+    shift = focal[:, None] * translation[:, :2] / translation[:, 2:] + principal - center
+    place = shift / half[:, None] * depth[:, None] / FAR
+    size = 2 * 5000 / (224 * depth)
+    return torch.from_numpy(np.concatenate([size[:, None], place], 1)).float()
+
+
+def to_the_axis(rays: torch.Tensor) -> torch.Tensor:
+    """The least rotations (N, 3, 3) that turn rays (N, 3) to the camera's axis."""
+    rays = torch.nn.functional.normalize(rays, dim=1)
+    across = torch.stack([rays[:, 1], -rays[:, 0], torch.zeros(len(rays))], 1)
+    angle = torch.acos(rays[:, 2:])
+    return axis_angle_to_matrix(torch.nn.functional.normalize(across, dim=1) * angle)
+
+
+def answers(prediction: Prediction):
+    """Looks up its answers by the row of the record file."""
+
+    def predict(batch):
+        k = batch.index
+        return Prediction(prediction.rotations[k], prediction.betas[k], prediction.camera[k])
+
+    return predict
+
+
+def evaluate(name: str, dataset, prediction: Prediction, body, **options) -> Evaluation:
+    protocol = get_protocol(name)
+    return evaluate_answers(
+        answers(prediction), protocol, dataset, body, resolution=32, batch_size=3, **options
+    )
+
+
+@pytest.mark.parametrize("name", ["3dpw", "mpi-inf-3dhp", "h36m-p1", "h36m-p2"])
+def test_the_truth_has_no_error(name, twin, truths, body):
+    result = evaluate(f"twin:{name}", twin(name), truths(name), body)
+    assert result.count == (2 if name == "h36m-p2" else 8)
+    found = result.summary(draws=10)
+    assert list(found) == list(get_protocol(name).metrics)
+    assert found["mpjpe_mm"].value == pytest.approx(0, abs=0.01)
+    assert found["pa_mpjpe_mm"].value == pytest.approx(0, abs=0.01)
+    if name == "mpi-inf-3dhp":
+        assert found["pck_percent"].value == 100
+        assert found["auc_percent"].value == pytest.approx(100 * 30 / 31)
+
+
+def test_stored_joints_are_compared_centred_and_in_spins_order(twin, truths, body):
+    """Recomputed with nothing but the arrays of the record file and the regressed joints."""
+    dataset, truth = twin("mpi-inf-3dhp"), truths("mpi-inf-3dhp")
+    wrong = replace(truth, rotations=truth.rotations.roll(1, 0))
+    result = evaluate("twin:mpi-inf-3dhp", dataset, wrong, body)
+    stored = dataset.records.joints_3d[..., :3]
+    true = (stored - stored[:, [14]])[:, list(ANNOTATED_TO_J17)]
+    regressed = body.h36m(wrong.rotations, wrong.betas).numpy()
+    predicted = (regressed - regressed[:, [0]])[:, [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8,
+                                                    10, 0, 7, 9]]  # fmt: skip
+    errors = 1000 * np.linalg.norm(predicted - true, axis=-1)
+    np.testing.assert_allclose(result.arrays["joint_error_mm"], errors, rtol=1e-3, atol=1e-2)
+    found = result.summary(draws=10)
+    assert found["mpjpe_mm"].value == pytest.approx(errors.mean(), rel=1e-4)
+    assert found["pck_percent"].value == pytest.approx(100 * (errors[:, :14] < 150).mean())
+    curve = [100 * (errors[:, :14] < t).mean() for t in range(0, 151, 5)]
+    np.testing.assert_allclose(result.pck_curve()[1], curve, atol=1e-3)
+    assert found["auc_percent"].value == pytest.approx(np.mean(curve))
+
+
+def test_the_true_body_fills_its_masks(twin, truths, body):
+    """Not to the pixel: the network's camera is far away, the pictures' is 3 to 8 m off."""
+    result = evaluate("twin:lsp", twin("lsp"), truths("lsp"), body)
+    found = {name: e.value for name, e in result.summary(draws=10).items()}
+    assert found["mask_f1"] > 0.95
+    assert found["person_f1"] > 0.9
+    assert found["parts_f1"] > 0.85
+    assert found["mask_accuracy_percent"] > 98.5
+    assert not result.warnings()
+
+
+def test_a_body_that_faces_away_has_its_mask_and_not_its_parts(twin, truths, body):
+    truth = truths("lsp")
+    about_y = axis_angle_to_matrix(torch.tensor([0.0, np.pi, 0.0]))
+    rotations = truth.rotations.clone()
+    rotations[:, 0] = rotations[:, 0] @ about_y
+    right = evaluate("twin:lsp", twin("lsp"), truth, body)
+    away = evaluate("twin:lsp", twin("lsp"), replace(truth, rotations=rotations), body)
+    lost = {
+        name: right.summary(draws=2)[name].value - away.summary(draws=2)[name].value
+        for name in ("person_f1", "parts_f1")
+    }
+    assert lost["parts_f1"] > 1.5 * lost["person_f1"] > 0
+
+
+def larger(by: float) -> Body:
+    arrays = read_body_file(ASSETS / "free_body_light.npz")
+    return Body(replace(arrays, v_template=by * arrays.v_template, shapedirs=by * arrays.shapedirs))
+
+
+def test_each_gender_has_its_own_true_body(twin, truths, body):
+    """Women's bodies one tenth larger: an error of a tenth of each joint's distance, for them."""
+    dataset, truth = twin("3dpw"), truths("3dpw")
+    assert dataset.records.texts["gender"].tolist() == ["m", "f"] * 4
+    bodies = {"m": body, "f": larger(1.1), "n": body}
+    result = evaluate("twin:3dpw", dataset, truth, bodies)
+    joints = body.h36m(truth.rotations, truth.betas)
+    reach = (joints - joints[:, :1])[:, H36M_17.rows(["right_ankle", "left_wrist"])].norm(dim=-1)
+    expected = (1000 * 0.1 * reach).numpy() * np.array([0, 1] * 4)[:, None]
+    found = result.arrays["joint_error_mm"][:, [0, 11]]
+    np.testing.assert_allclose(found, expected, rtol=2e-3, atol=0.02)
+    assert result.values("pa_mpjpe_mm").max() < 0.05  # which forgives size
+    with pytest.raises(ValueError, match="missing: \\['f'\\]"):
+        evaluate("twin:3dpw", dataset, truth, {"m": body, "n": body})
+
+
+def test_a_twisted_forearm_shows_in_rotations_only(twin, truths, body):
+    truth = truths("3dpw")
+    along = body.rest_joints(torch.zeros(1, 10))[0]
+    bone = torch.nn.functional.normalize(along[20] - along[18], dim=0)
+    rotations = truth.rotations.clone()
+    rotations[:, 18] = rotations[:, 18] @ axis_angle_to_matrix(1.5 * bone)
+    result = evaluate("twin:3dpw", twin("3dpw"), replace(truth, rotations=rotations), body)
+    found = {name: e.value for name, e in result.summary(draws=2).items()}
+    assert found["elbow_twist_error_deg"] == pytest.approx(np.degrees(1.5) / 2, abs=0.1)
+    assert found["mpjpe_mm"] < 10 < 100 * found["pve_mm"]
+
+
+def test_a_network_is_evaluated_and_comes_back_as_it_was(twin, body):
+    model = HMR(create_encoder("small")).train()
+    protocol = get_protocol("twin:3dpw")
+    result = evaluate_on(model, protocol, twin("3dpw"), body, resolution=32, n_iter=1)
+    assert model.training
+    again = evaluate_on(model, protocol, twin("3dpw"), body, resolution=32, n_iter=1, batch_size=5)
+    for name, values in result.arrays.items():
+        if values.dtype.kind == "f":
+            np.testing.assert_allclose(again.arrays[name], values, rtol=1e-2, atol=1e-2)
+    assert np.isfinite(result.values("mpjpe_mm")).all()
+    assert result.arrays["pose"].shape == (8, 72)
+
+
+def test_an_answer_that_is_not_finite_is_named_with_its_picture(twin, truths, body):
+    truth = truths("3dpw")
+    truth.betas[5, 2] = torch.nan
+    name = str(twin("3dpw").records.imgname[5])
+    with pytest.raises(ValueError, match=rf"sample\(s\) \[5\] is not finite(.|\n)*{name}"):
+        evaluate("twin:3dpw", twin("3dpw"), truth, body)
+
+
+def test_too_few_answers_are_refused(twin, body):
+    with pytest.raises(ValueError, match="an answer for each of 3 people, got 1"):
+        evaluate_answers(
+            lambda batch: Prediction(batch.rotations[:1], batch.betas[:1], torch.zeros(1, 3)),
+            get_protocol("twin:3dpw"), twin("3dpw"), body, resolution=32, batch_size=3,
+        )  # fmt: skip
+
+
+def test_a_set_without_samples_or_without_the_labels_says_so(twin, truths, body):
+    with pytest.raises(ValueError, match="the set is empty"):
+        evaluate("twin:3dpw", twin("3dpw").first(0), truths("3dpw"), body)
+    for name, data, words in (
+        ("twin:3dpw", "lsp", "true SMPL parameters"),
+        ("twin:mpi-inf-3dhp", "3dpw", r"3D joints, and the pelvis \('S'\)"),
+        ("twin:lsp", "3dpw", "masks"),
+    ):
+        with pytest.raises(FileProblem, match=rf"records\.npz: none of its 8 samples .*{words}"):
+            evaluate(name, twin(data), truths("3dpw"), body)
+
+
+def test_samples_without_labels_are_left_out_and_counted(twin, truths, body):
+    dataset = twin("mpi-inf-3dhp")
+    joints = dataset.records.joints_3d.copy()
+    joints[2, 14, 3] = 0  # no pelvis to centre on
+    joints[6, 0, 3] = 0  # no right ankle
+    joints[7, 13, 3] = 0  # the top of the head is none of the 17
+    records = replace(dataset.records, joints_3d=joints)
+    fewer = PoseDataset(records, dataset.images, dataset.name)
+    result = evaluate("twin:mpi-inf-3dhp", fewer, truths("mpi-inf-3dhp"), body)
+    assert result.arrays["index"].tolist() == [0, 1, 3, 4, 5, 7]
+    assert sum(result.left_out.values()) == 2
+    assert "left out: 2 without all of the protocol's 3D joints" in result.describe(draws=5)
+
+
+@pytest.fixture
+def photos(tmp_path, body):
+    """LSP as it is on a disk: three pictures of 80 x 60, masks beside them, the body in all."""
+    turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
+    rotations = torch.eye(3).repeat(3, 24, 1, 1)
+    rotations[:, 0] = turn
+    truth = Prediction(rotations, torch.zeros(3, 10), torch.tensor(CAMERA).repeat(3, 1))
+    center = torch.tensor([[40.0, 30.0], [30.0, 30.0], [50.0, 20.0]])
+    scale = torch.full((3,), 0.3)
+    drawn = predicted_parts(truth, body, center, scale, [(60, 80)] * 3)
+    names = {"imgname": [], "maskname": [], "partname": []}
+    for k, parts in enumerate(drawn):
+        for key, name, values in (
+            ("imgname", f"im{k}.png", np.full((60, 80, 3), 99, np.uint8)),
+            ("maskname", f"im{k}_mask.png", np.where(parts > 0, 255, 0).astype(np.uint8)),
+            ("partname", f"im{k}_parts.png", parts),
+        ):
+            Image.fromarray(values).save(tmp_path / name)
+            names[key].append(name)
+    np.savez(
+        tmp_path / "records.npz", center=center, scale=scale,
+        **{key: np.array(value) for key, value in names.items()},
+    )  # fmt: skip
+    records = Records.open(tmp_path / "records.npz")
+    return PoseDataset(records, ImageSource(tmp_path), "lsp"), truth, tmp_path
+
+
+def test_masks_lie_over_pictures_that_are_not_square(photos, body):
+    dataset, truth, folder = photos
+    result = evaluate("lsp", dataset, truth, body)
+    assert {e.value for e in result.summary(draws=2).values()} == {1.0, 100.0}
+    assert result.arrays["mask_confusion"].sum((1, 2)).tolist() == [4800] * 3
+    elsewhere = folder / "elsewhere"
+    elsewhere.mkdir()
+    for file in folder.glob("*_*.png"):
+        file.rename(elsewhere / file.name)
+    moved = evaluate("lsp", dataset, truth, body, masks=elsewhere)
+    np.testing.assert_array_equal(moved.arrays["parts_confusion"], result.arrays["parts_confusion"])
+
+
+def test_masks_of_another_size_or_numbering_are_named(photos, body):
+    dataset, truth, folder = photos
+    Image.new("L", (40, 30)).save(folder / "im1_mask.png")
+    with pytest.raises(FileProblem, match=r"im1\.png is \(60, 80\).*im1_mask\.png is \(30, 40\)"):
+        evaluate("lsp", dataset, truth, body)
+    (folder / "im1_mask.png").write_bytes((folder / "im0_mask.png").read_bytes())
+    Image.new("L", (80, 60), 31).save(folder / "im2_parts.png")
+    with pytest.raises(FileProblem, match=r"im2_parts\.png: a part mask holds 0 to 6"):
+        evaluate("lsp", dataset, truth, body)
+
+
+def test_masks_that_number_the_sides_otherwise_are_suspected(photos, body):
+    dataset, truth, folder = photos
+    for k in range(3):
+        values = np.asarray(Image.open(folder / f"im{k}_parts.png"))
+        exchanged = np.array([0, 1, 2, 4, 3, 6, 5], np.uint8)[values]
+        Image.fromarray(exchanged).save(folder / f"im{k}_parts.png")
+    result = evaluate("lsp", dataset, truth, body)
+    assert "left and right exchanged" in result.describe(draws=5)
+
+
+def test_a_picture_that_is_cut_short_is_left_out_with_a_warning(photos, body):
+    dataset, truth, folder = photos
+    whole = (folder / "im1.png").read_bytes()
+    (folder / "im1.png").write_bytes(whole[: len(whole) // 2])
+    with pytest.warns(UserWarning, match=r"im1\.png"):
+        result = evaluate("lsp", dataset, truth, body)
+    assert result.arrays["index"].tolist() == [0, 2]
+    assert result.left_out == {"whose picture cannot be read": 1}
+
+
+def test_results_are_saved_whole_and_read_again(twin, truths, body, tmp_path):
+    result = evaluate("twin:3dpw", twin("3dpw"), truths("3dpw"), body)
+    folder = result.save(tmp_path / "a" / "b", draws=20)
+    assert sorted(path.name for path in folder.iterdir()) == [
+        "report.txt", "samples.npz", "summary.json"
+    ]  # fmt: skip
+    again = Evaluation.load(folder)
+    assert again.protocol == result.protocol
+    for name, values in result.arrays.items():
+        np.testing.assert_array_equal(again.arrays[name], values)
+    figures = json.loads((folder / "summary.json").read_text())["figures"]
+    assert figures["mpjpe_mm"]["value"] == pytest.approx(result.summary(2)["mpjpe_mm"].value)
+    assert "SYNTHETIC" in (folder / "report.txt").read_text()
+    assert set(np.load(folder / "samples.npz").files) >= {"index", "imgname", "joint_error_mm"}
+
+
+def test_a_write_that_is_broken_off_leaves_nothing(twin, truths, body, tmp_path, monkeypatch):
+    result = evaluate("twin:3dpw", twin("3dpw"), truths("3dpw"), body)
+
+    def full(source, target):
+        raise OSError(28, "No space left on device", str(target))
+
+    monkeypatch.setattr(os, "replace", full)
+    with pytest.raises(FileProblem, match=r"samples\.npz: No space left"):
+        result.save(tmp_path / "out", draws=2)
+    assert list((tmp_path / "out").iterdir()) == []
+    (tmp_path / "file").write_text("")
+    monkeypatch.undo()
+    with pytest.raises(FileProblem, match="could not write"):
+        result.save(tmp_path / "file", draws=2)
+
+
+@pytest.mark.parametrize("damage", ["gone", "cut", "pickle", "other"])
+def test_a_damaged_result_is_refused(damage, twin, truths, body, tmp_path):
+    folder = evaluate("twin:3dpw", twin("3dpw"), truths("3dpw"), body).save(tmp_path, draws=2)
+    path = folder / "samples.npz"
+    if damage == "gone":
+        path.unlink()
+    elif damage == "cut":
+        path.write_bytes(path.read_bytes()[:500])
+    elif damage == "pickle":
+        np.savez(path, about=np.array([print], dtype=object))
+    else:
+        np.savez(path, index=np.arange(3))
+    with pytest.raises(FileProblem, match=r"samples\.npz is not a readable evaluation"):
+        Evaluation.load(folder)
+
+
+def with_videos(result: Evaluation, per_video: int) -> Evaluation:
+    names = np.array([f"video_{k // per_video}/image_{k:05d}.jpg" for k in range(result.count)])
+    sequences = np.array([f"video_{k // per_video}/image" for k in range(result.count)])
+    arrays = result.arrays | {"imgname": names, "sequence": sequences}
+    return replace(result, arrays=arrays, protocol=get_protocol("3dpw"))
+
+
+def test_frames_of_a_video_are_drawn_together_by_default(twin, truths, body):
+    truth = truths("3dpw")
+    wrong = replace(truth, rotations=truth.rotations.roll(1, 0))
+    result = with_videos(evaluate("twin:3dpw", twin("3dpw"), wrong, body), 2)
+    assert result.sequences == 4
+    assert result.groups().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert result.groups("sample").tolist() == list(range(8))
+    assert "4 sequences, since frames of one are alike (so few" in result.describe(draws=5)
+    assert "SYNTHETIC" not in result.describe(draws=5)
+    one = with_videos(result, 8)
+    assert "too narrow" in one.describe(draws=5)
+    assert len(set(one.groups())) == 8
+    with pytest.raises(ValueError, match="auto, sample, sequence, not by 'video'"):
+        result.summary(by="video")
+
+
+def test_the_worst_come_first(twin, truths, body):
+    truth = truths("3dpw")
+    rotations = truth.rotations.clone()
+    for k in range(8):
+        rotations[k, 16] = rotations[k, 16] @ axis_angle_to_matrix(
+            torch.tensor([0.0, 0.0, 0.1 * (k + 1)])
+        )
+    result = evaluate("twin:3dpw", twin("3dpw"), replace(truth, rotations=rotations), body)
+    values = result.values("mpjpe_mm")
+    assert result.worst(3).tolist() == np.argsort(-values)[:3].tolist()
+    masks = evaluate("twin:lsp", twin("lsp"), replace(truths("lsp"), rotations=rotations), body)
+    scores = masks.values("parts_f1")
+    assert scores[masks.worst(8)].tolist() == sorted(scores)
+    with pytest.raises(KeyError, match="has no pve_mm"):
+        masks.values("pve_mm")
+
+
+def test_every_protocol_says_what_it_compares():
+    for protocol in PROTOCOLS.values():
+        text = protocol.definitions()
+        for name in protocol.metrics:
+            assert METRICS[name].label in text
+            assert METRICS[name].source in text
+        if protocol.joints:
+            assert all(joint in text for joint in protocol.joints.names)
+    assert get_protocol("h36m-p1").joints.name == "J14"
+    assert len(get_protocol("mpi-inf-3dhp").joints) == 17
+    assert len(ANNOTATED_TO_J14) == len(get_protocol("3dpw").joints)
+
+
+def test_twins_are_called_synthetic_and_unknown_names_are_listed():
+    twin = get_protocol("twin:3dpw")
+    assert twin.synthetic
+    assert "synthetic" in twin.title
+    assert "made-up" in twin.truth_in_words
+    assert not get_protocol("3dpw").synthetic
+    assert get_protocol("studio-test").twin() == get_protocol("studio-test")
+    with pytest.raises(ValueError, match=r"'4dpw'; there are 3dpw, .*twin:3dpw"):
+        get_protocol("4dpw")
+
+
+def test_the_gallery_shows_the_worst_with_their_error(twin, truths, body, tmp_path, monkeypatch):
+    for variable in ("HMRLAB_RENDERER", "HMRLAB_RENDERER_PROBED"):
+        monkeypatch.setenv(variable, "embreex")
+    dataset, truth = twin("3dpw"), truths("3dpw")
+    wrong = replace(truth, rotations=truth.rotations.roll(1, 0))
+    result = evaluate("twin:3dpw", dataset, wrong, body)
+    figure = worst_gallery(result, dataset, body, 3)
+    titles = [axis.get_title() for axis in figure.axes if axis.get_title()]
+    value = result.values("mpjpe_mm").max()
+    assert titles[0].startswith(f"1. MPJPE {value:.1f} mm\nimages.npy#")
+    assert len(titles) == 3
+    assert "SYNTHETIC" in figure.get_suptitle()
+    picture = figure.axes[0].images[0].get_array()
+    assert picture.shape == (224, 448, 3)
+    left, right = picture[:, :224].astype(int), picture[:, 224:].astype(int)
+    assert (np.abs(left - right).sum(-1) > 30).mean() > 0.03  # a body lies over the second
+    assert save_worst(result, dataset, body, tmp_path / "w.png", 1).stat().st_size > 10_000
+    assert Image.open(tmp_path / "w.png").size[0] > 500

@@ -93,7 +93,7 @@ class Outcome:
 
     def __str__(self) -> str:
         counts = [f"{len(self.done)} photos done"]
-        counts += [f"{len(self.skipped)} were done before"] if self.skipped else []
+        counts += [f"{len(self.skipped)} done before"] if self.skipped else []
         counts += [f"{len(self.problems)} not" if self.problems else "all of them"]
         listed = [f"  {photo.name}: {reason}" for photo, reason in self.problems.items()]
         return "\n".join([", ".join(counts), *listed])

@@ -120,7 +120,7 @@ def test_what_is_done_is_left_alone_unless_forced_or_made_of_something_else(
     outcome = ask_for_all(jobs, asker)
     assert light_files == []
     assert [job.folder.name for job in outcome.skipped] == ["a", "b", "d"]
-    assert "3 were done before, 1 not" in str(outcome)
+    assert "0 photos done, 3 done before, 1 not" in str(outcome)
 
     Image.new("RGB", (40, 40), "red").save(photos / "b.png")  # another photo by that name
     Image.new("RGB", (40, 40), "blue").save(photos / "c.jpg")  # mended

@@ -90,6 +90,12 @@ def _by_gender(bodies: Bodies, device: torch.device) -> dict[str, Body]:
     return {key: given[key].to(device) for key in "mfn"}
 
 
+def _text(dataset: PoseDataset, key: str) -> np.ndarray:
+    """(N,) str of a key of the records that holds texts; empty ones where the file has none."""
+    found = dataset.records.texts.get(key)
+    return np.full(len(dataset), "") if found is None else found.astype(str)
+
+
 @dataclass(frozen=True)
 class MeshJudge:
     """True pose and shape, made into a mesh by the body of the person's gender."""
@@ -120,8 +126,8 @@ class MeshJudge:
         betas = torch.from_numpy(records.betas[rows]).to(device)
         if len({id(body) for body in self.bodies.values()}) == 1:
             return self.bodies[NEUTRAL](rotations, betas)
-        genders = records.texts.get("gender", np.full(len(records), NEUTRAL))[rows]
-        keys = np.array([_GENDERS.get(str(gender), NEUTRAL) for gender in genders])
+        genders = _text(self.dataset, "gender")[rows]
+        keys = np.array([_GENDERS.get(gender, NEUTRAL) for gender in genders.tolist()])
         out: dict[str, Tensor] = {}
         for key in np.unique(keys):
             mine = torch.from_numpy(keys == key).to(device)
@@ -171,16 +177,12 @@ class MaskJudge:
     needs = "masks ('maskname' and 'partname')"
 
     def labelled(self) -> np.ndarray:
-        texts = self.dataset.records.texts
-        known = np.ones(len(self.dataset), bool)
-        for key in ("maskname", "partname"):
-            known &= texts.get(key, np.full(len(known), "")) != ""
-        return known
+        return (_text(self.dataset, "maskname") != "") & (_text(self.dataset, "partname") != "")
 
     def judge(self, prediction: Prediction, batch: Batch) -> Found:
         records, rows = self.dataset.records, batch.index.cpu().numpy()
         masks, parts = (
-            [read_mask(self.folder / str(records.texts[key][row]), what) for row in rows]
+            [read_mask(self.folder / str(name), what) for name in _text(self.dataset, key)[rows]]
             for key, what in (("maskname", "mask"), ("partname", "part mask"))
         )
         for row, mask, part in zip(rows, masks, parts, strict=True):
@@ -207,17 +209,16 @@ class MaskJudge:
         try:
             return parts_confusion(true, drawn)
         except ValueError as error:
-            name = self.dataset.records.texts["partname"][row]
-            raise FileProblem(f"{self.folder / str(name)}: {error}") from error
+            name = str(_text(self.dataset, "partname")[row])
+            raise FileProblem(f"{self.folder / name}: {error}") from error
 
     def _check_size(self, row: int, mask: tuple[int, ...], part: tuple[int, ...]) -> None:
         """The masks must lie over the picture, pixel by pixel."""
-        records = self.dataset.records
-        name = str(records.imgname[row])
+        name = str(self.dataset.records.imgname[row])
         size = picture_size(self.dataset.images, name)
         if mask == part == size:
             return
-        names = [str(records.texts[key][row]) for key in ("maskname", "partname")]
+        names = [str(_text(self.dataset, key)[row]) for key in ("maskname", "partname")]
         raise FileProblem(
             f"{name} is {size} pixels (height, width), but {self.folder / names[0]} is {mask} and "
             f"{self.folder / names[1]} is {part}: all must have one size. Are these the masks of "

@@ -8,6 +8,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 SCALE ?= quick
+# Processes that run tests: one a core, as memory allows. Each keeps to one thread, since threads of
+# several processes on the same cores wait for each other.
+TESTERS ?= auto
 
 # The lock file has wheels for these. `make PYTHON=/path/to/python3.12 ...` chooses one by hand.
 OLDEST := 3.11
@@ -34,7 +37,7 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 
 test: lint ## everything that CI checks: style, unit tests, a browser, all notebooks at smoke scale
 	@$(BIN)/python tests/viewer/chromium.py
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile
 
 lint: $(STAMP) ## style only
 	$(BIN)/ruff check .

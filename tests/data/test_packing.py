@@ -1,6 +1,5 @@
 """Packing a prepared set: the crops, the shards, going on after a kill, and what is read back."""
 
-import json
 import signal
 import subprocess
 import sys
@@ -11,64 +10,20 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from PIL import Image
-from scipy.ndimage import zoom
-from typer.testing import CliRunner
 
-from hmrlab.cli import app
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.dataset import MixedDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.pack_shards import PackPlan, read_frames, write_shard
 from hmrlab.data.packed import matrix_to_crops, packed_folder, packed_problem, read_note
 from hmrlab.data.packing import estimate, is_packed, pack
-from hmrlab.data.prepared import note_set, open_prepared, prepared_folder, read_set
+from hmrlab.data.prepared import open_prepared, prepared_folder, read_set
 from hmrlab.data.records import Records
 from hmrlab.data.shards import JpegShard, write_jpeg_shard
-from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.files import FileProblem
 
 RESOLUTION = 32
-PEOPLE, PICTURES = 23, 8
-
-
-@pytest.fixture(autouse=True)
-def home(tmp_path, monkeypatch):
-    monkeypatch.setenv("HMRLAB_HOME", str(tmp_path / "home"))
-
-
-@pytest.fixture
-def prepared(tmp_path):
-    """Write a prepared set: 23 people in 8 pictures, some beyond a picture's edge."""
-
-    def make(name="coco", split="train", seed=0, **changes):
-        rng = np.random.default_rng(seed)
-        pictures = tmp_path / "download" / name
-        pictures.mkdir(parents=True, exist_ok=True)
-        for k in range(PICTURES):
-            light, colour = rng.uniform(30, 200, (9, 12, 1)), rng.uniform(-30, 30, (3, 4, 3))
-            smooth = zoom(light, (17, 17, 1)) + zoom(colour, (51, 51, 1))
-            picture = smooth[:150, :200].clip(0, 255).astype(np.uint8)
-            Image.fromarray(picture).save(pictures / f"{k}.png")
-        n = PEOPLE
-        keypoints = np.concatenate([rng.uniform(0, 150, (n, 49, 2)), np.ones((n, 49, 1))], 2)
-        arrays = {
-            "imgname": np.array([f"{k * PICTURES // n}.png" for k in range(n)]),
-            "center": rng.uniform(40, 150, (n, 2)),
-            "scale": rng.uniform(30, 110, n) / 200,
-            "openpose": keypoints[:, :25],
-            "part": keypoints[:, 25:],
-            "S": np.concatenate([rng.normal(size=(n, 24, 3)), np.ones((n, 24, 1))], 2),
-            "pose": rng.normal(0, 0.4, (n, 72)),
-            "shape": rng.normal(size=(n, 10)),
-        }
-        folder = prepared_folder(name, split)
-        save_npz_whole(folder / "records.npz", **(arrays | changes))
-        note_set(
-            folder, name=name, split=split, images=pictures, count=n, skipped={}, box_factor=1.2
-        )
-        return folder
-
-    return make
+PEOPLE = 23  # as `prepared` has them
 
 
 def plan_for(folder, **changes):
@@ -385,40 +340,3 @@ def test_the_estimate_is_near_and_a_full_disk_is_told_before_the_work(prepared, 
     monkeypatch.setattr("hmrlab.data.packing.shutil.disk_usage", lambda _: full)
     with pytest.raises(FileProblem, match=r"not enough room.*--store jpeg takes less"):
         estimate(folder, plan_for(folder))
-
-
-# The command.
-
-
-def run(*arguments):
-    return CliRunner().invoke(app, ["data", "pack", *arguments])
-
-
-def test_the_command_tells_what_it_takes_then_packs_then_says_what_was_left_out(prepared):
-    folder = prepared()
-    (read_set(folder).images / "7.png").write_bytes(b"no picture")
-    result = run("coco", "--resolution", "32", "--workers", "1")
-    assert result.exit_code == 0, result.output
-    lines = result.output.splitlines()
-    assert lines[0].startswith("coco train: 23 people in crops of 57 px, jpegs of quality 95:")
-    assert "21 people packed" in result.output
-    assert "left out, their pictures are damaged: 2" in result.output
-    assert json.loads((packed_folder(folder) / "packed.json").read_text())["count"] == 23
-    assert "is packed already" in run("coco", "--resolution", "32").output
-
-
-def test_the_command_keeps_a_good_form_unless_forced(prepared):
-    folder = prepared()
-    pack(folder, plan_for(folder, rows_per_shard=256), workers=1, progress=False)
-    result = run("coco", "--resolution", "64")
-    assert isinstance(result.exception, FileProblem)
-    assert "packed already, as raw for 32 px" in str(result.exception)
-    assert run("coco", "--resolution", "64", "--workers", "1", "--force").exit_code == 0
-    assert read_note(packed_folder(folder)).plan.resolution == 64
-
-
-def test_the_command_says_how_to_prepare_and_what_can_be_chosen(prepared):
-    result = run("coco")
-    assert "hmrlab data prepare coco" in str(result.exception)
-    prepared()
-    assert "unknown store 'png'" in run("coco", "--store", "png").output

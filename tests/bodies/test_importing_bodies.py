@@ -304,6 +304,13 @@ def test_a_folder_is_searched_and_what_is_none_of_ours_passed_over(home, downloa
     assert not (tmp_path / "it_ran").exists()
 
 
+def test_an_archive_is_to_be_unpacked_first(home, tmp_path):
+    path = tmp_path / "SMPL_python_v.1.1.0.zip"
+    path.write_bytes(b"PK")
+    with pytest.raises(FileProblem, match="is an archive: unpack it"):
+        import_files([path])
+
+
 def test_an_empty_folder_says_what_was_looked_for(home, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(FileProblem, match=r"nothing to import in .*empty.*basicmodel_.*one folder"):

@@ -34,6 +34,7 @@ _WANTED = (*BODY_ARRAYS, "means", "covars", "pose", "shape", "cam")
 _GENDERS = {"female": "female", "f": "female", "male": "male", "m": "male", "neutral": "neutral",
             "n": "neutral"}  # fmt: skip
 _SUFFIXES = (".pkl", ".npz", ".npy")
+_ARCHIVES = (".zip", ".gz", ".tgz", ".tar")
 LARGEST = 2_000_000_000  # bytes of a file that is looked into because a folder holds it
 EXPECTED = (
     "SMPL's basicmodel_*.pkl or SMPL_*.pkl/.npz, J_regressor_extra.npy, J_regressor_h36m.npy, "
@@ -61,6 +62,8 @@ def recognise(path: str | Path) -> Found:
     path = Path(path)
     if not path.is_file():
         raise FileProblem(f"no file at {path}.")
+    if path.suffix in _ARCHIVES:
+        raise FileProblem(f"{path} is an archive: unpack it, and give the folder that comes out.")
     with path.open("rb") as file:
         is_array = file.read(6) == b"\x93NUMPY"
         file.seek(0)

@@ -173,6 +173,10 @@ print(
 # | 07 pretrained encoders | a head start, and what it costs |
 # | 08 SMPLify | a body from keypoints alone, your own photo, too |
 # | 09 SPIN's loop | the network starts the fit, the best fit teaches the network |
+# | 10 backbones | other encoders: what they cost, and what they are worth |
+# | 11 pruning | weights taken away, and what gets faster by it |
+# | 12 adversarial prior | judges who have seen bodies, and no picture |
+# | 13 evaluation | what each metric sees, and what it does not |
 #
 # Each chapter asks something before it shows it. Answer first, wrongly if need be; it sticks
 # better. Each ends in exercises that check themselves. A solution is folded below each.

@@ -10,6 +10,7 @@ from torch import Tensor
 from hmrlab.bodies import Body, load_body
 from hmrlab.fitting import PosePrior, load_prior
 from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.models.shipped import load_reference_model
 from hmrlab.photos import PhotoFits, fit_photo
 
 
@@ -62,3 +63,16 @@ def street(body, prior) -> Street:
 @pytest.fixture(scope="session")
 def fitted(street, body, prior) -> PhotoFits:
     return fit_photo(street.image, street.keypoints, body, prior)
+
+
+@pytest.fixture(scope="session")
+def model():
+    return load_reference_model()
+
+
+@pytest.fixture(scope="session")
+def scenery():
+    """A picture without two places alike."""
+    y, x = np.mgrid[:480, :640]
+    colours = [x / 640, y / 480, 0.5 + 0.5 * np.sin(x / 17) * np.cos(y / 11)]
+    return (255 * np.stack(colours, 2)).astype(np.uint8)

@@ -486,7 +486,8 @@ for name, words in (
     ("elbow_twist_error_deg", "twist error of the elbows"),
     ("beyond_limits_share", "share beyond the limits"),
 ):
-    way = (plain[name] - judges_scores[name]) / (plain[name] - with_labels[name])
+    whole_way = plain[name] - with_labels[name]
+    way = (plain[name] - judges_scores[name]) / whole_way if whole_way else float("nan")
     print(f"{words}: the judges go {way:.0%} of the way that labels go")
 print(f"MPJPE: {judges_scores['mpjpe_mm'] - plain['mpjpe_mm']:+.0f} mm with judges, "
       f"{with_labels['mpjpe_mm'] - plain['mpjpe_mm']:+.0f} mm with labels")  # fmt: skip

@@ -30,7 +30,7 @@ def environment(home, monkeypatch):
 
 
 @pytest.fixture
-def run_again(tmp_path):
+def check_again(tmp_path):
     """Run a committed notebook at smoke scale and compare every output, by nbval.
 
     A cell that fails is told of, whatever its tags. Cells whose output depends on scale, clock or

@@ -13,5 +13,5 @@ CHAPTERS = [
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
-def test_outputs_that_do_not_depend_on_the_scale_come_out_again(chapter, run_again):
-    run_again(chapter)
+def test_outputs_that_do_not_depend_on_the_scale_come_out_again(chapter, check_again):
+    check_again(chapter)

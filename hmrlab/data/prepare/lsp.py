@@ -37,7 +37,7 @@ PICTURES = 2000
 TRAINING = 1000
 LARGEST_OF_SMALL, SMALLEST_OF_LARGE = 200.0, 160.0  # pixels: length of people, in the median
 _MASKS = ("data/lsp", "upi-s1h/data/lsp", "../upi-s1h/data/lsp")
-_PAGE = "http://sam.johnson.io/research/lsp.html (often offline; the Internet Archive has a copy)"
+_PAGE = "http://sam.johnson.io/research/lsp.html (often offline; try the Internet Archive)"
 _LICENCE = "free for academic research; no registration"
 
 

@@ -1,12 +1,15 @@
 """Fixtures that several rooms' tests share."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import settings
 
+from hmrlab import cli
 from hmrlab.data.records import Records
 
 settings.register_profile("hmrlab", deadline=None, derandomize=True, max_examples=50)
@@ -60,3 +63,17 @@ def make_records(tmp_path):
         return Records.open(folder / "records.npz")
 
     return make
+
+
+@pytest.fixture
+def hmrlab(monkeypatch, capsys):
+    """Calls the command in this process; gives its exit code and what it printed."""
+
+    def call(*words: str) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["hmrlab", *words])
+        with pytest.raises(SystemExit) as ended:
+            cli.main()
+        out, err = capsys.readouterr()
+        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
+
+    return call

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hmrlab import cli, doctor, training
+from hmrlab import doctor, training
 from hmrlab.bodies import load_body
 from hmrlab.doctor import Finding
 from hmrlab.ledger import Ledger, record_run
@@ -34,20 +34,6 @@ def home(tmp_path, monkeypatch):
     monkeypatch.setenv("HMRLAB_HOME", str(folder))
     monkeypatch.delenv("HMRLAB_BODY", raising=False)
     return folder
-
-
-@pytest.fixture
-def hmrlab(monkeypatch, capsys):
-    """Calls the command in this process; gives its exit code and what it printed."""
-
-    def call(*words: str) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["hmrlab", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
-
-    return call
 
 
 def write_chapters(folder: Path, **bodies: str) -> Path:

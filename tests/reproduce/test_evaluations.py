@@ -1,15 +1,12 @@
 """From the command's words to files, ledger and tables."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from hmrlab import cli
 from hmrlab.bodies import load_body
 from hmrlab.data.prepared import note_set, prepared_folder
 from hmrlab.evaluation.result import Evaluation
@@ -64,20 +61,6 @@ def prepared_3dpw(home, tmp_path):
     note_set(folder, name="3dpw", split="test", images=pictures, count=n, skipped={},
              box_factor=1.2)  # fmt: skip
     return folder
-
-
-@pytest.fixture
-def hmrlab(monkeypatch, capsys):
-    """Calls the command in this process; gives its exit code and what it printed."""
-
-    def call(*words: str) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["hmrlab", *words])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
-
-    return call
 
 
 def test_a_real_set_is_evaluated_recorded_and_warned_about(prepared_3dpw, home, hmrlab):

@@ -19,6 +19,7 @@ from hmrlab.models import Prediction
 from hmrlab.models.heatmaps import cell_middles
 
 HIPS = [ANNOTATED_NAMES.index("right_hip"), ANNOTATED_NAMES.index("left_hip")]
+STEEPEST_SCALE = -0.5  # of a camera; below it the camera's loss rises no more steeply
 
 
 @dataclass(frozen=True)
@@ -154,15 +155,19 @@ def vertex_loss(predicted: Tensor, labelled: Tensor, has_smpl: Tensor) -> Tensor
 
 
 def camera_loss(camera: Tensor) -> Tensor:
-    """Keeps the camera's scale positive: the mean of exp(-10 s) squared.
+    """Keeps the camera's scale positive: the mean of exp(-10 s) squared (SPIN's `train_step`).
 
     Where the scale crosses 0 the body is at infinity, then behind the camera, and the 2D loss
-    explodes.
+    explodes. Below `STEEPEST_SCALE`, where no camera of a training that goes well ever is, the
+    curve goes on as its tangent. SPIN's own is infinite in float32 from -4.4 on: one thrown camera
+    in one batch would end the training, where its gradient, clipped, can bring it back.
 
     Args:
         camera: (B, 3) weak-perspective scale, tx, ty.
     """
-    return torch.exp(-10 * camera[:, 0]).square().mean()
+    bounded = camera[:, 0].clamp_min(STEEPEST_SCALE)
+    tangent = 1 - 20 * (camera[:, 0] - bounded)
+    return (torch.exp(-10 * bounded).square() * tangent).mean()
 
 
 def heatmap_loss(logits: Tensor, labelled: Tensor, deviation: float) -> Tensor:

@@ -52,6 +52,9 @@ bench: $(STAMP) ## time keypoint body, fits, SPIN's loop, packing, viewer; rewri
 	$(BIN)/python benchmarks/loop.py --write
 	$(BIN)/python benchmarks/packing.py --write
 	$(BIN)/python benchmarks/viewer.py --write
+	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
+		echo '$(BIN)/python benchmarks/gpu.py --write'; $(BIN)/python benchmarks/gpu.py --write; \
+	else echo 'No GPU here: benchmarks/gpu.py is left out.'; fi
 
 body: $(STAMP) ## build the free body anew (it lies in the package already)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes -r requirements-body.lock

@@ -16,7 +16,8 @@ import argparse
 import os
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -49,11 +50,26 @@ RESOLUTION = 224
 FRAMES = 24
 WANTED = 8.0  # times the peer's rate
 PEER = "peer: SPIN's way, frame by frame"
+FROM_FRAMES = "the loader, from frames"
 WAYS = {
-    "the loader, from frames": "",
+    FROM_FRAMES: "",
     "the loader, packed as jpegs": "jpeg",
     "the loader, packed raw": "raw",
 }
+
+
+@contextmanager
+def in_a_home_of_its_own() -> Iterator[None]:
+    """What is made inside lies in a folder that is gone afterwards."""
+    home = os.environ.get("HMRLAB_HOME")
+    with tempfile.TemporaryDirectory() as folder:
+        os.environ["HMRLAB_HOME"] = folder
+        try:
+            yield
+        finally:
+            os.environ.pop("HMRLAB_HOME")
+            if home is not None:
+                os.environ["HMRLAB_HOME"] = home
 
 
 def make_set(people: int, size: int) -> Path:
@@ -96,6 +112,25 @@ def make_set(people: int, size: int) -> Path:
 def _enlarged(grid: np.ndarray, size: int) -> np.ndarray:
     image = Image.fromarray(grid.astype(np.float32))
     return np.asarray(image.resize((size, size), Image.Resampling.BICUBIC))
+
+
+def in_all_forms(
+    folder: Path, workers: int | None = None
+) -> tuple[dict[str, PoseDataset], dict[str, float]]:
+    """The set in `folder` by each of `WAYS`, packed where it says so; bytes a picture of each."""
+    found, count = read_set(folder), len(Records.open(folder / "records.npz"))
+    pictures = list(found.images.iterdir())
+    datasets, sizes = {}, {}
+    for way, store in WAYS.items():
+        if store:
+            pack(folder, PackPlan(found.records_sha256, store), workers=workers, progress=False)
+        datasets[way] = open_prepared("mpii", "train")
+        shards = pictures
+        if store:
+            shards = list(packed_folder(folder).rename(folder / store).glob("crops-*"))
+            datasets[way].images.folder = folder / store
+        sizes[way] = sum(path.stat().st_size for path in shards) / (count if store else len(shards))
+    return datasets, sizes
 
 
 def decoder() -> tuple[str, Callable[[Path], np.ndarray]]:
@@ -162,28 +197,37 @@ def keypoints_as_spin(
     return keypoints.astype(np.float32)
 
 
+def sample_as_spin(
+    records: Records,
+    images: Path,
+    drawn: Augmentation,
+    row: int,
+    decode: Callable[[Path], np.ndarray],
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """One sample: its picture (3, 224, 224), normalised, and its keypoints (49, 3)."""
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    flip, rotation = bool(drawn.flip[row]), float(drawn.rotation[row])
+    channels = drawn.channels[row].double().numpy()
+    scale = float(records.scale[row]) * float(drawn.scale[row])
+    center = records.center[row].astype(np.float64)
+    image = decode(images / str(records.imgname[row])).astype(np.float32)
+    crop = crop_as_spin(image, center, scale, rotation)
+    if flip:
+        crop = np.fliplr(crop)
+    for k in range(3):
+        crop[:, :, k] = np.minimum(255.0, np.maximum(0.0, crop[:, :, k] * channels[k]))
+    tensor = torch.from_numpy(np.transpose(crop.astype("float32"), (2, 0, 1)) / 255.0)
+    points = keypoints_as_spin(records.keypoints[row].astype(np.float64), center, scale, rotation)
+    return (tensor - mean) / deviation, torch.from_numpy(points)
+
+
 def spins_way(
     records: Records, images: Path, drawn: Augmentation, decode: Callable[[Path], np.ndarray]
 ) -> None:
     """Every sample once, put together to batches."""
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
     batch = []
     for row in range(len(records)):
-        flip, rotation = bool(drawn.flip[row]), float(drawn.rotation[row])
-        channels = drawn.channels[row].double().numpy()
-        scale = float(records.scale[row]) * float(drawn.scale[row])
-        center = records.center[row].astype(np.float64)
-        image = decode(images / str(records.imgname[row])).astype(np.float32)
-        crop = crop_as_spin(image, center, scale, rotation)
-        if flip:
-            crop = np.fliplr(crop)
-        for k in range(3):
-            crop[:, :, k] = np.minimum(255.0, np.maximum(0.0, crop[:, :, k] * channels[k]))
-        tensor = torch.from_numpy(np.transpose(crop.astype("float32"), (2, 0, 1)) / 255.0)
-        points = keypoints_as_spin(
-            records.keypoints[row].astype(np.float64), center, scale, rotation
-        )
-        batch.append(((tensor - mean) / deviation, torch.from_numpy(points)))
+        batch.append(sample_as_spin(records, images, drawn, row, decode))
         if len(batch) == BATCH:
             tuple(torch.stack(values) for values in zip(*batch, strict=True))
             batch = []
@@ -210,17 +254,8 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """Rows by way, and what the frames and crops take on the disk."""
     folder = make_set(options.people, options.size)
     found, records = read_set(folder), Records.open(folder / "records.npz")
-    pictures = list(found.images.iterdir())
-    datasets = {"the loader, from frames": open_prepared("mpii", "train")}
-    sizes = {PEER: sum(path.stat().st_size for path in pictures) / len(pictures)}
-    sizes["the loader, from frames"] = sizes[PEER]
-    for way, store in WAYS.items():
-        if store:
-            pack(folder, PackPlan(found.records_sha256, store), workers=1, progress=False)
-            datasets[way] = open_prepared("mpii", "train")
-            shards = packed_folder(folder).rename(folder / store).glob("crops-*")
-            datasets[way].images.folder = folder / store
-            sizes[way] = sum(path.stat().st_size for path in shards) / len(records)
+    datasets, sizes = in_all_forms(folder, workers=1)
+    sizes |= {PEER: sizes[FROM_FRAMES]}
     name, decode = decoder()
     drawn = draw(AugmentationSettings(), len(records), torch.Generator().manual_seed(SEED))
     work: dict[str, Callable[[], None]] = {
@@ -275,16 +310,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--write", action="store_true", help="record the figures")
     options = parser.parse_args(arguments)
-    threads, home = torch.get_num_threads(), os.environ.get("HMRLAB_HOME")
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
-    try:
-        with tempfile.TemporaryDirectory() as folder:
-            os.environ["HMRLAB_HOME"] = folder
-            measured = measure(options)
-    finally:
-        os.environ.pop("HMRLAB_HOME", None)
-        if home is not None:
-            os.environ["HMRLAB_HOME"] = home
+    with in_a_home_of_its_own():
+        measured = measure(options)
     kept = ("people", "size", "rounds")
     result = {
         "settings": {name: getattr(options, name) for name in kept},

@@ -13,6 +13,8 @@ TINY = {
     "fitting": "--count 3 --batch 2 --rounds 1 --steps 2 --scale smoke",
     "loop": "--rounds 1 --steps 1 --scale smoke --device cpu",
     "packing": "--people 4 --size 120 --rounds 1",
+    "gpu": "--people 4 --size 120 --batch 2 --encoder small --rounds 1 --seconds 0 --workers 0 "
+    "--device cpu",
     "viewer": "--rounds 1 --parts weight",  # the rest needs a browser, and minutes
 }
 PEERS = {
@@ -20,6 +22,7 @@ PEERS = {
     "fitting": "peer: Adam",
     "loop": "peer: no fits",
     "packing": "peer: SPIN's way",
+    "gpu": "peer: one batch",
     "viewer": "peer: k3d",
 }
 README = "above\n\n<!-- {0}: written by make bench -->\n<!-- end of {0} -->\n\nbelow\n"

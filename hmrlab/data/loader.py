@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-import queue
+import os
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -14,13 +18,35 @@ from hmrlab.data.batch import Batch
 from hmrlab.data.boxes import MARGIN
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 
+MAKERS_FOR_A_GPU = 4  # one thread fills some hundreds of pictures a second from jpegs
+CORES_OF_A_MAKER = 4  # pictures are decoded in several threads (`hmrlab.data.shards`)
+
+Made = TypeVar("Made")
+
 
 class BatchLoader:
     """Batches of a data set, one epoch at a time.
 
     `iter(loader)` gives what is left of the current epoch and then moves on to the next one. The
     order comes from (seed, epoch) and each batch's augmentation from (seed, epoch, batch), so the
-    batches after `restore(state)` are those that would have come without a break.
+    batches after `restore(state)` are those that would have come without a break. How many threads
+    make them changes nothing.
+
+    Args:
+        dataset: what samples come from.
+        batch_size: samples a batch.
+        resolution: side of the crops, pixels.
+        seed: of order and augmentations.
+        augmentation: None for pictures as they are.
+        device: where the batches are made, pictures warped and coloured included.
+        shuffle: draw the order anew each epoch.
+        drop_last: leave out an epoch's last batch if it is not full.
+        prefetch: batches made ahead, in the background; 0 makes each when it is asked for.
+        makers: threads that make batches; by default 1 on a CPU, which has to train as well, and up
+            to 4 for a GPU.
+
+    Raises:
+        ValueError: there is not one batch in the set, or a mix of sets is not to be shuffled.
     """
 
     def __init__(
@@ -35,6 +61,7 @@ class BatchLoader:
         shuffle: bool = False,
         drop_last: bool = False,
         prefetch: int = 2,
+        makers: int | None = None,
     ) -> None:
         self.dataset = dataset
         self.batch_size = batch_size
@@ -44,7 +71,9 @@ class BatchLoader:
         self.device = torch.device(device)
         self.shuffle = shuffle
         self.drop_last = drop_last
-        self.prefetch = prefetch
+        self.makers = makers or _makers_for(self.device)
+        self.prefetch = max(prefetch, self.makers) if prefetch else 0
+        self._own = threading.local()  # a stream for each thread that makes batches for a GPU
         self._epoch = 0
         self._batch = 0
         if not shuffle and isinstance(dataset, MixedDataset):
@@ -69,21 +98,42 @@ class BatchLoader:
         self._epoch, self._batch = int(state["epoch"]), int(state["batch"])
 
     def __iter__(self) -> Iterator[Batch]:
-        epoch, first = self._epoch, self._batch
-        for number, batch in _in_background(
-            lambda: ((k, self._make(epoch, k)) for k in range(first, len(self))), self.prefetch
-        ):
-            self._batch = number + 1
-            if number + 1 == len(self):
-                self._epoch, self._batch = epoch + 1, 0
-            if batch is not None:
-                yield batch
+        epoch, numbers = self._epoch, range(self._batch, len(self))
+
+        def make(number: int) -> Batch | None:
+            return self._make(epoch, number)
+
+        with closing(_made_ahead(make, numbers, self.prefetch, self.makers)) as batches:
+            for number, batch in zip(numbers, batches, strict=True):
+                self._batch = number + 1
+                if number + 1 == len(self):
+                    self._epoch, self._batch = epoch + 1, 0
+                if batch is not None:
+                    yield self._handed_over(batch)
 
     def first_samples(self, count: int) -> list[RawBatch]:
         """What the first epoch's first samples are given as, by set, before augmentation."""
         return self.dataset.gather_by_set(self._order(0)[:count], round(MARGIN * self.resolution))
 
     def _make(self, epoch: int, number: int) -> Batch | None:
+        if self.device.type != "cuda":
+            return self._assembled(epoch, number)
+        # On the training's stream each copy would wait for all steps that are queued there.
+        if not hasattr(self._own, "stream"):
+            self._own.stream = torch.cuda.Stream(self.device)
+        with torch.cuda.stream(self._own.stream):
+            batch = self._assembled(epoch, number)
+        self._own.stream.synchronize()
+        return batch
+
+    def _handed_over(self, batch: Batch) -> Batch:
+        """The batch; its memory is not given to another before the stream that asks is done."""
+        if self.device.type == "cuda":
+            for value in vars(batch).values():
+                value.record_stream(torch.cuda.current_stream(self.device))
+        return batch
+
+    def _assembled(self, epoch: int, number: int) -> Batch | None:
         rows = self._order(epoch)[number * self.batch_size : (number + 1) * self.batch_size]
         parts = self.dataset.gather_by_set(rows, round(MARGIN * self.resolution))
         if not parts:
@@ -109,45 +159,32 @@ class BatchLoader:
         return self.dataset.epoch(np.random.default_rng([self.seed, epoch]))
 
 
-def _in_background(make, capacity: int) -> Iterator:
-    """Run an iterator in a thread, at most `capacity` items ahead; its errors come through."""
-    if capacity == 0:
-        yield from make()
+def _made_ahead(
+    make: Callable[[int], Made], numbers: Iterable[int], ahead: int, makers: int
+) -> Iterator[Made]:
+    """`make(number)` of each, in order; threads work at most `ahead` of what was taken.
+
+    An error comes through in its turn; what was begun then is waited for.
+    """
+    if ahead == 0:
+        yield from map(make, numbers)
         return
-    ready: queue.Queue = queue.Queue(capacity)
-    stop = threading.Event()
-    end = object()
-
-    def put(item: object) -> bool:
-        while not stop.is_set():
-            try:
-                ready.put(item, timeout=0.1)
-            except queue.Full:
-                continue
-            return True
-        return False
-
-    def work() -> None:
-        # For this thread alone: two pools of OpenMP threads on the same cores wait for each other.
-        torch.set_num_threads(1)
-        try:
-            for item in make():
-                if not put((item, None)):
-                    return
-            put((end, None))
-        except BaseException as error:
-            put((end, error))
-
-    thread = threading.Thread(target=work, name="loader", daemon=True)
-    thread.start()
+    # In these threads alone one core each: two pools of OpenMP threads on the same cores wait for
+    # each other.
+    pool = ThreadPoolExecutor(makers, "loader", initializer=torch.set_num_threads, initargs=(1,))
+    waiting: deque[Future[Made]] = deque()
     try:
-        while True:
-            item, error = ready.get()
-            if error is not None:
-                raise error
-            if item is end:
-                return
-            yield item
+        for number in numbers:
+            waiting.append(pool.submit(make, number))
+            if len(waiting) > ahead:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
     finally:
-        stop.set()
-        thread.join()
+        pool.shutdown(cancel_futures=True)
+
+
+def _makers_for(device: torch.device) -> int:
+    if device.type != "cuda":
+        return 1
+    return max(1, min(MAKERS_FOR_A_GPU, (os.cpu_count() or 1) // CORES_OF_A_MAKER))

@@ -68,6 +68,51 @@ def test_a_restored_loader_goes_on_with_the_very_same_batches(dataset, prefetch,
     assert all(same(a, b) for a, b in zip(expected[after:], rest, strict=True))
 
 
+@pytest.mark.parametrize("makers", [2, 5])
+def test_several_threads_make_the_batches_of_one(dataset, makers):
+    one, several = loader(dataset), loader(dataset, makers=makers)
+    for _ in range(2):
+        expected = list(one)
+        given = list(several)
+        assert len(given) == len(expected) == 5
+        assert all(same(a, b) for a, b in zip(given, expected, strict=True))
+    assert several.state() == one.state() == {"epoch": 2, "batch": 0}
+
+
+@pytest.mark.parametrize(("prefetch", "makers"), [(0, 1), (2, 1), (2, 3)])
+def test_an_error_comes_in_its_turn_and_the_loader_goes_on_after_it(
+    dataset, monkeypatch, prefetch, makers
+):
+    batches = loader(dataset, prefetch=prefetch, makers=makers)
+    made = batches._make
+
+    def failing(epoch, number):
+        if number == 2:
+            raise OSError("the disk is gone")
+        return made(epoch, number)
+
+    monkeypatch.setattr(batches, "_make", failing)
+    seen = []
+    with pytest.raises(OSError, match="the disk is gone"):
+        seen.extend(batches)  # keeps what came before
+    assert batches.state() == {"epoch": 0, "batch": 2}
+    monkeypatch.undo()
+    assert len(list(batches)) == 3
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("makers", [1, 4])
+def test_a_gpu_makes_the_batches_of_the_cpu(dataset, makers):
+    on_gpu = loader(dataset, device="cuda", makers=makers)
+    for _ in range(3):
+        for ours, expected in zip(on_gpu, loader(dataset), strict=False):
+            for key, value in vars(expected).items():
+                given = vars(ours)[key]
+                assert given.device.type == "cuda"
+                torch.testing.assert_close(given.cpu(), value, atol=2e-4, rtol=1e-4)
+        on_gpu.restore({"epoch": 0, "batch": 0})
+
+
 def test_evaluation_keeps_the_order_and_the_pictures(dataset):
     batches = list(loader(dataset, shuffle=False, augmentation=None, drop_last=False))
     assert torch.cat([batch.index for batch in batches]).tolist() == list(range(22))

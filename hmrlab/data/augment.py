@@ -18,6 +18,7 @@ from hmrlab.geometry import (
     crop_matrix,
     flip_keypoints,
     flip_rotations,
+    invert_affine,
     pixels_to_normalised,
     rotate_in_image_plane,
 )
@@ -161,7 +162,7 @@ def _pictures_in_one_pass(
     mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
     warp_and_colour(
         images.contiguous().numpy(),
-        torch.linalg.inv(matrix.double()).numpy(),
+        invert_affine(matrix.double()).numpy(),
         flip.numpy(),
         (channels.float() / 255 / deviation).numpy(),
         (-mean / deviation).numpy(),

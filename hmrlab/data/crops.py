@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as nnf
 from torch import Tensor
 
-from hmrlab.geometry import apply_affine
+from hmrlab.geometry import apply_affine, invert_affine
 
 
 def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
@@ -25,7 +25,7 @@ def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
         (B, C, R, R).
     """
     height, width = images.shape[-2:]
-    inverse = torch.linalg.inv(matrix)
+    inverse = invert_affine(matrix)
     middle = torch.arange(resolution, dtype=images.dtype, device=images.device) + 0.5
     y, x = torch.meshgrid(middle, middle, indexing="ij")
     crop_points = torch.stack([x, y], -1).reshape(1, -1, 2).expand(len(images), -1, -1)

@@ -12,6 +12,7 @@ from hmrlab.geometry.cameras import (
 from hmrlab.geometry.crops import (
     apply_affine,
     crop_matrix,
+    invert_affine,
     normalised_to_pixels,
     pixels_to_normalised,
 )
@@ -38,6 +39,7 @@ __all__ = [
     "flip_keypoints",
     "flip_pose",
     "flip_rotations",
+    "invert_affine",
     "matrix_to_axis_angle",
     "matrix_to_six_d",
     "normalised_to_pixels",

@@ -69,6 +69,26 @@ def apply_affine(matrix: Tensor, points: Tensor) -> Tensor:
     return points @ matrix[..., :2, :2].transpose(-1, -2) + matrix[..., None, :2, 2]
 
 
+def invert_affine(matrix: Tensor) -> Tensor:
+    """The inverse of homogeneous affine matrices (..., 3, 3), last row (0, 0, 1), in closed form.
+
+    `torch.linalg.inv` waits for the GPU, and fails on it where several threads are the first to
+    call it at once.
+
+    Raises:
+        ValueError: the last dimensions are not 3 and 3.
+    """
+    check_trailing(matrix, "matrix", 3, 3)
+    (a, b, x), (c, d, y) = (row.unbind(-1) for row in matrix[..., :2, :].unbind(-2))
+    area = a * d - b * c
+    rows = (
+        (d / area, -b / area, (b * y - d * x) / area),
+        (-c / area, a / area, (c * x - a * y) / area),
+    )
+    upper = torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
+    return torch.cat([upper, matrix[..., 2:, :]], dim=-2)
+
+
 def pixels_to_normalised(points: Tensor, resolution: int) -> Tensor:
     """Crop pixels (..., 2) to [-1, 1] over the crop; the left edge is -1, the right edge 1."""
     check_trailing(points, "points", 2)

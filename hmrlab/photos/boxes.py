@@ -12,7 +12,7 @@ from torch import Tensor
 from hmrlab.bodies.joints import KEYPOINT_NAMES, OPENPOSE
 from hmrlab.data.crops import crop_picture
 from hmrlab.fitting import Targets
-from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
+from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix, invert_affine
 from hmrlab.geometry.crops import REFERENCE_SIDE
 
 BOX_FACTOR = 1.2  # SPIN's, for all sets but Human3.6M
@@ -164,7 +164,7 @@ def _crop(image: np.ndarray, matrix: Tensor, resolution: int) -> Tensor:
     zoom = float(torch.linalg.det(matrix[:2, :2]).abs().sqrt())
     block = max(1, int(0.5 / max(zoom, 1e-6)))
     block = min(block, *image.shape[:2])
-    inverse = torch.linalg.inv(matrix)
+    inverse = invert_affine(matrix)
     ends = apply_affine(inverse, matrix.new_tensor([[0.0, 0.0], [resolution, resolution]])).numpy()
     height, width = (length // block * block for length in image.shape[:2])
     low = np.floor(ends[0] / block - 2).astype(int) * block  # two blocks to interpolate from

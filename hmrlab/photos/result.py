@@ -13,7 +13,7 @@ from hmrlab.bodies import Body
 from hmrlab.bodies.joints import OPENPOSE
 from hmrlab.fitting import Fits
 from hmrlab.fitting.objective import project
-from hmrlab.geometry import apply_affine
+from hmrlab.geometry import apply_affine, invert_affine
 from hmrlab.photos.boxes import CONFIDENT, Boxes
 from hmrlab.photos.scene import Posed, Scene, one_camera, own_focals, pixels_per_metre
 from hmrlab.rendering import over_photo
@@ -88,7 +88,7 @@ class PhotoBodies:
         with torch.no_grad():
             points = self.body.keypoints(self.posed.rotations, self.posed.betas)[:, OPENPOSE]
         in_crop = project(points, self.posed.translation)
-        places = apply_affine(torch.linalg.inv(self.boxes.to_crop()), in_crop).numpy()
+        places = apply_affine(invert_affine(self.boxes.to_crop()), in_crop).numpy()
         away = np.linalg.norm(places - self.keypoints[..., :2], axis=-1)
         seen = self.seen()
         return (away * seen).sum(1) / seen.sum(1)

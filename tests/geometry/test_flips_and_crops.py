@@ -12,6 +12,7 @@ from hmrlab.geometry import (
     flip_keypoints,
     flip_pose,
     flip_rotations,
+    invert_affine,
     normalised_to_pixels,
     pixels_to_normalised,
 )
@@ -65,6 +66,13 @@ def test_positive_rotation_turns_the_content_counter_clockwise_on_the_screen():
     right_of_middle = torch.tensor([[150.0, 100.0]])
     above_middle = torch.tensor([[100.0, 50.0]])
     assert_close(apply_affine(matrix, right_of_middle), above_middle)
+
+
+def test_an_inverted_affine_map_is_what_a_solver_finds():
+    generator = torch.Generator().manual_seed(0)
+    matrix = torch.randn(4, 5, 3, 3, dtype=torch.float64, generator=generator)
+    matrix[..., 2, :] = torch.tensor([0.0, 0.0, 1.0])
+    assert_close(invert_affine(matrix), torch.linalg.inv(matrix), rtol=1e-9, atol=1e-12)
 
 
 def test_crop_batch_equals_loop():

@@ -37,9 +37,14 @@ def load(monkeypatch):
 
 @pytest.mark.parametrize("name", TINY)
 def test_the_readme_shows_the_recorded_figures(name, load):
-    recorded = json.loads((BENCHMARKS / "results" / f"{name}.json").read_text(encoding="utf-8"))
+    path = BENCHMARKS / "results" / f"{name}.json"
     readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
-    assert load("_common").block(name, readme).strip() == load(name).table(recorded).strip()
+    shown = load("_common").block(name, readme).strip()
+    if path.exists() or name != "gpu":
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        assert shown == load(name).table(recorded).strip()
+    else:
+        assert shown == "Not measured yet."
 
 
 @pytest.mark.parametrize("name", TINY)

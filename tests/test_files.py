@@ -1,13 +1,22 @@
 import errno
 import os
 import stat
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
 from hmrlab import paths
-from hmrlab.files import FileProblem, save_npz_whole, write_text_whole, write_whole
+from hmrlab.files import (
+    FileProblem,
+    one_at_a_time,
+    save_npz_whole,
+    whole_folder,
+    write_text_whole,
+    write_whole,
+)
 
 
 def test_a_file_is_written_and_its_folders_are_made(tmp_path):
@@ -89,3 +98,42 @@ def test_home_is_where_the_environment_says(tmp_path, monkeypatch):
     assert paths.runs_dir() == tmp_path / "runs"
     monkeypatch.delenv("HMRLAB_HOME")
     assert (paths.home() / "pyproject.toml").is_file() or paths.home().name == "hmrlab"
+
+
+def test_a_folder_is_there_whole_or_not_at_all(tmp_path):
+    folder = tmp_path / "a" / "set"
+    with pytest.raises(ValueError, match="interrupted"), whole_folder(folder) as temporary:  # noqa: PT012
+        (temporary / "half").write_text("x")
+        raise ValueError("interrupted")
+    assert list(folder.parent.iterdir()) == []
+    with whole_folder(folder) as temporary:
+        (temporary / "file").write_text("x")
+        assert not folder.exists()
+    assert [path.name for path in folder.iterdir()] == ["file"]
+
+
+def test_a_folder_on_a_full_disk_says_so_and_leaves_nothing(tmp_path):
+    with pytest.raises(FileProblem, match="No space left"), whole_folder(tmp_path / "set"):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_where_a_file_system_has_no_locks_nobody_waits(tmp_path, monkeypatch):
+    def unsupported(*_, **__):
+        raise NotImplementedError("no flock here")
+
+    monkeypatch.setattr("hmrlab.files.FileLock.acquire", unsupported)
+    with one_at_a_time(tmp_path / "set"), one_at_a_time(tmp_path / "set"):
+        pass
+
+
+def test_the_lock_of_a_killed_process_keeps_nobody_waiting(tmp_path):
+    folder = tmp_path / "set"
+    code = (
+        "import os, sys, pathlib; from hmrlab.files import one_at_a_time\n"
+        "with one_at_a_time(pathlib.Path(sys.argv[1])): os.kill(os.getpid(), 9)"
+    )
+    killed = subprocess.run([sys.executable, "-c", code, str(folder)], check=False)
+    assert killed.returncode == -9
+    with one_at_a_time(folder):
+        assert (tmp_path / ".set.lock").exists()

@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import threading
 
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from hmrlab.data.dataset import open_set
 from hmrlab.data.records import Records
 from hmrlab.data.synthetic import generate
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set, find_damage
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, one_at_a_time, whole_folder
 
 
 @pytest.fixture(scope="module")
@@ -108,7 +109,7 @@ def test_a_full_disk_is_said_and_leaves_nothing_behind(tmp_path, monkeypatch):
     monkeypatch.setattr(generate, "write_chunk", full)
     with pytest.raises(FileProblem, match="No space left on device"):
         ensure_set(SetSpec("studio", "val", 10, 32), tmp_path, progress=False)
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
 def test_too_little_room_is_said_before_starting(tmp_path, monkeypatch):
@@ -124,7 +125,7 @@ def test_a_worker_that_fails_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(generate.sys, "executable", "false")
     with pytest.raises(FileProblem, match="a worker failed"):
         ensure_set(SetSpec("studio", "val", 10, 32), tmp_path, progress=False, workers=2)
-    assert list(tmp_path.iterdir()) == []
+    assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
 
 def test_a_folder_that_cannot_be_written_is_named(tmp_path):
@@ -146,6 +147,28 @@ def test_leftovers_of_killed_processes_are_swept(tmp_path):
     ensure_set(spec, tmp_path, progress=False)
     assert not old.exists()
     assert fresh.exists()  # another process may be at it
+
+
+def test_a_set_that_another_process_makes_is_waited_for(tmp_path, capfd):
+    spec = SetSpec("studio", "val", 10, 32)
+    folder, made = tmp_path / spec.folder_name, []
+    waiting = threading.Thread(
+        target=lambda: made.append(ensure_set(spec, tmp_path, progress=False)), daemon=True
+    )
+    with one_at_a_time(folder):
+        waiting.start()
+        said = ""
+        while "is being made by another process; waiting" not in said:
+            assert waiting.is_alive()
+            said += capfd.readouterr().err
+        assert not folder.exists()
+        with whole_folder(folder) as temporary:
+            generate._make(spec, temporary, False, None)
+            generate._write_manifest(spec, temporary)
+        before = (folder / "manifest.json").stat().st_mtime_ns
+    waiting.join(60)
+    assert made == [folder]
+    assert (folder / "manifest.json").stat().st_mtime_ns == before, "it was made a second time"
 
 
 def test_the_manifest_says_how_the_set_was_made(test_set):

@@ -189,7 +189,7 @@ def test_a_real_limit_of_memory_is_met_and_more_room_fits_more():
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 def test_a_card_with_little_memory_left_is_met(make_trainer):
-    device = torch.device("cuda")
+    device = torch.device("cuda", 0)
     trainer = make_trainer()
     torch.cuda.set_per_process_memory_fraction(1e-4, device)
     try:

@@ -17,7 +17,6 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,7 +31,13 @@ from hmrlab import paths
 from hmrlab.bodies import body_digest
 from hmrlab.data.records import Records
 from hmrlab.data.synthetic.people import Chunk, make_chunk
-from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
+from hmrlab.files import (
+    FileProblem,
+    one_at_a_time,
+    save_npz_whole,
+    whole_folder,
+    write_text_whole,
+)
 
 SETS = ("studio", "wild")
 SPLITS = ("train", "val", "test")
@@ -40,7 +45,6 @@ CHUNK = 64
 VERSION = 3  # of the sampler and renderer: raise it when a picture would come out differently
 SMALL = 16 * CHUNK  # so few are made in this process: others would take longer to start
 BYTES_TO_SPARE = 200_000_000
-SWEEP_AFTER = 3600  # seconds
 
 _checked: dict[Path, float] = {}  # folder -> when its manifest was written, as last verified
 
@@ -108,29 +112,19 @@ def ensure_set(
     """
     root = Path(root) if root is not None else paths.data_dir() / "synthetic"
     folder = root / spec.folder_name
-    if folder.exists():
-        damage = find_damage(folder)
-        if damage is None:
-            return folder
-        print(f"{folder.name}: {damage}; it is made again.", file=sys.stderr)
-        shutil.rmtree(folder)
-    _check_room(root, spec)
-    temporary = None
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        sweep(root, folder.name)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=root))
-        _make(spec, temporary, progress, workers)
-        _write_manifest(spec, temporary)
-        temporary.rename(folder)
-    except OSError as error:
-        raise FileProblem(
-            f"could not write {folder}: {error.strerror or error}. Free some disk space, or point "
-            "HMRLAB_HOME at a folder that you may write to."
-        ) from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary)
+    if folder.exists() and find_damage(folder) is None:
+        return folder
+    with one_at_a_time(folder):
+        if folder.exists():  # by now, perhaps: another process has made it
+            damage = find_damage(folder)
+            if damage is None:
+                return folder
+            print(f"{folder.name}: {damage}; it is made again.", file=sys.stderr)
+            shutil.rmtree(folder)
+        _check_room(root, spec)
+        with whole_folder(folder) as temporary:
+            _make(spec, temporary, progress, workers)
+            _write_manifest(spec, temporary)
     return folder
 
 
@@ -272,14 +266,6 @@ def _write_manifest(spec: SetSpec, folder: Path) -> None:
     }
     content = {"settings": asdict(spec), "version": VERSION, "body": body_digest(), "files": files}
     write_text_whole(folder / "manifest.json", json.dumps(content, indent=1) + "\n")
-
-
-def sweep(root: Path, name: str) -> None:
-    """Remove what killed processes left of this set: nobody has written there for an hour."""
-    for left in root.glob(f".{name}.*"):
-        newest = max(path.stat().st_mtime for path in (left, *left.rglob("*")))
-        if time.time() - newest > SWEEP_AFTER:
-            shutil.rmtree(left, ignore_errors=True)
 
 
 def _check_room(root: Path, spec: SetSpec) -> None:

@@ -24,7 +24,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -41,9 +40,9 @@ from hmrlab.data.images import ImageSource
 from hmrlab.data.part_masks import OPEN, PartPainter
 from hmrlab.data.prepared import note_set, set_problem
 from hmrlab.data.records import Records
-from hmrlab.data.synthetic.generate import SetSpec, ensure_set, sweep
+from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.data.synthetic.people import BOX_FACTOR
-from hmrlab.files import FileProblem, save_npz_whole, write_whole
+from hmrlab.files import one_at_a_time, save_npz_whole, whole_folder, write_whole
 
 SOURCES = {
     "3dpw": "wild",
@@ -89,20 +88,18 @@ def twin_set(
     people = ensure_set(SetSpec(SOURCES[name], "test", count, size, seed), root, progress=progress)
     tag = hashlib.sha256(json.dumps([VERSION, people.name]).encode()).hexdigest()[:8]
     folder = root / "twins" / f"{name}-of-{people.name}-{tag}"
-    if not folder.is_dir() or set_problem(folder) is not None:
-        _make(name, people, folder, root, progress)
+    if set_problem(folder) is not None:
+        with one_at_a_time(folder):
+            if set_problem(folder) is not None:  # still
+                _make(name, people, folder, root, progress)
     images = ImageSource(root)
     return PoseDataset(Records.open(folder / "records.npz"), images, f"synthetic twin of {name}")
 
 
 def _make(name: str, people: Path, folder: Path, root: Path, progress: bool) -> None:
     """Write a twin's folder, whole or not at all."""
-    temporary = None
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        sweep(folder.parent, folder.name)
-        shutil.rmtree(folder, ignore_errors=True)
-        temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    shutil.rmtree(folder, ignore_errors=True)
+    with whole_folder(folder) as temporary:
         records = Records.open(people / "records.npz")
         rows = slice(None, None, CAMERAS if name == "h36m-p2" else 1)
         where = folder.relative_to(root)
@@ -124,15 +121,6 @@ def _make(name: str, people: Path, folder: Path, root: Path, progress: bool) -> 
             skipped={},
             box_factor=BOX_FACTOR,
         )
-        temporary.rename(folder)
-    except OSError as error:
-        raise FileProblem(
-            f"could not write {folder}: {error.strerror or error}. Free some disk space, or point "
-            "HMRLAB_HOME at a folder that you may write to."
-        ) from error
-    finally:
-        if temporary is not None and temporary.exists():
-            shutil.rmtree(temporary)
 
 
 def _as_3dpw(records: Records, people: Path, folder: Path, where: Path, progress: bool) -> Labels:

@@ -19,7 +19,7 @@ from hmrlab.models import Prediction
 from hmrlab.models.heatmaps import cell_middles
 
 HIPS = [ANNOTATED_NAMES.index("right_hip"), ANNOTATED_NAMES.index("left_hip")]
-STEEPEST_SCALE = -0.5  # of a camera; below it the camera's loss rises no more steeply
+STEEPEST_SCALE = -1.5  # of a camera; below it the camera's loss rises no more steeply
 
 
 @dataclass(frozen=True)
@@ -159,8 +159,9 @@ def camera_loss(camera: Tensor) -> Tensor:
 
     Where the scale crosses 0 the body is at infinity, then behind the camera, and the 2D loss
     explodes. Below `STEEPEST_SCALE`, where no camera of a training that goes well ever is, the
-    curve goes on as its tangent. SPIN's own is infinite in float32 from -4.4 on: one thrown camera
-    in one batch would end the training, where its gradient, clipped, can bring it back.
+    curve goes on as its tangent. SPIN's own is infinite in float32 from -4.4 on, and the norm of
+    its gradient sooner: one thrown camera in one batch would end the training, where its gradient,
+    clipped, can bring it back.
 
     Args:
         camera: (B, 3) weak-perspective scale, tx, ty.

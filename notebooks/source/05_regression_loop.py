@@ -513,7 +513,10 @@ for title, (total, scales) in tries.items():
 # for the regressor and clipping tame it; so does a pretrained encoder with a small rate, which is
 # what the diary found ("`pretrained=True` again: loss about 14 to 20"). Tamed is not cured: the
 # loop can still amplify itself into the same disaster, rarely and without warning, as one of the
-# comparisons above did at laptop scale. The trainer then stops, keeps the batch, and says so.
+# comparisons above did at laptop scale. The trainer stops at a loss that is not finite, keeps the
+# batch, and says so. (That comparison had the camera term as SPIN has it, which is infinite for a
+# scale of -4.4. In the package the curve goes on as its tangent below -1.5, so that the clipped
+# gradient has a chance to bring such a camera back.)
 #
 # ### What the camera term is for
 #

@@ -66,6 +66,7 @@ from hmrlab.training import (
 )
 from hmrlab.training.experiments import build_model
 from hmrlab.training.objectives import BodyObjective
+from hmrlab.viewer import timeline
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -133,6 +134,18 @@ for k in (0, 1, 2, 3, 6):
     title = "the start" if k == 0 else f"after {k}"
     columns[title] = overlay(people.pictures, turns[k].mesh, body.faces, turns[k].prediction.camera)
 show(gallery(columns, width=1.5), quality=78)
+
+# %% [markdown]
+# In a running notebook: play the turns, from any side. Colours show how far each joint's rotation
+# is from the truth, which stands beside.
+
+# %% tags=["nbval-ignore-output"]
+timeline(
+    body, {"answer": [turn.prediction for turn in turns]},
+    steps=["the start", *(f"after {k}" for k in range(1, len(turns)))], step_name="turn",
+    truth=people.truth, pictures=people.pictures, heat="rotation", title="turn by turn",
+    start="picture",
+)  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 asked = {}

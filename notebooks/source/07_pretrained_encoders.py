@@ -64,6 +64,7 @@ from hmrlab.reproduce.tables import runs_table
 from hmrlab.training import get_scale, load_set, named_run, run_training
 from hmrlab.training import losses as package
 from hmrlab.training.experiments import build_model
+from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -436,15 +437,25 @@ runs_table([wrecked.record, longer.record, both_long.record], shown_metrics)
 people = first_people(
     load_set("studio", "test", sizes), body, count=sizes.gallery, resolution=sizes.resolution
 )
-columns = {"picture": people.pictures}
+columns, answers = {"picture": people.pictures}, {}
 for title, result in (("from scratch", longer), ("pretrained", both_long)):
-    answer = ask(result.model(), people, body, 3)
+    answer = answers[title] = ask(result.model(), people, body, 3)
     columns[title] = overlay(people.pictures, answer.mesh, body.faces, answer.prediction.camera)
     columns[f"{title}, aside"] = side_view(
         answer.mesh, body.faces, answer.prediction.camera, size=192
     )
 columns["truth, aside"] = side_view(people.mesh, body.faces, people.camera, size=192)
 show(gallery(columns, width=1.4), quality=74)
+
+# %% [markdown]
+# The same in a viewer, where a notebook runs; colours show how far the skin is from the truth.
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {title: answer.prediction for title, answer in answers.items()},
+    truth=people.truth, pictures=people.pictures, heat="distance",
+    title="what pretraining is worth", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # ## Exercises

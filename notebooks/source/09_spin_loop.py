@@ -73,6 +73,7 @@ from hmrlab.training import get_scale, load_set, load_training_set, named_run, r
 from hmrlab.training.first_fits import fill_memory, first_fits
 from hmrlab.training.teacher import FitPlan, Teacher
 from hmrlab.training.warm_fits import errors_of
+from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -256,27 +257,38 @@ runs_table([r.record for found in runs.values() for r in found], shown_metrics)
 tested = load_set("wild", "test", sizes)
 shown = next(iter(BatchLoader(tested, batch_size=sizes.gallery, resolution=sizes.resolution,
                               prefetch=0)))  # fmt: skip
+truth = seen_as(shown.rotations, shown.betas, shown, body)
+pictures = enlarged(shown, 150)
 
 
-def answers(results):
-    """What networks say of the first people of wild's test set, over the pictures and aside."""
-    pictures = enlarged(shown, 150)
+def said(result):
+    """What a network says of the first people of wild's test set."""
+    with torch.no_grad():
+        answer = result.model()(shown.images).float()
+    return from_camera(answer.rotations, answer.betas, answer.camera)
+
+
+def drawn(answers):
+    """Columns for a gallery: over the pictures and aside."""
     columns = {"picture": pictures}
-    for title, result in results.items():
-        with torch.no_grad():
-            said = result.model()(shown.images).float()
-        guess = from_camera(said.rotations, said.betas, said.camera)
-        columns[title] = over(pictures, guess, body)
-        columns["aside" + " " * len(columns)] = aside(guess, body, 150)
-    truth = seen_as(shown.rotations, shown.betas, shown, body)
+    for title, answer in answers.items():
+        columns[title] = over(pictures, answer, body)
+        columns["aside" + " " * len(columns)] = aside(answer, body, 150)
     return columns | {"truth, aside": aside(truth, body, 150)}
 
 
-show(
-    gallery(answers({title: found[0] for title, found in runs.items()}), width=1.15),
-    dpi=72,
-    quality=66,
-)
+by_fits = {title: said(found[0]) for title, found in runs.items()}
+show(gallery(drawn(by_fits), width=1.15), dpi=72, quality=66)
+
+# %% [markdown]
+# In a running notebook you can turn them; colours show how far each joint's rotation is from the
+# truth.
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, by_fits, truth=truth, pictures=pictures, heat="rotation",
+    title="what fits are worth", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # Without fits it is chapter 04's wreck again, keypoints met by a twisted body. Static fits untwist
@@ -388,15 +400,24 @@ order = torch.argsort(whole.index)
 rows = order[chosen]
 few = type(whole)(**{name: value[rows] for name, value in vars(whole).items()})
 before, after = (recalled(m, few, body, row) for m in (begun, ended))
-pictures = enlarged(few, 150)
+trained_on = enlarged(few, 150)
 columns = {
-    "picture": pictures,
-    "first fit": over(pictures, before, body),
+    "picture": trained_on,
+    "first fit": over(trained_on, before, body),
     "aside": aside(before, body, 150),
-    "at the end": over(pictures, after, body),
+    "at the end": over(trained_on, after, body),
     "aside ": aside(after, body, 150),
 }
 show(gallery(columns, width=1.3), dpi=72, quality=66)
+
+# %% [markdown]
+# Turn them, in a running notebook. No truth stands beside: nobody of these has a label.
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {"first fit": before, "at the end": after}, pictures=trained_on, heat="twist",
+    title="fits repaired in the loop", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # The first fits lie over their people more or less. From the side you see that they face another
@@ -534,9 +555,17 @@ for title, (result,) in bad.items():
 runs_table([r.record for (r,) in bad.values()], shown_metrics)
 
 # %% tags=["nbval-ignore-output"]
-show(gallery(answers({"as it should be": bad["as it should be"][0],
-                      "without priors": bad["fits without priors"][0]}), width=1.4),
-     dpi=72, quality=66)  # fmt: skip
+by_priors = {
+    "as it should be": said(bad["as it should be"][0]),
+    "without priors": said(bad["fits without priors"][0]),
+}
+show(gallery(drawn(by_priors), width=1.4), dpi=72, quality=66)
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, by_priors, truth=truth, pictures=pictures, heat="rotation",
+    title="with and without priors", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # Credulity did no harm here, which we had not expected. The first fits are several times worse than

@@ -64,6 +64,7 @@ from hmrlab.models.quantise import quantise_onnx
 from hmrlab.rendering import gallery, overlay
 from hmrlab.reproduce.tables import Table, runs_table
 from hmrlab.training import get_scale, load_set, named_run, run_training
+from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -402,11 +403,21 @@ shown = {
     "half, 3 rounds": cut[2],
     "4/5, 5 rounds": cut[4],
 }
-columns = {"picture": people.pictures}
+columns, answers = {"picture": people.pictures}, {}
 for title, result in shown.items():
-    answer = ask(result.model(), people, body, 3)
+    answer = answers[title] = ask(result.model(), people, body, 3)
     columns[title] = overlay(people.pictures, answer.mesh, body.faces, answer.prediction.camera)
 show(gallery(columns, width=1.25), dpi=72, quality=64)
+
+# %% [markdown]
+# Turn them, in a running notebook. Colours show how far the skin is from the truth.
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {title: answer.prediction for title, answer in answers.items()},
+    truth=people.truth, pictures=people.pictures, heat="distance",
+    title="with fewer channels", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # With so many channels gone the network is hardly the same function. Trained on, it comes back.

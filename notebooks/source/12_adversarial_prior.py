@@ -64,6 +64,7 @@ from hmrlab.reproduce.tables import runs_table
 from hmrlab.training import adversary as package
 from hmrlab.training import get_scale, load_set, named_run, run_training
 from hmrlab.training.adversary import Adversary, AdversaryPlan, real_bodies
+from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -432,12 +433,19 @@ def by_twist(rotations):
     return joint_heat(twist, body.weights, most=180)
 
 
-def compared(results):
+def answered(results):
+    """What networks say of these people, by title."""
+    return {
+        title: ask(result.model(), people, body, result.run.n_iter)
+        for title, result in results.items()
+    }
+
+
+def compared(answers):
     """Columns for a gallery: over the pictures, and on white by twist."""
     paper = np.full_like(people.pictures, 255)
     columns = {"picture": people.pictures}
-    for title, result in results.items():
-        said = ask(result.model(), people, body, result.run.n_iter)
+    for title, said in answers.items():
         camera = said.prediction.camera
         heat = by_twist(said.prediction.rotations)
         columns[title] = overlay(people.pictures, said.mesh, body.faces, camera)
@@ -449,7 +457,23 @@ def compared(results):
 
 
 results = {"keypoints only": keypoints_only, "+ judges": judged, "+ SMPL losses": told}
-show(gallery(compared(results), width=1.1), dpi=72, quality=60)
+answers = answered(results)
+show(gallery(compared(answers), width=1.1), dpi=72, quality=60)
+
+# %% [markdown]
+# And in a viewer, to be turned where a notebook runs: twist as colour, by joint.
+
+
+# %% tags=["nbval-ignore-output"]
+def to_turn(answers, title):
+    """The same people in a viewer."""
+    return compare(
+        body, {name: said.prediction for name, said in answers.items()}, truth=people.truth,
+        pictures=people.pictures, heat="twist", title=title, start="picture",
+    )  # fmt: skip
+
+
+to_turn(answers, "with and without judges")
 
 # %% tags=["nbval-ignore-output"]
 figure, all_axes = plt.subplots(1, 3, figsize=(9, 2.6), sharey=True, layout="constrained")
@@ -579,7 +603,11 @@ print(contestants["too loud"].run.adversary)
 contest(contestants)
 
 # %% tags=["nbval-ignore-output"]
-show(gallery(compared(contestants), width=1.1), dpi=72, quality=60)
+loud_answers = answered(contestants)
+show(gallery(compared(loud_answers), width=1.1), dpi=72, quality=60)
+
+# %% tags=["nbval-ignore-output"]
+to_turn(loud_answers, "judges at the usual strength, and too loud")
 
 # %% [markdown]
 # Nothing is twisted, and nobody is answered. That can be measured without a single picture: how far

@@ -69,8 +69,8 @@ def make_records(tmp_path):
 def hmrlab(monkeypatch, capsys):
     """Calls the command in this process; gives its exit code and what it printed."""
 
-    def call(*words: str) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["hmrlab", *words])
+    def call(*words: object) -> SimpleNamespace:
+        monkeypatch.setattr(sys, "argv", ["hmrlab", *map(str, words)])
         with pytest.raises(SystemExit) as ended:
             cli.main()
         out, err = capsys.readouterr()

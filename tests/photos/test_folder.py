@@ -1,17 +1,14 @@
 """Photo after photo: whole or not there, done once, the bad ones named; and the command."""
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
-from hmrlab import cli
 from hmrlab.files import FileProblem, save_npz_whole
 from hmrlab.models.shipped import load_reference_model
 from hmrlab.photos import ask, folder
@@ -252,20 +249,16 @@ def test_a_path_without_photos_is_named(tmp_path):
 
 
 @pytest.fixture
-def hmrlab(monkeypatch, capsys, tmp_path, body):
-    """Calls the command in this process; gives its exit code and what it printed."""
+def hmrlab(hmrlab, monkeypatch, tmp_path, body):
+    """Calls `hmrlab photo`; what it printed as an error comes without a frame."""
     monkeypatch.setenv("HMRLAB_HOME", str(tmp_path / "home"))
     monkeypatch.delenv("HMRLAB_BODY", raising=False)
     monkeypatch.setattr("hmrlab.bodies.load_body", lambda *_: body)  # the light one: quicker
 
     def call(*words):
-        monkeypatch.setattr(sys, "argv", ["hmrlab", "photo", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return SimpleNamespace(
-            code=ended.value.code or 0, out=out, err=" ".join(err.replace("│", " ").split())
-        )
+        found = hmrlab("photo", *words)
+        found.err = " ".join(found.err.replace("│", " ").split())
+        return found
 
     return call
 

@@ -1,12 +1,9 @@
 """From a training to its ONNX file and its place in the table, by the commands."""
 
 import re
-import sys
-from types import SimpleNamespace
 
 import pytest
 
-from hmrlab import cli
 from hmrlab.files import FileProblem
 from hmrlab.models.export import OnnxHMR
 from hmrlab.reproduce.exporting import find_network
@@ -26,17 +23,9 @@ def home(tmp_path_factory):
 
 
 @pytest.fixture
-def hmrlab(home, monkeypatch, capsys):
-    """Calls the command in this process; gives its exit code and what it printed."""
-
-    def call(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["hmrlab", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
-
-    return call
+def hmrlab(home, hmrlab):
+    """Calls the command, at home."""
+    return hmrlab
 
 
 def test_a_trained_network_is_exported_in_int8(hmrlab, tmp_path):

@@ -5,10 +5,10 @@ import io
 import os
 import signal
 import socket
-import sys
 import threading
 import urllib.request
 from contextlib import contextmanager
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -16,7 +16,6 @@ import pytest
 import trimesh
 from PIL import Image
 
-from hmrlab import cli
 from hmrlab.bodies.body import ASSETS
 from hmrlab.files import FileProblem
 from hmrlab.viewer import BodyViewer
@@ -189,19 +188,11 @@ def test_a_browser_runs_the_page_and_lets_nothing_out(watch, light):
 
 
 @pytest.fixture
-def hmrlab(monkeypatch, capsys):
-    """Calls the command in this process; gives its exit code and what it printed."""
+def hmrlab(hmrlab, monkeypatch):
+    """Calls `hmrlab view`."""
     monkeypatch.setattr(BodyViewer, "picture", lambda _: b"")  # drawn in other tests
     monkeypatch.delenv("HMRLAB_BODY", raising=False)
-
-    def call(*words: object) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["hmrlab", "view", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
-
-    return call
+    return partial(hmrlab, "view")
 
 
 @pytest.fixture

@@ -1,29 +1,12 @@
 """`hmrlab data prepare`, `adopt` and `status`, as a reader calls them."""
 
 import json
-import sys
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.io import savemat
 
-from hmrlab import cli
 from hmrlab.data.prepared import open_prepared
-
-
-@pytest.fixture
-def hmrlab(monkeypatch, capsys):
-    """Calls the command in this process; gives its exit code and what it printed."""
-
-    def call(*words) -> SimpleNamespace:
-        monkeypatch.setattr(sys, "argv", ["hmrlab", *map(str, words)])
-        with pytest.raises(SystemExit) as ended:
-            cli.main()
-        out, err = capsys.readouterr()
-        return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
-
-    return call
 
 
 @pytest.fixture

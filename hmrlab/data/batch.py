@@ -36,6 +36,10 @@ class Batch:
         names = [f.name for f in fields(cls)]
         return cls(**{name: torch.cat([getattr(part, name) for part in parts]) for name in names})
 
+    def rows(self, index: Tensor | slice | Sequence[int]) -> Batch:
+        """Some of these people, in the order of the index."""
+        return Batch(**{f.name: getattr(self, f.name)[index] for f in fields(self)})
+
     def to(self, device: torch.device | str) -> Batch:
         """The same batch on a device."""
         return Batch(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TypeVar
@@ -17,6 +17,7 @@ from hmrlab.data.augment import Augmentation, AugmentationSettings, RawBatch, au
 from hmrlab.data.batch import Batch
 from hmrlab.data.boxes import MARGIN
 from hmrlab.data.dataset import MixedDataset, PoseDataset
+from hmrlab.files import FileProblem
 
 MAKERS_FOR_A_GPU = 4  # one thread fills some hundreds of pictures a second from jpegs
 CORES_OF_A_MAKER = 4  # pictures are decoded in several threads (`hmrlab.data.shards`)
@@ -157,6 +158,25 @@ class BatchLoader:
         if not self.shuffle:
             return np.arange(len(self.dataset))
         return self.dataset.epoch(np.random.default_rng([self.seed, epoch]))
+
+
+def load_rows(dataset: PoseDataset, rows: Sequence[int] | np.ndarray, resolution: int) -> Batch:
+    """The people of these rows, undistorted, in this order.
+
+    Args:
+        dataset: whose people they are.
+        rows: of the set; where a picture cannot be read, that person is left out.
+        resolution: side of the crops, pixels.
+
+    Raises:
+        FileProblem: none of the pictures can be read.
+    """
+    raw = dataset.gather(np.asarray(rows), round(MARGIN * resolution))
+    if raw is None:
+        raise FileProblem(f"{dataset.name}: not one of these {len(rows)} pictures can be read.")
+    batch = augment(raw, Augmentation.none(len(raw)), resolution)
+    place = {row: k for k, row in enumerate(batch.index.tolist())}
+    return batch.rows([place[row] for row in map(int, rows) if row in place])
 
 
 def _made_ahead(

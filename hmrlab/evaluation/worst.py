@@ -9,8 +9,9 @@ import torch
 from matplotlib.figure import Figure
 
 from hmrlab.bodies import Body
-from hmrlab.data.augment import Augmentation, augment, to_pictures
-from hmrlab.data.dataset import MARGIN, PoseDataset
+from hmrlab.data.augment import to_pictures
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.loader import load_rows
 from hmrlab.evaluation.protocols import METRICS
 from hmrlab.evaluation.result import Evaluation
 from hmrlab.rendering import overlay, save_png
@@ -80,10 +81,7 @@ def _caption(evaluation: Evaluation, row: int, place: int) -> str:
 
 def _crops(dataset: PoseDataset, index: np.ndarray) -> dict[int, np.ndarray]:
     """Crops (R, R, 3) uint8 by row of the set, without those that cannot be read any more."""
-    raw = dataset.gather(np.asarray(index), round(MARGIN * _SIDE))
-    if raw is None:
-        return {}
-    batch = augment(raw, Augmentation.none(len(raw)), _SIDE)
+    batch = load_rows(dataset, index, _SIDE)
     pictures = to_pictures(batch.images).numpy()
     return {int(row): picture for row, picture in zip(batch.index, pictures, strict=True)}
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import tempfile
 from collections.abc import Mapping
@@ -14,6 +15,7 @@ from nbformat import NotebookNode
 from hmrlab.bodies import require_free_body
 from hmrlab.files import FileProblem, write_text_whole
 from hmrlab.reproduce.execute import NotebookResult, Progress, Status, execute_source
+from hmrlab.reproduce.pictures import smaller_png
 from hmrlab.reproduce.sources import NotebookSource
 
 LARGEST_NOTEBOOK = 500_000  # bytes; larger ones read badly where no code runs
@@ -62,7 +64,7 @@ def clean(notebook: NotebookNode) -> NotebookNode:
     """The notebook without what changes from run to run or bloats it.
 
     Gone are papermill's injected cell, times of execution, the interpreter's exact version, and
-    what `clean_outputs` takes out.
+    what `clean_outputs` takes out. PNG pictures of few colours become smaller.
     """
     cleaned = clean_outputs(notebook)
     kept = {key: value for key, value in notebook.metadata.items() if key in _KEPT_METADATA}
@@ -82,6 +84,9 @@ def clean(notebook: NotebookNode) -> NotebookNode:
             for output in cell.outputs:
                 if output.output_type == "execute_result":
                     output.execution_count = count
+                if "image/png" in (data := output.get("data", {})):
+                    png = smaller_png(base64.b64decode(data["image/png"]))
+                    data["image/png"] = base64.b64encode(png).decode()
     return cleaned
 
 

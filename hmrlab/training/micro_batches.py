@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import gc
 from collections.abc import Callable
-from dataclasses import fields
 from pathlib import Path
 
 import torch
@@ -147,8 +146,7 @@ def _one_step(
 
 def _some(batch: Batch, count: int) -> Batch:
     """Every so manieth sample, since those of one data set stand together in a batch."""
-    rows = slice(None, None, len(batch) // count)
-    return Batch(**{field.name: getattr(batch, field.name)[rows] for field in fields(batch)})
+    return batch.rows(slice(None, None, len(batch) // count))
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -45,7 +45,7 @@ import torch
 
 from hmrlab.bodies import load_body
 from hmrlab.bodies.joints import POSE_FLIP
-from hmrlab.data.loader import BatchLoader
+from hmrlab.data.loader import BatchLoader, load_rows
 from hmrlab.fitting import (
     NewtonSettings,
     Targets,
@@ -394,11 +394,7 @@ print(f"{(turn > 1).float().mean():.0%} of {count} people have another body than
       f"the median joint turned by {turn.median():.0f} degrees")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-whole = next(iter(BatchLoader(part.first(count), batch_size=count, resolution=sizes.resolution,
-                              prefetch=0)))  # fmt: skip
-order = torch.argsort(whole.index)
-rows = order[chosen]
-few = type(whole)(**{name: value[rows] for name, value in vars(whole).items()})
+few = load_rows(part, chosen, sizes.resolution)
 before, after = (recalled(m, few, body, row) for m in (begun, ended))
 trained_on = enlarged(few, 150)
 columns = {
@@ -652,6 +648,7 @@ for title, emptied in (("as it should be", False), ("with the fault", True)):
 # fits that the original would find again:
 
 # %% tags=["nbval-ignore-output"]
+whole = load_rows(part, range(count), sizes.resolution)
 targets = Targets.from_normalised(whole.keypoints_2d)
 for title, memory in (("the memory at the end", ended), ("what the original has", begun)):
     bodies = recalled(memory, whole, body, row)

@@ -7,7 +7,8 @@ import torch
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.batch import Batch
 from hmrlab.data.dataset import open_set
-from hmrlab.data.loader import BatchLoader
+from hmrlab.data.loader import BatchLoader, load_rows
+from hmrlab.files import FileProblem
 
 
 @pytest.fixture
@@ -169,6 +170,26 @@ def test_a_batch_without_one_readable_picture_is_passed_over(make_records):
     with pytest.warns(UserWarning, match="left out"):
         batches = list(loader(open_set(folder), shuffle=False))
     assert [batch.index.tolist() for batch in batches] == [[4, 5, 6, 7]]
+
+
+@pytest.mark.parametrize("packed", [True, False], ids=["packed", "files"])
+def test_chosen_rows_come_in_the_order_asked_for_as_the_loader_gives_them(make_records, packed):
+    dataset = open_set(make_records(8, 48, packed=packed).path.parent)
+    whole = Batch.joined(list(loader(dataset, augmentation=None, shuffle=False)))
+    rows = np.array([6, 0, 3])
+    assert same(load_rows(dataset, rows, 32), whole.rows(rows))
+
+
+def test_chosen_rows_that_cannot_be_read_are_left_out_unless_none_can(make_records):
+    folder = make_records(8, 48, packed=False).path.parent
+    (folder / "2.png").unlink()
+    with pytest.warns(UserWarning, match="left out"):
+        assert load_rows(open_set(folder), [5, 2, 1], 32).index.tolist() == [5, 1]
+    with (
+        pytest.warns(UserWarning, match="left out"),
+        pytest.raises(FileProblem, match="not one of these 1 pictures"),
+    ):
+        load_rows(open_set(folder), [2], 32)
 
 
 def test_an_error_while_loading_reaches_the_caller(dataset, monkeypatch):

@@ -43,6 +43,7 @@ from IPython.display import Markdown
 
 from hmrlab.bodies import load_body, load_gendered
 from hmrlab.bodies.joints import ANNOTATED, H36M_TO_J14, SMPL_JOINTS
+from hmrlab.data.loader import load_rows
 from hmrlab.data.prepared import open_prepared, prepared_sets
 from hmrlab.data.synthetic.poses import mean_rotations, sample_poses
 from hmrlab.data.synthetic.twins import SOURCES
@@ -74,6 +75,7 @@ from hmrlab.evaluation.worst import worst_gallery
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, procrustes_fit, project_normalised
 from hmrlab.lessons import chapter_13, score_table, show
 from hmrlab.lessons.framing import close_up
+from hmrlab.lessons.loop import enlarged
 from hmrlab.lessons.sticks import draw_misses, draw_sticks
 from hmrlab.models import Prediction
 from hmrlab.models.regressor import MEAN_CAMERA
@@ -176,7 +178,7 @@ for axis, (title, points) in zip(all_axes, stages.items(), strict=True):
     axis.set_title(f"{title}\n{mpjpe(points, truth):.0f} mm", fontsize=9)
     axis.label_outer()
 all_axes[0].legend(fontsize=7, loc="upper left")
-show(figure, dpi=78, quality=74)
+show(figure, dpi=78, quality=66)
 
 # %% [markdown]
 # In the end only the arm is left, and a little of its error was given to everybody else: the
@@ -228,7 +230,7 @@ all_axes[2].plot(degrees, rotation, "^-", ms=3, color="C3", label="rotation erro
 all_axes[2].set(xlabel="turn of the forearm, degrees", ylabel="mm; degrees",
                 xticks=degrees[::3])  # fmt: skip
 all_axes[2].legend(fontsize=7)
-show(figure, dpi=78, quality=74)
+show(figure, dpi=78, quality=66)
 
 # %% [markdown]
 # Less than a millimetre, and even that comes from the elbow alone, which Human3.6M's regressor
@@ -264,7 +266,7 @@ for axis, (title, wreck), picture in zip(all_axes, wrecks.items(), pictures, str
     axis.set_xlabel(f"MPJPE {m['MPJPE']:.1f}, PA {m['PA-MPJPE']:.1f}\nPVE {m['PVE']:.1f} mm\n"
                     f"rotation {m['rotation']:.1f}°", fontsize=8)  # fmt: skip
     axis.set(xticks=[], yticks=[])
-show(figure, dpi=78, quality=74)
+show(figure, dpi=78, quality=66)
 
 # %% [markdown]
 # A head that looks backwards costs less than 4 mm, a foot less than 1. The last body has every
@@ -318,7 +320,7 @@ for axis, (title, (pose, size)), picture in zip(all_axes, mistakes.items(), pict
     axis.set_title(title, fontsize=9)
     axis.set_xlabel(f"MPJPE {mpjpe(points, truth):.0f}\nPA-MPJPE {pa:.0f} mm", fontsize=8)
     axis.set(xticks=[], yticks=[])
-show(figure, dpi=78, quality=74)
+show(figure, dpi=78, quality=66)
 
 # %% [markdown]
 # The three in the middle are as good as the truth to it; the last one, wrong in one arm, is the
@@ -350,7 +352,7 @@ for axis, title, view, points in zip(
     axis.label_outer()
 figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=2,
               fontsize=8)  # fmt: skip
-show(figure, dpi=78, quality=74)
+show(figure, dpi=78, quality=66)
 
 # %% [markdown]
 # Zero! The best orthogonal matrix had a determinant of -1: it is a mirror, and turned the knees
@@ -415,7 +417,7 @@ for axis, title, x, y in zip(
     axis.set(title=title, xlim=x, ylim=y, xticks=[], yticks=[])
 figure.legend(*all_axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=3,
               fontsize=8)  # fmt: skip
-show(figure, dpi=78, quality=74)
+show(figure, dpi=78, quality=66)
 
 # %% [markdown]
 # Now the experiment. Take the network that comes with the package and its answers for the studio's
@@ -595,7 +597,7 @@ axis.axvline(150, color="0.6", lw=0.8)
 axis.set(xlabel="threshold, mm", ylabel="joints that are nearer, %", xlim=(0, 400), ylim=(0, 100),
          title="synthetic people, studio: the shaded areas are the AUC")  # fmt: skip
 axis.legend(fontsize=8, loc="lower right")
-show(figure, dpi=78, quality=74)
+plt.show()
 
 # %% [markdown]
 # What a threshold hides is everything that happens on one side of it. Two made-up networks:
@@ -801,7 +803,7 @@ for axis, title, spans in zip(all_axes, ("frames are drawn", "whole videos are d
     axis.axhline(errors.mean(), color="0.3", lw=0.8)
     axis.set(title=f"{title}: {np.mean(hits):.0%} hold the truth", xlabel="test set of 24 videos")
 all_axes[0].set_ylabel("95 % interval, MPJPE, mm")
-show(figure, dpi=78, quality=74)
+plt.show()
 
 # %% tags=["nbval-ignore-output"]
 values, number = sets[0]
@@ -865,10 +867,27 @@ Markdown("\n".join(lines))
 # A mean does not say what goes wrong. The eight people of 3DPW's twin with the largest MPJPE:
 
 # %% tags=["nbval-ignore-output"]
-show(worst_gallery(results["twin:3dpw"][0], tests["twin:3dpw"], body, 8), dpi=64, quality=58)
+answers = results["twin:3dpw"][0]
+show(worst_gallery(answers, tests["twin:3dpw"], body, 8), dpi=60, quality=56)
+
+# %% [markdown]
+# Turn them, in a running notebook. Colours show how far each joint's rotation is from the truth.
 
 # %% tags=["nbval-ignore-output"]
-answers = results["twin:3dpw"][0]
+worst = answers.worst(8)
+few = load_rows(tests["twin:3dpw"], answers.arrays["index"][worst], resolution)
+pose, betas, camera = (torch.from_numpy(answers.arrays[key][worst])
+                       for key in ("pose", "betas", "camera"))  # fmt: skip
+said = Prediction(axis_angle_to_matrix(pose.view(-1, 24, 3)), betas, camera)
+true = Prediction(few.rotations, few.betas, camera)  # 3DPW's labels have no camera of this kind
+compare(
+    body, {"answer": said}, truth=true, pictures=enlarged(few, 150), heat="rotation",
+    people=[f"{k}. {error:.0f} mm" for k, error in
+            enumerate(answers.values("mpjpe_mm")[worst], start=1)],
+    title="the eight worst", start="picture",
+)  # fmt: skip
+
+# %% tags=["nbval-ignore-output"]
 turns = answers.arrays["rotation_error_deg"]
 for who, rows in (("the 20 worst", answers.worst(20)), ("everybody", slice(None))):
     print(f"{who:13s} MPJPE {answers.values('mpjpe_mm')[rows].mean():3.0f} mm, "

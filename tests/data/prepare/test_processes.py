@@ -32,6 +32,7 @@ def test_after_a_kill_only_what_was_not_done_is_done(
     parts = prepared_folder("3dpw", "test") / ".parts"
     child = os.fork()
     if child == 0:
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in a shell's "command &"
         try:
             prepare(get_recipe("3dpw"), root, "test", workers=2, progress=False)
         finally:

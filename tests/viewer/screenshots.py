@@ -61,6 +61,11 @@ def modes() -> dict[str, Callable[[], BodyViewer]]:
         viewer.skeleton, viewer.joint = True, ELBOW
         return viewer
 
+    def wireframe() -> BodyViewer:
+        viewer = BodyViewer(body, both[:1], heat="twist")
+        viewer.wireframe = True
+        return viewer
+
     def wrung() -> BodyViewer:
         viewer = BodyViewer(body, both[:1], heat="twist", title="twist a forearm")
         viewer.joint = ELBOW
@@ -71,6 +76,7 @@ def modes() -> dict[str, Callable[[], BodyViewer]]:
         "body": lambda: BodyViewer(body),
         "wrung": wrung,
         "skeleton": skeleton,
+        "wireframe": wireframe,
         "twist": lambda: BodyViewer(
             body, both, shapes, names=["answer", "truth"], truth=1, heat="twist"
         ),

@@ -82,6 +82,7 @@ export class Figure {
 
   look({ wireframe, skeleton, selected, pulse }) {
     this.wires.visible = wireframe;
+    for (const mesh of [this.depth, this.skin]) mesh.material.polygonOffset = wireframe;
     const through = skeleton && this.skeleton;
     this.depth.visible = Boolean(through);
     this.skin.material.transparent = Boolean(through);

@@ -2,10 +2,9 @@
 
 import { Color, DoubleSide, ShaderMaterial } from "three";
 
-// Skin lies a little deeper than the lines on it.
-export const BEHIND_LINES = {
-  polygonOffset: true, polygonOffsetFactor: 1, polygonOffsetUnits: 1,
-};
+// Skin lies a little deeper than the lines on it. Only where there are any: deeper by its slope, an
+// outline's front would let the unlit side of what curves away behind it through.
+export const BEHIND_LINES = { polygonOffsetFactor: 1, polygonOffsetUnits: 1 };
 
 const BODY_VERTEX = `
 attribute float cavity;
@@ -37,7 +36,8 @@ varying float vHeight;
 varying float vCavity;
 varying float vAlarm;
 void main() {
-  vec3 n = normalize(vNormal) * (gl_FrontFacing ? 1.0 : -1.0);
+  vec3 n = normalize(vNormal);
+  if (!gl_FrontFacing && n.z < -0.25) n = -n;  // inside out; at an outline it is only the edge
   vec3 key = normalize(vec3(-0.55, 0.72, 0.62));
   vec3 rake = normalize(vec3(0.93, 0.22, 0.18));
   vec3 light = mix(vec3(0.115, 0.105, 0.11), vec3(0.27, 0.29, 0.33), 0.5 + 0.5 * vHeight);

@@ -146,10 +146,16 @@ for number in range(4):
         augmentation=lively if number else None, prefetch=0,
     )  # fmt: skip
     views.append(next(iter(loader)))
-columns = {}
-for title, batch in zip(("plain", "seen again", "and again", "and again "), views, strict=True):
-    columns[title] = remembered(memory, batch, body, size=150)[:3]
-show(gallery(columns, width=1.3), dpi=72, quality=66)
+titles = ("plain", "seen again", "a third time", "a fourth")
+shown_as = {title: batch.rows(slice(3)) for title, batch in zip(titles, views, strict=True)}
+columns = {title: remembered(memory, batch, body) for title, batch in shown_as.items()}
+show(gallery(columns, width=1.3), dpi=72, quality=60)
+
+# %% tags=["nbval-ignore-output"]
+compare(
+    body, {title: recalled(memory, batch, body) for title, batch in shown_as.items()},
+    pictures=enlarged(shown_as["plain"], 150), title="one memory, four views", start="picture",
+)  # fmt: skip
 
 # %% [markdown]
 # ## One step of SPIN
@@ -278,7 +284,7 @@ def drawn(answers):
 
 
 by_fits = {title: said(found[0]) for title, found in runs.items()}
-show(gallery(drawn(by_fits), width=1.15), dpi=72, quality=66)
+show(gallery(drawn(by_fits), width=1.15), dpi=72, quality=60)
 
 # %% [markdown]
 # In a running notebook you can turn them; colours show how far each joint's rotation is from the
@@ -404,7 +410,7 @@ columns = {
     "at the end": over(trained_on, after, body),
     "aside ": aside(after, body, 150),
 }
-show(gallery(columns, width=1.3), dpi=72, quality=66)
+show(gallery(columns, width=1.3), dpi=72, quality=60)
 
 # %% [markdown]
 # Turn them, in a running notebook. No truth stands beside: nobody of these has a label.
@@ -555,7 +561,7 @@ by_priors = {
     "as it should be": said(bad["as it should be"][0]),
     "without priors": said(bad["fits without priors"][0]),
 }
-show(gallery(drawn(by_priors), width=1.4), dpi=72, quality=66)
+show(gallery(drawn(by_priors), width=1.4), dpi=72, quality=60)
 
 # %% tags=["nbval-ignore-output"]
 compare(

@@ -29,7 +29,7 @@ export UV_HTTP_TIMEOUT ?= 300
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: $(STAMP) ## run the whole series at SCALE=quick (some 35 minutes on 2 cores) and write a report
+run: $(STAMP) ## run the whole series at SCALE=quick (some 40 minutes on 2 cores) and write a report
 	$(BIN)/hmrlab run --scale $(SCALE)
 
 lab: $(STAMP) ## open the notebooks in JupyterLab

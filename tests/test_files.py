@@ -119,12 +119,20 @@ def test_a_folder_on_a_full_disk_says_so_and_leaves_nothing(tmp_path):
 
 
 def test_where_a_file_system_has_no_locks_nobody_waits(tmp_path, monkeypatch):
+    asked = []
+
     def unsupported(*_, **__):
+        asked.append("a lock")
         raise NotImplementedError("no flock here")
 
     monkeypatch.setattr("hmrlab.files.FileLock.acquire", unsupported)
-    with one_at_a_time(tmp_path / "set"), one_at_a_time(tmp_path / "set"):
-        pass
+    inside = []
+    with one_at_a_time(tmp_path / "set"):
+        inside.append("one")
+        with one_at_a_time(tmp_path / "set"):
+            inside.append("another")
+    assert inside == ["one", "another"]
+    assert asked == ["a lock", "a lock"]
 
 
 def test_the_lock_of_a_killed_process_keeps_nobody_waiting(tmp_path):

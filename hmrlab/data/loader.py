@@ -173,7 +173,7 @@ def load_rows(dataset: PoseDataset, rows: Sequence[int] | np.ndarray, resolution
     """
     raw = dataset.gather(np.asarray(rows), round(MARGIN * resolution))
     if raw is None:
-        raise FileProblem(f"{dataset.name}: not one of these {len(rows)} pictures can be read.")
+        raise FileProblem(f"{dataset.name}: none of the pictures asked for can be read.")
     batch = augment(raw, Augmentation.none(len(raw)), resolution)
     place = {row: k for k, row in enumerate(batch.index.tolist())}
     return batch.rows([place[row] for row in map(int, rows) if row in place])

@@ -187,7 +187,7 @@ def test_chosen_rows_that_cannot_be_read_are_left_out_unless_none_can(make_recor
         assert load_rows(open_set(folder), [5, 2, 1], 32).index.tolist() == [5, 1]
     with (
         pytest.warns(UserWarning, match="left out"),
-        pytest.raises(FileProblem, match="not one of these 1 pictures"),
+        pytest.raises(FileProblem, match="none of the pictures asked for"),
     ):
         load_rows(open_set(folder), [2], 32)
 

@@ -14,7 +14,7 @@ from hmrlab.files import FileProblem, one_at_a_time, whole_folder
 
 
 @pytest.fixture(scope="module")
-def test_set(tmp_path_factory):
+def wild_set(tmp_path_factory):
     root = tmp_path_factory.mktemp("sets")
     return ensure_set(SetSpec("wild", "test", 70, 48), root, progress=False)
 
@@ -30,16 +30,16 @@ def contents(folder):
     return found
 
 
-def test_a_set_is_found_again_and_not_made_twice(test_set, monkeypatch):
+def test_a_set_is_found_again_and_not_made_twice(wild_set, monkeypatch):
     monkeypatch.setattr(generate, "_make", lambda *_: pytest.fail("made again"))
-    assert ensure_set(SetSpec("wild", "test", 70, 48), test_set.parent) == test_set
+    assert ensure_set(SetSpec("wild", "test", 70, 48), wild_set.parent) == wild_set
 
 
-def test_pictures_do_not_depend_on_the_number_of_processes(test_set, tmp_path, monkeypatch):
+def test_pictures_do_not_depend_on_the_number_of_processes(wild_set, tmp_path, monkeypatch):
     monkeypatch.setattr(generate, "SMALL", 0)
     other = ensure_set(SetSpec("wild", "test", 70, 48), tmp_path, progress=False, workers=2)
-    assert other.name == test_set.name
-    ours, theirs = contents(test_set), contents(other)
+    assert other.name == wild_set.name
+    ours, theirs = contents(wild_set), contents(other)
     assert ours.keys() == theirs.keys()
     for key, value in ours.items():
         np.testing.assert_array_equal(value, theirs[key], err_msg=key)
@@ -72,10 +72,10 @@ def test_wild_people_have_only_2d_labels_for_training(tmp_path):
     assert studio.label_shares() == {"keypoints_2d": 1.0, "pose_3d": 1.0, "smpl": 1.0}
 
 
-def test_test_sets_have_all_the_truth_and_masks(test_set):
-    dataset = open_set(test_set)
+def test_test_sets_have_all_the_truth_and_masks(wild_set):
+    dataset = open_set(wild_set)
     assert dataset.label_shares() == {"keypoints_2d": 1.0, "pose_3d": 1.0, "smpl": 1.0}
-    with np.load(test_set / "masks.npz") as masks:
+    with np.load(wild_set / "masks.npz") as masks:
         assert masks["parts"].shape == masks["lsp"].shape == (70, 48, 48)
 
 
@@ -171,8 +171,8 @@ def test_a_set_that_another_process_makes_is_waited_for(tmp_path, capfd):
     assert (folder / "manifest.json").stat().st_mtime_ns == before, "it was made a second time"
 
 
-def test_the_manifest_says_how_the_set_was_made(test_set):
-    content = json.loads((test_set / "manifest.json").read_text())
+def test_the_manifest_says_how_the_set_was_made(wild_set):
+    content = json.loads((wild_set / "manifest.json").read_text())
     assert content["settings"] == {
         "name": "wild", "split": "test", "count": 70, "size": 48, "seed": 0,
     }  # fmt: skip

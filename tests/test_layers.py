@@ -9,9 +9,10 @@ PACKAGE = Path(__file__).resolve().parent.parent / "hmrlab"
 
 FLOORS = {
     "geometry": 0,
-    "ledger": 0,
-    "paths": 0,
     "files": 0,
+    "paths": 1,
+    "ledger": 1,
+    "processes": 1,
     "unpickling": 1,
     "bodies": 2,  # importing one reads a pickle
     "models": 3,

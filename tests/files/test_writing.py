@@ -3,6 +3,7 @@ import os
 import stat
 import subprocess
 import sys
+import tempfile
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from hmrlab.files import (
     FileProblem,
     one_at_a_time,
     save_npz_whole,
+    scratch_folder,
+    sweep,
     whole_folder,
     write_text_whole,
     write_whole,
@@ -125,7 +128,7 @@ def test_where_a_file_system_has_no_locks_nobody_waits(tmp_path, monkeypatch):
         asked.append("a lock")
         raise NotImplementedError("no flock here")
 
-    monkeypatch.setattr("hmrlab.files.FileLock.acquire", unsupported)
+    monkeypatch.setattr("hmrlab.files.writing.FileLock.acquire", unsupported)
     inside = []
     with one_at_a_time(tmp_path / "set"):
         inside.append("one")
@@ -145,3 +148,142 @@ def test_the_lock_of_a_killed_process_keeps_nobody_waiting(tmp_path):
     assert killed.returncode == -9
     with one_at_a_time(folder):
         assert (tmp_path / ".set.lock").exists()
+
+
+WRITES = {
+    "file": """
+import sys
+from hmrlab.files import write_whole
+def write(file):
+    file.write(b"x")
+    file.flush()
+    {then}
+write_whole(sys.argv[1], write)
+""",
+    "folder": """
+import pathlib, sys
+from hmrlab.files import whole_folder
+with whole_folder(pathlib.Path(sys.argv[1])) as folder:
+    (folder / "half").write_text("x")
+    {then}
+""",
+}
+DIES = "import os; os.kill(os.getpid(), 9)"
+WAITS = "print('writing', flush=True); sys.stdin.read()"
+
+
+def left_by_a_killed(way, folder):
+    code = WRITES[way].format(then=DIES)
+    killed = subprocess.run([sys.executable, "-c", code, str(folder / "theirs")], check=False)
+    assert killed.returncode == -9
+    (left,) = folder.glob(".*.part")
+    return left
+
+
+def make_older(path, seconds):
+    for part in (path, *path.rglob("*")):
+        os.utime(part, (part.stat().st_atime, part.stat().st_mtime - seconds))
+
+
+@pytest.mark.parametrize("way", WRITES)
+@pytest.mark.parametrize("next_way", WRITES)
+def test_what_a_killed_process_was_writing_goes_at_the_next_start(tmp_path, way, next_way):
+    left_by_a_killed(way, tmp_path)
+    path = tmp_path / "ours"
+    if next_way == "file":
+        write_text_whole(path, "x")
+    else:
+        with whole_folder(path):
+            pass
+    assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("way", WRITES)
+def test_what_a_live_process_is_writing_stays_however_old(tmp_path, way):
+    path = tmp_path / "theirs"
+    command = [sys.executable, "-c", WRITES[way].format(then=WAITS), str(path)]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with subprocess.Popen(command, **pipes) as neighbour:
+        neighbour.stdout.readline()
+        (temporary,) = tmp_path.glob(".*.part")
+        make_older(temporary, 7200)
+        sweep(tmp_path)
+        assert list(tmp_path.iterdir()) == [temporary]
+        neighbour.stdin.close()
+    assert neighbour.returncode == 0
+    assert list(tmp_path.iterdir()) == [path]
+    assert (path if way == "file" else path / "half").read_text() == "x"
+
+
+def test_what_this_process_is_writing_stays(tmp_path):
+    with whole_folder(tmp_path / "one") as one, whole_folder(tmp_path / "other") as other:
+        sweep(tmp_path)
+        assert one.is_dir()
+        assert other.is_dir()
+
+
+def no_locks(*_):
+    raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("fcntl.flock", no_locks),
+        ("fcntl", None),  # Windows
+        ("_machine", lambda: "another0"),
+    ],
+)
+@pytest.mark.parametrize("way", WRITES)
+def test_where_locks_say_nothing_only_what_is_an_hour_old_goes(
+    tmp_path, monkeypatch, name, value, way
+):
+    left = left_by_a_killed(way, tmp_path)
+    monkeypatch.setattr(f"hmrlab.files.writing.{name}", value)
+    sweep(tmp_path)
+    assert left.exists()
+    make_older(left, 3601)
+    sweep(tmp_path)
+    assert not left.exists()
+    assert save_npz_whole(tmp_path / "a.npz", a=np.zeros(2)).exists()
+
+
+def test_a_sweep_just_before_the_lock_is_taken_does_no_harm(tmp_path, monkeypatch):
+    made = []
+    make = tempfile.mkdtemp
+
+    def make_and_sweep(**where):
+        made.append(make(**where))
+        if len(made) == 1:
+            sweep(tmp_path)
+        return made[-1]
+
+    monkeypatch.setattr("tempfile.mkdtemp", make_and_sweep)
+    with whole_folder(tmp_path / "set") as temporary:
+        assert [temporary.name] == [name.rpartition("/")[2] for name in made[1:]]
+    assert [path.name for path in tmp_path.iterdir()] == ["set"]
+
+
+def test_a_scratch_folder_goes_at_the_end_or_after_a_kill_with_the_next(tmp_path, monkeypatch):
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", None)  # asked for anew
+    code = f"from hmrlab.files import scratch_folder\nwith scratch_folder(): {DIES}"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == -9
+    (left,) = tmp_path.iterdir()
+    with scratch_folder() as folder:
+        assert list(tmp_path.iterdir()) == [folder]
+        assert folder != left
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_of_like_names_are_left_alone(tmp_path):
+    others = [tmp_path / name for name in (".a.part", ".hmrlab-notes", "hmrlab-1.part")]
+    for path in others:
+        path.write_text("x")
+        make_older(path, 7200)
+    target = tmp_path / "elsewhere"
+    target.mkdir()
+    link = tmp_path / ".hmrlab-link.part"
+    link.symlink_to(target)
+    sweep(tmp_path)
+    assert all(path.exists() for path in [*others, target, link])

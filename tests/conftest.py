@@ -1,6 +1,8 @@
 """Fixtures that several rooms' tests share."""
 
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -77,3 +79,48 @@ def hmrlab(monkeypatch, capsys):
         return SimpleNamespace(code=ended.value.code or 0, out=out, err=err)
 
     return call
+
+
+class Watch:
+    """Looks at processes, through /proc."""
+
+    def children_of(self, pid: int) -> list[int]:
+        """Those that it started, and those that these did."""
+        numbers = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
+        own = [number for number in numbers if self._status(number)[1:2] == [str(pid)]]
+        return own + [further for child in own for further in self.children_of(child)]
+
+    def workers_of(self, pid: int) -> list[int]:
+        """Those that do pieces of work."""
+        return [child for child in self.children_of(pid) if b"hmrlab.processes" in _command(child)]
+
+    def alive(self, pid: int) -> bool:
+        return self._status(pid)[:1] not in ([], ["Z"])
+
+    def wait_until(self, happened: Callable[[], object], seconds: float = 90.0) -> None:
+        limit = time.monotonic() + seconds
+        while not happened():
+            assert time.monotonic() < limit
+            time.sleep(0.02)
+
+    def _status(self, pid: int) -> list[str]:
+        """A process's state, parent and more; empty where it is gone."""
+        try:
+            return (Path("/proc") / str(pid) / "stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return []
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return (Path("/proc") / str(pid) / "cmdline").read_bytes()
+    except OSError:
+        return b""
+
+
+@pytest.fixture(scope="session")
+def watch() -> Watch:
+    """What looks at processes; only Linux has /proc."""
+    if not Path("/proc/self/stat").exists():
+        pytest.skip("needs /proc")
+    return Watch()

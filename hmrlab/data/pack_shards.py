@@ -17,7 +17,7 @@ from hmrlab.data.boxes import MARGIN, crop_box
 from hmrlab.data.images import DamagedImageError, read_image
 from hmrlab.data.records import Records
 from hmrlab.data.shards import to_jpeg, write_jpeg_shard, write_raw_shard
-from hmrlab.files import write_text_whole
+from hmrlab.files import FileProblem, printable, read_json, write_text_whole
 
 STORES = ("jpeg", "raw")
 ROWS_PER_SHARD = 256  # raw, 120 MB
@@ -33,7 +33,7 @@ class PackPlan:
         resolution: side of the crops that trainings are to cut out of these, pixels.
 
     Raises:
-        ValueError: no such store, or a resolution that is no picture's.
+        ValueError: no such store, or a number that is out of its range.
     """
 
     records_sha256: str  # of the records that it is made of
@@ -48,6 +48,13 @@ class PackPlan:
             raise ValueError(f"unknown store {self.store!r}; choose {' or '.join(STORES)}")
         if not 16 <= self.resolution <= 2048:
             raise ValueError(f"a resolution is 16 to 2048 pixels, not {self.resolution}")
+        if not 1 <= self.margin <= 2 or not 1 <= self.quality <= 100:
+            raise ValueError(
+                f"a margin is 1 to 2 boxes and a quality 1 to 100, not {self.margin} and "
+                f"{self.quality}"
+            )
+        if not 1 <= self.rows_per_shard <= 10**5:
+            raise ValueError(f"a shard has 1 to 100,000 rows, not {self.rows_per_shard}")
 
     @property
     def size(self) -> int:
@@ -96,7 +103,7 @@ def write_shard(packed: Path, plan: PackPlan, images: Path, number: int) -> None
     damaged: dict[int, str] = {}
     for row, found in cropped(frames, rows, images, plan.size, plan.margin):
         if isinstance(found, str):
-            damaged[row] = found
+            damaged[row] = printable(found)  # JSON cannot hold every name of a file
             found = np.zeros((plan.size, plan.size, 3), np.uint8)
         crops.append(found if plan.store == "raw" else to_jpeg(found, plan.quality))
     write_text_whole(damage_note(packed, number), json.dumps(damaged))
@@ -135,8 +142,8 @@ def read_frames(packed: Path) -> Frames:
 def read_plan(packed: Path) -> PackPlan | None:
     """The plan of a packed form that is not finished; None where there is none."""
     try:
-        return PackPlan(**json.loads((packed / PLAN).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
+        return read_json(packed / PLAN, PackPlan)
+    except FileProblem:
         return None
 
 

@@ -8,12 +8,9 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
-import time
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import NoReturn
 
 import numpy as np
 import torch
@@ -30,6 +27,7 @@ from hmrlab.data.pack_shards import (
     write_shard,
 )
 from hmrlab.data.packed import (
+    FORMAT,
     PackedNote,
     matrix_to_crops,
     packed_folder,
@@ -39,8 +37,9 @@ from hmrlab.data.packed import (
 from hmrlab.data.prepared import PreparedSet, read_set, set_problem
 from hmrlab.data.records import Records
 from hmrlab.data.shards import to_jpeg
-from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
+from hmrlab.files import FileProblem, read_json, save_npz_whole, sweep, write_text_whole
 from hmrlab.geometry import apply_affine
+from hmrlab.processes import work_in_processes
 
 BYTES_TO_SPARE = 200_000_000
 TRIED = 32  # crops that are made to foretell what jpegs will take
@@ -135,7 +134,15 @@ def pack(
     packed = packed_folder(folder)
     try:
         _begin(packed, plan, records)
-        _work(packed, plan, prepared, len(records), workers or _cores(), progress)
+        try:
+            _work(packed, plan, prepared, len(records), workers or _cores(), progress)
+        except FileProblem as problem:
+            if any(packed.glob("crops-*")):
+                raise FileProblem(
+                    f"{problem} What was done is kept in {packed}: the next run goes on from there."
+                ) from problem
+            shutil.rmtree(packed)
+            raise
         return _finish(packed, plan, records)
     except OSError as error:
         raise FileProblem(
@@ -154,7 +161,7 @@ def _open(folder: Path) -> tuple[PreparedSet, Records]:
             f"{prepared.name} {prepared.split} has masks, which are compared in the whole "
             "pictures: it is evaluated on those, and not packed."
         )
-    if not prepared.images.is_dir():
+    if not os.path.isdir(prepared.images):
         raise FileProblem(
             f"{prepared.name} {prepared.split}: its pictures were in {prepared.images}, which is "
             "not there. Is a disk not mounted?"
@@ -184,6 +191,7 @@ def _begin(packed: Path, plan: PackPlan, records: Records) -> None:
     """A folder with the plan and the frames in it; shards of another plan are removed."""
     if packed.is_dir() and read_plan(packed) != plan:
         shutil.rmtree(packed)
+    sweep(packed)
     if not (packed / PLAN).is_file():
         save_npz_whole(
             packed / "frames.npz",
@@ -209,61 +217,30 @@ def _work(
         mininterval=1.0,
     )
     with bar:
+
+        def advance() -> None:
+            bar.update(min(plan.rows_per_shard, count - bar.n))
+
         if workers == 1 or len(left) <= 1:
             for number in left:
                 write_shard(packed, plan, prepared.images, number)
-                bar.update(min(plan.rows_per_shard, count - bar.n))
+                advance()
             return
-        _work_in_processes(packed, prepared.images, left, min(workers, len(left)), bar)
-
-
-def _work_in_processes(
-    packed: Path, images: Path, left: list[int], workers: int, bar: tqdm
-) -> None:
-    """Plain child processes: they work alike in scripts, notebooks and tests, on any system."""
-    command = [sys.executable, "-m", "hmrlab.data.pack_worker", str(packed), str(images)]
-    children = []
-    try:
-        for number in range(workers):
-            share = ",".join(map(str, left[number::workers]))
-            child = subprocess.Popen([*command, share], stderr=subprocess.PIPE, text=True)
-            children.append(child)
-        each = read_plan(packed).rows_per_shard
-        while any(child.poll() is None for child in children):
-            time.sleep(0.2)
-            done = len(list(packed.glob("crops-*"))) * each
-            bar.update(min(bar.total, done) - bar.n)
-            if any(child.poll() for child in children):
-                break
-        for child in children:
-            if child.poll():
-                _tell(child)
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-            child.stderr.close()
-    bar.update(bar.total - bar.n)
-
-
-def _tell(child: subprocess.Popen) -> NoReturn:
-    """What ended a child process."""
-    said = child.stderr.read().strip()
-    if child.returncode > 0 and said:
-        raise FileProblem(said.splitlines()[-1])
-    raise FileProblem(
-        "a process that packs was killed, perhaps for want of memory. What was done is kept: run "
-        "the command again, with fewer of them (--workers 1)."
-    )
+        shards = {
+            f"shard {number}": partial(write_shard, packed, plan, prepared.images, number)
+            for number in left
+        }
+        work_in_processes(shards, workers, advance, "Fewer of them (--workers 1) need less.")
 
 
 def _finish(packed: Path, plan: PackPlan, records: Records) -> PackedNote:
     """Write the records of the crops, and last of all the note that makes the form valid."""
     damaged: dict[int, str] = {}
+    remedy = f"Delete {packed} and pack the set again."
     for number in range(plan.shards(len(records))):
-        note = json.loads(damage_note(packed, number).read_text(encoding="utf-8"))
-        damaged |= {int(row): reason for row, reason in note.items()}
+        damaged |= read_json(damage_note(packed, number), dict[int, str], remedy=remedy)
     if len(damaged) == len(records):
+        shutil.rmtree(packed)  # pictures may be there the next time
         raise FileProblem(
             f"{packed}: not one picture could be read. The first: {next(iter(damaged.values()))}"
         )
@@ -271,11 +248,11 @@ def _finish(packed: Path, plan: PackPlan, records: Records) -> PackedNote:
     kept = sorted([*packed.glob("crops-*.npy"), *packed.glob("crops-*.jpegs")])
     kept += [packed / "records.npz", packed / "frames.npz"]
     files = {path.name: path.stat().st_size for path in kept}
-    note = PackedNote(plan, len(records), damaged, files)
+    note = PackedNote(plan, len(records), damaged, files, FORMAT)
     write_text_whole(packed / "packed.json", note.to_json())
     (packed / PLAN).unlink()
-    for path in [*packed.glob("damaged-*.json"), *packed.glob(".*.part")]:
-        path.unlink()  # the second are what a killed process was about to write
+    for path in packed.glob("damaged-*.json"):
+        path.unlink()
     return note
 
 

@@ -8,7 +8,6 @@ import math
 import multiprocessing
 import statistics
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -19,10 +18,12 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from hmrlab.files import scratch_folder
 from hmrlab.models.checkpoints import save_weights
 from hmrlab.models.encoders import create_encoder
 from hmrlab.models.hmr import HMR
 from hmrlab.models.prediction import Prediction
+from hmrlab.processes import end_with_parent
 
 PRECISIONS = ("fp32", "bf16")
 LATENCY_BATCH, THROUGHPUT_BATCH = 1, 64
@@ -62,8 +63,8 @@ def ratios(times: Sequence[float], peer: Sequence[float]) -> Spread:
 
 def weights_bytes(model: HMR) -> tuple[int, int]:
     """Size of the file that `save_weights` makes, and of the same file compressed by gzip."""
-    with tempfile.TemporaryDirectory() as folder:
-        return file_bytes(save_weights(Path(folder) / "model.pt", model))
+    with scratch_folder() as folder:
+        return file_bytes(save_weights(folder / "model.pt", model))
 
 
 def file_bytes(path: Path) -> tuple[int, int]:
@@ -97,7 +98,7 @@ def step_bytes(
     # Forked from a process that has imported everything and done nothing: its memory is the zero.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([__name__])
-    with ProcessPoolExecutor(1, mp_context=context) as pool:
+    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
         try:
             return pool.submit(_step_bytes_here, make, resolution, batch_size).result()
         except (BrokenProcessPool, MemoryError):  # the system ends a process that takes too much

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +19,7 @@ from onnxruntime.quantization import (
 )
 from torch import Tensor
 
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, scratch_folder
 from hmrlab.models.export import INPUT, OnnxInfo, open_session, write_onnx
 
 # Seven of a weight's eight bits: CPUs without VNNI add up pairs of products in 16 bits, which the
@@ -132,8 +131,8 @@ def _kept_in_float(proto: onnx.ModelProto) -> list[str]:
 
 
 def _write_quantised(out: str | Path, quantise, info: OnnxInfo) -> Path:
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        target = Path(folder) / "int8.onnx"
+    with scratch_folder() as folder, _quiet():
+        target = folder / "int8.onnx"
         quantise(str(target))
         proto = onnx.load(target)
     return write_onnx(out, proto, replace(info, precision="int8"))

@@ -16,6 +16,8 @@ from typing import Protocol
 
 import numpy as np
 
+from hmrlab.processes import lifeline
+
 BACKENDS = ("pyrender-egl", "pyrender-osmesa", "embreex")
 PLATFORM = {"pyrender-egl": "egl", "pyrender-osmesa": "osmesa"}
 PROBE_SECONDS = 60
@@ -188,11 +190,16 @@ def probe(name: str) -> str:
     """
     if os.environ.get(PROBED) == name:
         return "OK"
-    code = f"from hmrlab.rendering import backends; backends.draw_probe({name!r})"
+    code = (
+        "from hmrlab.processes import end_with_parent; end_with_parent()\n"
+        f"from hmrlab.rendering import backends; backends.draw_probe({name!r})"
+    )
+    command = [sys.executable, "-c", code]
     try:
-        child = subprocess.run(
-            [sys.executable, "-c", code], capture_output=True, text=True, timeout=PROBE_SECONDS
-        )
+        with lifeline() as stdin:
+            child = subprocess.run(
+                command, stdin=stdin, capture_output=True, text=True, timeout=PROBE_SECONDS
+            )
     except subprocess.TimeoutExpired:
         return f"did not answer in {PROBE_SECONDS} s"
     if child.returncode == 0:

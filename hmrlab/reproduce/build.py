@@ -13,7 +13,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from hmrlab.bodies import require_free_body
-from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.files import FileProblem, scratch_folder, write_text_whole
 from hmrlab.reproduce.execute import NotebookResult, Progress, Status, execute_source
 from hmrlab.reproduce.pictures import smaller_png
 from hmrlab.reproduce.sources import NotebookSource
@@ -47,8 +47,8 @@ def build_notebook(
             is in use than the free one; it is not written.
     """
     require_free_body("a notebook that is committed")
-    with tempfile.TemporaryDirectory(prefix="hmrlab-") as scratch:
-        target = Path(scratch) / f"{source.name}.ipynb"
+    with scratch_folder() as scratch:
+        target = scratch / f"{source.name}.ipynb"
         result = execute_source(source, target, parameters or {}, progress, folder)
         if result.status is not Status.PASSED:
             return result

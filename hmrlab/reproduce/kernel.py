@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
 from traitlets import default
 
+from hmrlab.files import scratch_folder
 from hmrlab.rendering import environment_for_children
 
 _LONGEST_SOCKET_PATH = 90  # Unix allows 104 to 108 bytes, and a port's number is added
@@ -43,9 +42,8 @@ def kernel_manager_class() -> Iterator[type[AsyncKernelManager]]:
     same time cannot race for ports; where there are none (Windows), or the folder's name is too
     long for one, through TCP.
     """
-    with tempfile.TemporaryDirectory(prefix="hmrlab-", ignore_cleanup_errors=True) as name:
-        folder = Path(name)
-        sockets = os.name == "posix" and len(os.fsencode(name)) < _LONGEST_SOCKET_PATH
+    with scratch_folder() as folder:
+        sockets = os.name == "posix" and len(os.fsencode(folder)) < _LONGEST_SOCKET_PATH
 
         class OwnKernelManager(AsyncKernelManager):
             @default("kernel_spec_manager")

@@ -230,18 +230,18 @@ def test_processes_make_the_files_that_one_makes(prepared, store):
 
 KILLED = """
 import sys, time
-from hmrlab.data import pack_shards, pack_worker
+from pathlib import Path
+from hmrlab.data import pack_shards
+from hmrlab.data.packing import pack
 
 quick = pack_shards.crop_box
 pack_shards.crop_box = lambda *given: (time.sleep(0.02), quick(*given))[1]
-pack_worker.main(*sys.argv[1:])
+folder = Path(sys.argv[1])
+pack(folder, pack_shards.read_plan(folder / "packed"), workers=1, progress=False)
 """
 
 
-def test_a_kill_leaves_whole_shards_and_the_next_run_goes_on(prepared, monkeypatch):
-    folder = prepared()
-    plan, packed = plan_for(folder), packed_folder(folder)
-
+def begin_to_pack(folder, plan, monkeypatch):
     def stops(*given):
         raise KeyboardInterrupt
 
@@ -249,8 +249,13 @@ def test_a_kill_leaves_whole_shards_and_the_next_run_goes_on(prepared, monkeypat
         patch.setattr("hmrlab.data.packing.write_shard", stops)
         with pytest.raises(KeyboardInterrupt):
             pack(folder, plan, workers=1, progress=False)
-    arguments = [str(packed), str(read_set(folder).images), "0,1,2,3,4"]
-    child = subprocess.Popen([sys.executable, "-c", KILLED, *arguments])
+
+
+def test_a_kill_leaves_whole_shards_and_the_next_run_goes_on(prepared, monkeypatch):
+    folder = prepared()
+    plan, packed = plan_for(folder), packed_folder(folder)
+    begin_to_pack(folder, plan, monkeypatch)
+    child = subprocess.Popen([sys.executable, "-c", KILLED, folder])
     try:
         deadline = time.monotonic() + 120
         while len(list(packed.glob("crops-*"))) < 2 and time.monotonic() < deadline:
@@ -286,12 +291,16 @@ def test_a_process_that_cannot_write_or_is_killed_is_told_of(prepared, monkeypat
     folder = prepared()
     plan = plan_for(folder, rows_per_shard=12)
     with monkeypatch.context() as patch:
-        patch.setattr("hmrlab.data.packing.sys.executable", "/bin/false")
-        with pytest.raises(FileProblem, match=r"was killed.*run the command again.*--workers 1"):
+        patch.setattr(sys, "executable", "/bin/false")
+        with pytest.raises(FileProblem, match=r"process at shard \d was killed.*--workers 1"):
             pack(folder, plan, workers=2, progress=False)
+    assert not packed_folder(folder).exists()
+    begin_to_pack(folder, plan, monkeypatch)
     in_the_way = packed_folder(folder) / plan.shard_name(1)
     in_the_way.mkdir()
-    with pytest.raises(FileProblem, match=r"could not write .*crops-00001\.npy"):
+    with pytest.raises(
+        FileProblem, match=r"could not write .*crops-00001\.npy.* kept in .*packed:"
+    ):
         pack(folder, plan, workers=2, progress=False)
     in_the_way.rmdir()
     assert pack(folder, plan, workers=1, progress=False).count == PEOPLE
@@ -320,6 +329,19 @@ def test_a_set_with_masks_or_without_its_pictures_is_refused(prepared):
     read_set(folder).images.rmdir()
     with pytest.raises(FileProblem, match="not mounted"):
         estimate(folder, plan_for(folder))
+
+
+def test_where_no_picture_could_be_read_nothing_is_left_that_keeps_the_next_run_from_it(prepared):
+    folder = prepared()
+    images = read_set(folder).images
+    elsewhere = images.rename(images.with_name("elsewhere"))
+    images.mkdir()
+    with pytest.raises(FileProblem, match="not one picture could be read"):
+        pack(folder, plan_for(folder), workers=1, progress=False)
+    assert not packed_folder(folder).exists()
+    images.rmdir()
+    elsewhere.rename(images)
+    assert pack(folder, plan_for(folder), workers=1, progress=False).damaged == {}
 
 
 def test_a_folder_that_cannot_be_written_is_named(prepared):

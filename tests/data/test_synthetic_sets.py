@@ -1,6 +1,7 @@
 import errno
 import json
 import os
+import signal
 import threading
 
 import numpy as np
@@ -123,7 +124,7 @@ def test_too_little_room_is_said_before_starting(tmp_path, monkeypatch):
 def test_a_worker_that_fails_is_reported(tmp_path, monkeypatch):
     monkeypatch.setattr(generate, "SMALL", 0)
     monkeypatch.setattr(generate.sys, "executable", "false")
-    with pytest.raises(FileProblem, match="a worker failed"):
+    with pytest.raises(FileProblem, match="the process at chunk 0 of studio val was killed"):
         ensure_set(SetSpec("studio", "val", 10, 32), tmp_path, progress=False, workers=2)
     assert [path for path in tmp_path.iterdir() if path.suffix != ".lock"] == []
 
@@ -135,18 +136,34 @@ def test_a_folder_that_cannot_be_written_is_named(tmp_path):
         ensure_set(SetSpec("studio", "val", 10, 32), blocked, progress=False)
 
 
-def test_leftovers_of_killed_processes_are_swept(tmp_path):
+def test_a_kill_leaves_no_process_and_nothing_that_the_next_start_does_not_clear(
+    tmp_path, monkeypatch, watch
+):
+    """Beside a set that a live process makes."""
     spec = SetSpec("studio", "val", 10, 32)
-    old, fresh = (tmp_path / f".{spec.folder_name}.{name}" for name in ("old", "fresh"))
-    for folder in (old, fresh):
-        folder.mkdir()
-        (folder / "images.npy").write_bytes(b"half")
-    long_ago = 1_000_000_000
-    for path in (old / "images.npy", old):
-        os.utime(path, (long_ago, long_ago))
-    ensure_set(spec, tmp_path, progress=False)
-    assert not old.exists()
-    assert fresh.exists()  # another process may be at it
+    root = tmp_path / "killed"
+    with whole_folder(root / "neighbour") as theirs:
+        parent = os.fork()
+        if parent == 0:
+            monkeypatch.setattr(generate, "SMALL", 0)  # to processes
+            try:
+                ensure_set(spec, root, progress=False)
+            finally:
+                os._exit(1)
+        try:
+            watch.wait_until(lambda: watch.workers_of(parent))
+            workers = watch.workers_of(parent)
+        finally:
+            os.kill(parent, signal.SIGKILL)
+            os.waitpid(parent, 0)
+        watch.wait_until(lambda: not any(map(watch.alive, workers)), seconds=3)
+        assert len(list(root.glob(".*.part"))) == 2
+        again = contents(ensure_set(spec, root, progress=False))
+        assert list(root.glob(".*.part")) == [theirs]
+    unbroken = contents(ensure_set(spec, tmp_path, progress=False))
+    assert again.keys() == unbroken.keys()
+    for key, value in unbroken.items():
+        np.testing.assert_array_equal(value, again[key], err_msg=key)
 
 
 def test_a_set_that_another_process_makes_is_waited_for(tmp_path, capfd):

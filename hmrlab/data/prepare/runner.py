@@ -9,13 +9,13 @@ import shutil
 import sys
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from tqdm.auto import tqdm
 
 from hmrlab.data.prepare.checking import check_needed
-from hmrlab.data.prepare.crew import work_in_processes
 from hmrlab.data.prepare.parts import do_job, part_path, read_part
 from hmrlab.data.prepare.recipe import Found, Job, Recipe
 from hmrlab.data.prepared import (
@@ -27,7 +27,8 @@ from hmrlab.data.prepared import (
 )
 from hmrlab.data.records import Records
 from hmrlab.data.static_fits import NAME as FITS
-from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
+from hmrlab.files import FileProblem, read_text, resolve, save_npz_whole, write_text_whole
+from hmrlab.processes import work_in_processes
 
 PATIENCE = 3.0  # seconds: a set that is done so quickly is not worth starting processes for
 _PICTURES = (".jpg", ".png")
@@ -65,7 +66,7 @@ def prepare(
     """
     if split not in recipe.splits:
         raise ValueError(f"{recipe.name} has no split {split!r}; it has {', '.join(recipe.splits)}")
-    root = Path(root).expanduser().resolve()
+    root = resolve(root)
     folder = prepared_folder(recipe.name, split)
     check_needed(recipe, root, split)
     source = _source(recipe, root, split)
@@ -77,9 +78,19 @@ def prepare(
     parts = folder / ".parts"
     _begin(parts, source, jobs, force)
     pictures = recipe.picture_folder(root, split)
-    _work(jobs, parts, pictures, f"{recipe.name} {split}", workers or _cores(), progress)
+    try:
+        _work(jobs, parts, pictures, f"{recipe.name} {split}", workers or _cores(), progress)
+    except FileProblem as problem:
+        if any(parts.glob("*.npz")):
+            frames = f", pictures made of videos below {pictures}" if recipe.elsewhere else ""
+            raise FileProblem(
+                f"{problem} What was done is kept in {parts}{frames}: the next run goes on there."
+            ) from problem
+        shutil.rmtree(parts, ignore_errors=True)
+        raise
     found = _joined([read_part(part_path(parts, job)) for job in jobs])
     if len(found) == 0:
+        shutil.rmtree(parts, ignore_errors=True)  # pictures may be there the next time
         reasons = "; ".join(f"{n:,} {reason}" for reason, n in found.skipped.most_common())
         raise FileProblem(
             f"{recipe.name} {split}: nobody below {root} can be used ({reasons or 'no samples'}). "
@@ -113,7 +124,10 @@ def _begin(parts: Path, source: str, jobs: list[Job], force: bool) -> None:
         raise ValueError("the jobs of a set must have different names")
     plan = "\n".join([source, *names])
     note = parts / "plan.txt"
-    same = note.is_file() and note.read_text(encoding="utf-8", errors="replace") == plan
+    try:
+        same = read_text(note) == plan
+    except FileProblem:
+        same = False
     if parts.exists() and (force or not same):
         shutil.rmtree(parts)
     if not note.exists():
@@ -134,7 +148,8 @@ def _work(
             do_job(left.pop(0), parts, pictures)
             bar.update()
         if left:
-            work_in_processes(left, parts, pictures, min(workers, len(left)), bar.update)
+            work = {job.name: partial(do_job, job, parts, pictures) for job in left}
+            work_in_processes(work, workers, bar.update, "Fewer of them (--workers 1) need less.")
 
 
 def _joined(parts: list[Found | None]) -> Found:

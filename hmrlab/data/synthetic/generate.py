@@ -15,12 +15,11 @@ import hashlib
 import json
 import os
 import shutil
-import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -34,10 +33,14 @@ from hmrlab.data.synthetic.people import Chunk, make_chunk
 from hmrlab.files import (
     FileProblem,
     one_at_a_time,
+    read_json,
+    read_npz,
     save_npz_whole,
+    sha256_of,
     whole_folder,
     write_text_whole,
 )
+from hmrlab.processes import work_in_processes
 
 SETS = ("studio", "wild")
 SPLITS = ("train", "val", "test")
@@ -92,6 +95,21 @@ class SetSpec:
         return np.random.default_rng(np.random.SeedSequence(entropy))
 
 
+@dataclass(frozen=True)
+class _File:
+    """What a manifest says of a file."""
+
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class _Manifest:
+    """What is read of `manifest.json`."""
+
+    files: dict[str, _File]
+
+
 def ensure_set(
     spec: SetSpec,
     root: str | Path | None = None,
@@ -120,7 +138,7 @@ def ensure_set(
             if damage is None:
                 return folder
             print(f"{folder.name}: {damage}; it is made again.", file=sys.stderr)
-            shutil.rmtree(folder)
+            shutil.rmtree(folder, ignore_errors=True)
         _check_room(root, spec)
         with whole_folder(folder) as temporary:
             _make(spec, temporary, progress, workers)
@@ -132,17 +150,16 @@ def find_damage(folder: Path) -> str | None:
     """What is wrong with a set's files, or None; each set's checksums are read once a process."""
     manifest = folder / "manifest.json"
     try:
-        content = json.loads(manifest.read_text())
-        files = content["files"]
-    except (OSError, ValueError, KeyError):
+        stamp = manifest.stat().st_mtime
+        files = read_json(manifest, _Manifest).files
+    except (OSError, FileProblem):
         return "its manifest is missing or damaged"
-    stamp = manifest.stat().st_mtime
     seen = _checked.get(folder) == stamp
     for name, wanted in files.items():
         path = folder / name
-        if not path.is_file() or path.stat().st_size != wanted["bytes"]:
+        if not path.is_file() or path.stat().st_size != wanted.bytes:
             return f"{name} is missing or cut short"
-        if not seen and _digest(path) != wanted["sha256"]:
+        if not seen and sha256_of(path) != wanted.sha256:
             return f"{name} has changed since it was written"
     _checked[folder] = stamp
     return None
@@ -150,7 +167,8 @@ def find_damage(folder: Path) -> str | None:
 
 def write_chunk(spec: SetSpec, folder: Path, number: int) -> None:
     """Make one chunk: pictures into the shared array, labels into a file of their own."""
-    chunk = make_chunk(spec.chunk_size(number), spec.size, spec.hard, spec.rng(number))
+    with _one_thread():
+        chunk = make_chunk(spec.chunk_size(number), spec.size, spec.hard, spec.rng(number))
     rows = slice(number * CHUNK, number * CHUNK + len(chunk.images))
     images = np.load(folder / "images.npy", mmap_mode="r+")
     images[rows] = chunk.images
@@ -169,21 +187,31 @@ def _make(spec: SetSpec, folder: Path, progress: bool, workers: int | None) -> N
     )
     with bar:
         if spec.count <= SMALL:
-            with _one_thread():
-                for number in range(spec.chunks):
-                    write_chunk(spec, folder, number)
-                    bar.update(spec.chunk_size(number))
+            for number in range(spec.chunks):
+                write_chunk(spec, folder, number)
+                bar.update(spec.chunk_size(number))
         else:
-            _make_in_processes(spec, folder, bar, workers or _cores())
+            chunks = {
+                f"chunk {number} of {spec.name} {spec.split}": partial(
+                    write_chunk, spec, folder, number
+                )
+                for number in range(spec.chunks)
+            }
+            work_in_processes(
+                chunks,
+                workers or _cores(),
+                lambda: bar.update(min(CHUNK, spec.count - bar.n)),
+                "Nothing of the set is kept: close what else takes memory, and try again.",
+            )
     _collect(spec, folder)
     shutil.rmtree(parts)
 
 
 @contextmanager
 def _one_thread() -> Iterator[None]:
-    """As in the workers: sums come out differently in the last digit if several threads share them.
+    """Sums come out differently in the last digit if several threads share them.
 
-    A label would then depend on how its set was made.
+    A label would then depend on how its set was made; and processes share the cores already.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -193,40 +221,9 @@ def _one_thread() -> Iterator[None]:
         torch.set_num_threads(threads)
 
 
-def _make_in_processes(spec: SetSpec, folder: Path, bar: tqdm, workers: int) -> None:
-    """Plain child processes: they work alike in scripts, notebooks and tests, on any system."""
-    job = json.dumps(asdict(spec))
-    command = [sys.executable, "-m", "hmrlab.data.synthetic.worker", str(folder), job]
-    children = [
-        subprocess.Popen([*command, str(k), str(workers)], stderr=subprocess.PIPE, text=True)
-        for k in range(workers)
-    ]
-    try:
-        while any(child.poll() is None for child in children):
-            time.sleep(0.2)
-            done = len(list((folder / "parts").glob("*.npz")))
-            if done * CHUNK > bar.n:
-                bar.update(min(done * CHUNK, spec.count) - bar.n)
-            if any(child.poll() for child in children):
-                break
-        for child in children:
-            if child.poll():
-                lines = child.stderr.read().strip().splitlines()
-                raise OSError(f"a worker failed: {lines[-1] if lines else child.returncode}")
-    finally:
-        for child in children:
-            child.kill()
-            child.wait()
-            child.stderr.close()
-    bar.update(spec.count - bar.n)
-
-
 def _collect(spec: SetSpec, folder: Path) -> None:
     """Join the chunks' labels into the record file (and the masks' file in test splits)."""
-    loaded = []
-    for number in range(spec.chunks):
-        with np.load(folder / "parts" / f"{number:06d}.npz", allow_pickle=False) as arrays:
-            loaded.append(dict(arrays))
+    loaded = [read_npz(folder / "parts" / f"{number:06d}.npz") for number in range(spec.chunks)]
     joined = {key: np.concatenate([part[key] for part in loaded]) for key in loaded[0]}
     chunk = Chunk(images=np.empty(0), **joined)
     _records(spec, folder, chunk).save(folder / "records.npz")
@@ -261,7 +258,7 @@ def _records(spec: SetSpec, folder: Path, chunk: Chunk) -> Records:
 
 def _write_manifest(spec: SetSpec, folder: Path) -> None:
     files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": _digest(path)}
+        path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(folder.iterdir())
     }
     content = {"settings": asdict(spec), "version": VERSION, "body": body_digest(), "files": files}
@@ -278,11 +275,6 @@ def _check_room(root: Path, spec: SetSpec) -> None:
             f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. Free some, or point "
             "HMRLAB_HOME at another disk."
         )
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _cores() -> int:

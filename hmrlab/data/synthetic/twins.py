@@ -42,7 +42,14 @@ from hmrlab.data.prepared import note_set, set_problem
 from hmrlab.data.records import Records
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.data.synthetic.people import BOX_FACTOR
-from hmrlab.files import one_at_a_time, save_npz_whole, whole_folder, write_whole
+from hmrlab.files import (
+    one_at_a_time,
+    read_npz,
+    resolve,
+    save_npz_whole,
+    whole_folder,
+    write_whole,
+)
 
 SOURCES = {
     "3dpw": "wild",
@@ -56,6 +63,7 @@ CAMERAS = 4  # of Human3.6M, of which protocol 2 has one
 VERSION = 1  # raise it when a twin would come out differently
 _CHUNK = 64
 _NEIGHBOURS = np.ones((3, 3), bool)  # what is seen is known to a pixel
+_REMEDY = "Delete its folder, and the set is generated again."
 Labels = dict[str, np.ndarray]
 
 
@@ -116,7 +124,7 @@ def _make(name: str, people: Path, folder: Path, root: Path, progress: bool) -> 
             temporary,
             name=f"synthetic twin of {name}",
             split="test",
-            images=root.resolve(),
+            images=resolve(root),
             count=len(arrays["imgname"]),
             skipped={},
             box_factor=BOX_FACTOR,
@@ -136,8 +144,7 @@ def _with_17_joints(
 ) -> Labels:
     """Human3.6M's joints in the places of the annotated ones of the same meaning."""
     body = load_body(detail="light")
-    with np.load(people / "cameras.npz", allow_pickle=False) as cameras:
-        translation = cameras["translation"]
+    translation = _cameras(people, len(records))["translation"]
     joints = np.zeros((len(records), 24, 4), np.float32)
     places = list(ANNOTATED_TO_J17)
     for rows in _chunks(len(records)):
@@ -151,8 +158,11 @@ def _with_17_joints(
 
 def _as_lsp(records: Records, people: Path, folder: Path, where: Path, progress: bool) -> Labels:
     body = load_body(detail="light")
-    with np.load(people / "masks.npz", allow_pickle=False) as masks:
-        seen = masks["lsp"] > 0
+    shapes = {"lsp": (len(records), "H", "W")}
+    seen = (
+        read_npz(people / "masks.npz", shapes, remedy=_REMEDY, shapes=shapes, numbers=True)["lsp"]
+        > 0
+    )
     names: dict[str, list[str]] = {"maskname": [], "partname": []}
     with tqdm(total=len(records), desc="masks", unit="picture", disable=not progress) as bar:
         for rows in _chunks(len(records)):
@@ -176,9 +186,10 @@ def _drawn(
     body: Body, records: Records, people: Path, rows: slice, size: tuple[int, int]
 ) -> list[np.ndarray]:
     """The true bodies' parts (H, W) uint8 in the pictures, whatever stands before them."""
-    with np.load(people / "cameras.npz", allow_pickle=False) as cameras:
-        translation, focal = cameras["translation"][rows], cameras["focal"][rows]
-        principal = cameras["principal"][rows]
+    cameras = _cameras(people, len(records))
+    translation, focal, principal = (
+        cameras[key][rows] for key in ("translation", "focal", "principal")
+    )
     pose, betas = (torch.from_numpy(a[rows]) for a in (records.pose, records.betas))
     with torch.no_grad():
         vertices = body.vertices(pose, betas).double().numpy() + translation[:, None]
@@ -188,6 +199,12 @@ def _drawn(
         painter.paint(points, mesh[:, 2].copy(), size)
         for points, mesh in zip(flat, vertices, strict=True)
     ]
+
+
+def _cameras(people: Path, count: int) -> dict[str, np.ndarray]:
+    """A generated set's cameras: translation (N, 3) in metres, focal (N,), principal (N, 2)."""
+    shapes = {"translation": (count, 3), "focal": (count,), "principal": (count, 2)}
+    return read_npz(people / "cameras.npz", shapes, remedy=_REMEDY, shapes=shapes, numbers=True)
 
 
 def _chunks(count: int) -> list[slice]:

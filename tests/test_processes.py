@@ -1,0 +1,98 @@
+"""Children that end with their parent, and work that is shared among them."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from functools import partial
+
+import pytest
+
+from hmrlab.files import FileProblem, read_text
+from hmrlab.processes import work_in_processes
+
+SOON = 3.0  # seconds
+ASLEEP = {
+    "work": """
+from functools import partial
+from hmrlab.processes import work_in_processes
+import time
+work_in_processes({str(k): partial(time.sleep, 600) for k in range(4)}, 2, list, "")
+""",
+    "pool": """
+import multiprocessing, time
+from concurrent.futures import ProcessPoolExecutor
+from hmrlab.processes import end_with_parent
+if __name__ == "__main__":
+    context = multiprocessing.get_context("forkserver")
+    with ProcessPoolExecutor(1, mp_context=context, initializer=end_with_parent) as pool:
+        pool.submit(time.sleep, 600).result()
+""",
+    "lifeline": """
+import subprocess, sys
+from hmrlab.processes import lifeline
+code = "import time, hmrlab.processes as p; p.end_with_parent(); time.sleep(600)"
+with lifeline() as stdin:
+    subprocess.run([sys.executable, "-c", code], stdin=stdin)
+""",
+}
+
+
+@pytest.mark.parametrize(
+    ("way", "count"), [("work", 2), ("pool", 3), ("lifeline", 1)], ids=list(ASLEEP)
+)
+def test_children_end_when_their_parent_is_killed(watch, tmp_path, way, count):
+    """In the midst of their work."""
+    script = tmp_path / "parent.py"
+    script.write_text(ASLEEP[way])
+    parent = subprocess.Popen([sys.executable, script])
+    try:
+        watch.wait_until(lambda: len(watch.children_of(parent.pid)) == count)
+        children = watch.children_of(parent.pid)
+        time.sleep(0.5)  # they are at it, or about to be
+        assert all(watch.alive(child) for child in children)
+    finally:
+        parent.kill()
+        parent.wait()
+    watch.wait_until(lambda: not any(map(watch.alive, children)), SOON)
+
+
+def test_all_work_is_done_and_each_piece_told_of_in_this_thread(watch, tmp_path):
+    told = []
+    work = {str(k): partial(os.mkdir, tmp_path / str(k)) for k in range(7)}
+    work_in_processes(work, 3, lambda: told.append(os.getpid()), "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == list(work)
+    assert told == [os.getpid()] * 7
+    assert watch.workers_of(os.getpid()) == []
+
+
+def test_no_work_is_done_at_once():
+    work_in_processes({}, 2, pytest.fail, "")
+
+
+@pytest.mark.parametrize(
+    ("piece", "error", "says"),
+    [
+        (partial(read_text, "/nowhere/at.txt"), FileProblem, r"no file at /nowhere/at\.txt"),
+        (partial(os.listdir, "/nowhere"), FileNotFoundError, "No such file or directory"),
+        (partial(int, "seven"), RuntimeError, r"(?s)bad failed in its process:.*ValueError.*seven"),
+        (
+            partial(signal.raise_signal, signal.SIGKILL),
+            FileProblem,
+            "process at bad was killed, perhaps for want of memory. Try it so",
+        ),
+    ],
+    ids=["problem", "system", "bug", "killed"],
+)
+def test_what_goes_wrong_in_a_process_is_raised_here_and_ends_the_others(watch, piece, error, says):
+    work = {"long": partial(time.sleep, 600), "bad": piece}
+    with pytest.raises(error, match=says):
+        work_in_processes(work, 2, list, "Try it so.")
+    assert watch.workers_of(os.getpid()) == []
+
+
+def test_a_process_that_does_not_start_is_told_of(monkeypatch):
+    monkeypatch.setattr(sys, "executable", "false")
+    with pytest.raises(FileProblem, match="was killed"):
+        work_in_processes({"one": partial(int, 1), "two": partial(int, 2)}, 2, list, "")

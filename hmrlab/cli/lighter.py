@@ -34,6 +34,7 @@ def export(
     threads: Threads = None,
 ) -> None:
     """Write a trained network as ONNX, check it against torch, and time both."""
+    from hmrlab.files import user_path
     from hmrlab.reproduce.exporting import export_network, find_network
 
     _use_threads(threads)
@@ -42,7 +43,7 @@ def export(
         model, n_iter = find_network(network, sizes, seed)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="NETWORK") from error
-    typer.echo(export_network(model, n_iter, out, sizes, int8=int8))
+    typer.echo(export_network(model, n_iter, user_path(out), sizes, int8=int8))
 
 
 @tables.app.command("backbones")

@@ -15,11 +15,13 @@ from hmrlab.models.encoders import Encoder, create_encoder
 from hmrlab.models.heatmaps import HeatmapNet
 from hmrlab.models.hmr import HMR
 from hmrlab.models.pruning.shapes import check_widths, fit_shapes
-from hmrlab.models.reading import read_torch
+from hmrlab.models.reading import read_torch, shown
 
 FORMAT = "hmrlab-weights-1"  # frozen: whatever is added later is an entry that may be absent
 _FORMATS = "hmrlab-weights-"
 _LISTED = 8  # keys of each kind that a message shows
+BOUNDS = {"resolution": (32, 1024), "n_iter": (1, 16)}
+"""Of what a model says of its training: more would fill the memory, or never end."""
 
 
 Model = TypeVar("Model", HMR, HeatmapNet)
@@ -80,16 +82,16 @@ def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
             channels were cut out of: the rest of this encoder's model would not fit.
     """
     content = _read_ours(path)
-    if content["encoder"] != encoder.name:
-        raise FileProblem(
-            f"{path} holds the encoder {content['encoder']!r}, wanted is {encoder.name!r}"
-        )
-    if content.get("pruned"):
+    name = content.get("encoder")
+    if not isinstance(name, str) or name != encoder.name:
+        raise FileProblem(f"{path} holds the encoder '{shown(name)}', wanted is {encoder.name!r}")
+    if content.get("pruned") is True:
         raise FileProblem(
             f"{path} holds a network that channels were cut out of; load it whole, by `load_model`"
         )
     start = "encoder."
-    state = {k.removeprefix(start): v for k, v in content["model"].items() if k.startswith(start)}
+    whole = named_state(path, content.get("model"))
+    state = {k.removeprefix(start): v for k, v in whole.items() if k.startswith(start)}
     differences = describe_differences(encoder.state_dict(), state)
     if differences:
         raise FileProblem(f"{path} does not fit the encoder {encoder.name!r}.\n{differences}")
@@ -108,15 +110,28 @@ def load_model(path: str | Path) -> HMR:
 
 def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
     """The model of a file's content, see `load_model`; the path is for messages."""
+    name = content.get("encoder")
+    if not isinstance(name, str):
+        raise FileProblem(
+            f"{path} is damaged: its entry 'encoder' is a {type(name).__name__}; expected the name "
+            "of an encoder. Take an earlier file."
+        )
     try:
-        encoder = create_encoder(str(content.get("encoder")))
+        encoder = create_encoder(shown(name))
         model = HMR(encoder, rectified=content.get("rectified") is True)
     except ValueError as error:
         raise FileProblem(f"{path}: {error}") from error
     _load_content(path, model, content)
-    for name in _told(model):
-        if type(content.get(name)) is int and content[name] > 0:
-            setattr(model, name, content[name])
+    for name, (least, most) in BOUNDS.items():
+        value = content.get(name)
+        if type(value) is not int or value < 1:  # as a later version may have it
+            continue
+        if not least <= value <= most:
+            raise FileProblem(
+                f"{path}: its {name} is {value:,}; expected {least} to {most}. It is damaged: take "
+                "an earlier file."
+            )
+        setattr(model, name, value)
     return model.eval()
 
 
@@ -131,7 +146,7 @@ def load_spin_checkpoint(path: str | Path, model: HMR) -> HMR:
     if not isinstance(state, dict):
         raise FileProblem(f"{path} is not a SPIN checkpoint: it has no entry 'model'")
     try:
-        load_spin_state_dict(model, state)
+        load_spin_state_dict(model, named_state(path, state))
     except ValueError as error:
         raise FileProblem(f"{path}: {error}") from error
     return model
@@ -162,7 +177,7 @@ def spin_key(key: str) -> str:
 def describe_differences(wanted: Mapping[str, Tensor], given: Mapping[str, Any]) -> str:
     """What keeps `given` from being loaded for `wanted`, for a person; empty if nothing does."""
     missing = [key for key in wanted if key not in given]
-    unexpected = [key for key in given if key not in wanted]
+    unexpected = [shown(key) for key in given if key not in wanted]
     other = [
         f"{key}: expected {tuple(wanted[key].shape)}, got {_shape(given[key])}"
         for key in wanted
@@ -189,10 +204,12 @@ def is_ours(path: str | Path, content: Any) -> bool:
         FileProblem: a newer version of it did, whose format this one does not know.
     """
     found = content.get("format") if isinstance(content, dict) else None
-    if isinstance(found, str) and found.startswith(_FORMATS) and found != FORMAT:
+    if not isinstance(found, str):
+        return False
+    if found.startswith(_FORMATS) and found != FORMAT:
         raise FileProblem(
-            f"{path} was written by a newer hmrlab: its format is {found!r}, and this version "
-            f"reads {FORMAT!r}. Update hmrlab."
+            f"{path} was written by a newer hmrlab: its format is '{shown(found)}', and this "
+            f"version reads {FORMAT!r}. Update hmrlab."
         )
     return found == FORMAT
 
@@ -201,9 +218,26 @@ def describe_content(content: Any) -> str:
     """What a file holds, in a few words."""
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
-    keys = sorted(map(str, content))
+    keys = sorted(map(shown, content))
     more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
     return f"the keys {', '.join(keys[:_LISTED])}{more}"
+
+
+def named_state(path: str | Path, state: Any) -> dict[str, Any]:
+    """A network's entries in a file, each with a name.
+
+    Raises:
+        FileProblem: it is no dictionary, or a key of it is no text.
+    """
+    if not isinstance(state, dict):
+        raise FileProblem(f"{path} is damaged: its entry 'model' holds no weights")
+    for key in state:
+        if not isinstance(key, str):
+            raise FileProblem(
+                f"{path} holds a network with the key {shown(key)}, a {type(key).__name__}; every "
+                "entry needs a name, as state_dict() gives it. Save the network anew."
+            )
+    return state
 
 
 def _read_ours(path: str | Path) -> dict[str, Any]:
@@ -222,9 +256,7 @@ def _told(model: HMR) -> dict[str, int | None]:
 
 
 def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, Any]) -> None:
-    state = content.get("model")
-    if not isinstance(state, dict):
-        raise FileProblem(f"{path} is damaged: its entry 'model' holds no weights")
+    state = named_state(path, content.get("model"))
     if content.get("pruned") is True:
         _rehearse(path, model, state)
         fit_shapes(model, state)
@@ -236,9 +268,13 @@ def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, 
 def _rehearse(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Tensor]) -> None:
     """Fit a copy to the shapes of a pruned model, before the model itself is touched."""
     trial = copy.deepcopy(model).to("meta")
+    widest = trial.state_dict()
     try:
         fit_shapes(trial, state)
         differences = describe_differences(trial.state_dict(), state)
+        wider = [key for key, value in trial.state_dict().items() if _wider(value, widest[key])]
+        if wider:  # none is made of them: they could take any memory
+            differences = _listing("wider than before pruning", wider)
         if not differences:
             check_widths(trial)
     except (RuntimeError, ValueError, IndexError) as error:
@@ -248,6 +284,10 @@ def _rehearse(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Ten
             f"{path} holds a pruned network that does not fit this model (encoder "
             f"{model.encoder.name!r}), or is damaged.\n{differences}"
         )
+
+
+def _wider(value: Tensor, widest: Tensor) -> bool:
+    return any(ours > most for ours, most in zip(value.shape, widest.shape, strict=True))
 
 
 def _load_strictly(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Tensor]) -> None:

@@ -16,9 +16,11 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from hmrlab.files import FileProblem, write_whole
+from hmrlab.files import FileProblem, read_bytes, write_whole
+from hmrlab.models.checkpoints import BOUNDS
 from hmrlab.models.hmr import HMR
 from hmrlab.models.prediction import Prediction
+from hmrlab.models.reading import shown
 
 FORMAT = "hmrlab-onnx-1"
 INPUT = "images"
@@ -26,6 +28,7 @@ OUTPUTS = ("rotations", "betas", "camera")
 CHECKED_BATCHES = (1, 2, 5)
 TOLERANCE = 1e-4  # two runtimes that sum float32 in other orders differ by 1e-6 to 1e-5
 _LARGEST = 2**31  # bytes that a protobuf, and so one ONNX file, can hold
+_MOST_READ = 2**29  # bytes of a file; the largest network here has a quarter of that
 _NOISY = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
@@ -97,29 +100,60 @@ def open_session(
         FileProblem: the file is missing, damaged, or not written by `export_onnx`.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileProblem(f"there is no file {path}; make it: hmrlab export RUN --out {path.name}")
+    missing = f"there is no file {path}; make it: hmrlab export RUN --out {path.name}"
+    content = read_bytes(path, _MOST_READ, missing)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        info = _info_of(path, onnx.load_model_from_string(content))
+        session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+    except FileProblem:
+        raise
     except Exception as error:  # a class of its own for each way to fail
         raise FileProblem(
-            f"{path} cannot be read as ONNX ({type(error).__name__}): it is cut off, damaged, or "
-            "another kind of file. Export the network again, or check that it is the right file."
+            f"{path} cannot be read as ONNX ({type(error).__name__}: {shown(error)}): it is cut "
+            "off, damaged, or another kind of file. Export the network again, or check that it is "
+            "the right file."
         ) from error
-    kept = session.get_modelmeta().custom_metadata_map
+    return session, info
+
+
+def _info_of(path: Path, proto: onnx.ModelProto) -> OnnxInfo:
+    """What a graph says of itself, if all its numbers are its own.
+
+    Raises:
+        FileProblem: it is no network of hmrlab's, or takes numbers out of other files.
+        KeyError, ValueError: it does not say all of it.
+    """
+    kept = {entry.key: entry.value for entry in proto.metadata_props}
     if kept.get("format") != FORMAT:
-        named = ", ".join(value.name for value in session.get_inputs())
+        named = shown(", ".join(value.name for value in proto.graph.input))
         raise FileProblem(
             f"{path} is no network of hmrlab's (format {FORMAT!r}); its input is {named}"
         )
-    info = OnnxInfo(
-        kept["encoder"], int(kept["resolution"]), int(kept["n_iter"]), kept["precision"]
-    )
-    return session, info
+    graphs = [proto.graph]
+    for graph in graphs:  # more are added on the way
+        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
+            raise FileProblem(f"{path} takes numbers out of other files, which none of ours does.")
+        graphs += [g for node in graph.node for a in node.attribute for g in (a.g, *a.graphs)]
+    numbers = {}
+    for name, (least, most) in BOUNDS.items():
+        numbers[name] = int(kept[name])
+        if not least <= numbers[name] <= most:
+            raise ValueError(f"its {name} is {numbers[name]:,}; expected {least} to {most}")
+    return OnnxInfo(encoder=kept["encoder"], precision=kept["precision"], **numbers)
+
+
+def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:
+    """The numbers of a graph, without those of graphs within it."""
+    yield from graph.initializer
+    for sparse in graph.sparse_initializer:
+        yield from (sparse.values, sparse.indices)
+    for node in graph.node:
+        for attribute in node.attribute:
+            yield from (attribute.t, *attribute.tensors)
 
 
 class OnnxHMR(nn.Module):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, sha256_of
+from hmrlab.models.reading import read_torch
 
 
 def hub_path(url: str) -> Path:
@@ -45,13 +45,8 @@ def hub_weights(url: str, what: str, *, allow_download: bool = False, hint: str 
                 f"A file that you bring belongs at {path}.{hint}"
             ) from error
     expected = path.stem.rpartition("-")[2]
-    if not _sha256(path).startswith(expected):
+    if not sha256_of(path).startswith(expected):
         raise FileProblem(
             f"{path} is damaged (its SHA-256 does not start with {expected}); delete it"
         )
-    return torch.load(path, map_location="cpu", weights_only=True)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return read_torch(path)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,9 +10,10 @@ import torch
 from torch import Tensor
 
 from hmrlab.bodies.places import companion_path
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, read_npz, user_path
 
 KEYS = {"pose": 144, "shape": 10, "cam": 3}
+MOST = 100.0  # SPIN's own are all below 2
 
 
 @dataclass(frozen=True)
@@ -39,19 +39,27 @@ def load_mean_parameters(source: str | Path | None = None) -> MeanParameters:
     Raises:
         FileProblem: it is missing, damaged, or holds something else.
     """
-    path = companion_path("smpl_mean_params") if source is None else Path(source)
-    if not path.is_file():
-        raise FileProblem(
-            f"no mean parameters at {path}. They come with SPIN's data (its fetch_data.sh): hmrlab "
-            "body import smpl_mean_params.npz"
-        )
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            values = {key: np.asarray(arrays[key], np.float32).ravel() for key in KEYS}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise FileProblem(f"{path} is no readable smpl_mean_params.npz ({error}).") from error
-    for key, count in KEYS.items():
-        if values[key].shape != (count,) or not np.isfinite(values[key]).all():
-            raise FileProblem(f"{path}: {key}: expected {count} finite numbers.")
-    pose, shape, camera = (torch.from_numpy(values[key]) for key in KEYS)
+    path = companion_path("smpl_mean_params") if source is None else user_path(source)
+    arrays = read_npz(
+        path,
+        KEYS,
+        what="smpl_mean_params.npz",
+        missing=f"no mean parameters at {path}. They come with SPIN's data (its fetch_data.sh): "
+        "hmrlab body import smpl_mean_params.npz",
+    )
+    pose, shape, camera = (
+        torch.from_numpy(_numbers(path, key, arrays.get(key), count)) for key, count in KEYS.items()
+    )
     return MeanParameters(pose, shape, camera)
+
+
+def _numbers(path: Path, key: str, value: np.ndarray | None, count: int) -> np.ndarray:
+    """(count,) in single precision."""
+    wanted = f"{path}: {key}: expected {count} finite numbers up to {MOST:g}"
+    if value is None:
+        raise FileProblem(f"{wanted}; it has no such array. Is it SPIN's smpl_mean_params.npz?")
+    if value.size != count or value.dtype.kind not in "fiu":
+        raise FileProblem(f"{wanted}, found {value.dtype} of shape {value.shape}.")
+    if not (np.abs(value.astype(np.float64)) <= MOST).all():  # what is no number compares as false
+        raise FileProblem(f"{wanted}, found NaN, infinite or larger ones. Get it anew.")
+    return value.astype(np.float32).ravel()

@@ -31,6 +31,7 @@ from hmrlab.models.checkpoints import (
     describe_content,
     is_ours,
     load_spin_state_dict,
+    named_state,
 )
 from hmrlab.models.encoders import create_encoder
 from hmrlab.models.hmr import HMR
@@ -45,6 +46,7 @@ _WRAPPERS = ("module.", "model.")  # DataParallel's, Lightning's
 BESIDE = ("smpl.", "body_model.", "body_model_train.", "body_model_test.", "disc.")
 """Parts that others' files hold beside the network: SMPL's arrays, and a discriminator."""
 _OPENED = ("resnet18", "resnet50")  # ResNets that hmrlab has
+_LARGEST = 1000.0  # number of a regressor: those of trained ones are below 10
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def open_checkpoint(path: str | Path) -> Opened:
     content = read_torch(path)
     if is_ours(path, content):
         opened = Opened(build_model(path, content), OWN)
-        _check_finite(path, content["model"])
+        _check_numbers(path, content["model"], opened.model)
         return opened
     state, beside = _parted(_unwrapped(_state_in(path, content)))
     layout = _layout_of(path, state)
@@ -96,7 +98,7 @@ def open_checkpoint(path: str | Path) -> Opened:
         load_spin_state_dict(model, flat)
     except ValueError as error:
         raise FileProblem(f"{path} ({layout} layout): {error}\n{_hint(look)}") from error
-    _check_finite(path, state)
+    _check_numbers(path, state, model)
     model.resolution = SPIN_IMAGE_SIZE
     return Opened(model.eval(), layout, beside)
 
@@ -106,9 +108,9 @@ def _state_in(path: str | Path, content: Any) -> dict[str, Any]:
     if isinstance(content, Mapping):
         for name in _CONTAINERS:
             if isinstance(content.get(name), Mapping) and content[name]:
-                return {str(key): value for key, value in content[name].items()}
+                return named_state(path, content[name])
         if any(isinstance(value, Tensor) for value in content.values()):
-            return {str(key): value for key, value in content.items()}
+            return named_state(path, content)
     raise FileProblem(
         f"{path} holds no network: expected hmrlab's weights, SPIN's {{'model': ...}}, or a state "
         f"dict, found {describe_content(content)}"
@@ -159,7 +161,16 @@ def _hint(look: str) -> str:
     return f"Its keys look like {look or 'nothing that is known here'}; {readable}."
 
 
-def _check_finite(path: str | Path, state: Mapping[str, Any]) -> None:
-    problem = not_finite(state)
+def _check_numbers(path: str | Path, state: Mapping[str, Any], model: HMR) -> None:
+    problem = not_finite(state) or _too_large(model)
     if problem:
         raise FileProblem(f"{path} holds a damaged network: {problem}. Take an earlier checkpoint.")
+
+
+def _too_large(model: HMR) -> str:
+    """The first entry of the regressor with a number that no training gives; "" without one."""
+    for key, value in model.regressor.state_dict().items():
+        largest = float(value.abs().max()) if value.numel() else 0.0
+        if largest > _LARGEST:
+            return f"regressor.{key}: expected numbers up to {_LARGEST:,.0f}, found {largest:.4g}"
+    return ""

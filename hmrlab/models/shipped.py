@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, read_json, sha256_of
 from hmrlab.models.checkpoints import load_model
 from hmrlab.models.hmr import HMR
 
@@ -35,7 +33,7 @@ def shipped_path(kind: str, folder: Path = FOLDER) -> Path:
 
 def shipped_digest(kind: str) -> str:
     """SHA-256 of that file."""
-    return hashlib.sha256(shipped_path(kind).read_bytes()).hexdigest()
+    return sha256_of(shipped_path(kind))
 
 
 def load_reference_model(folder: Path = FOLDER) -> HMR:
@@ -49,4 +47,4 @@ def load_reference_model(folder: Path = FOLDER) -> HMR:
 
 def shipped_record() -> dict[str, Any]:
     """How both were made and what they scored: runs as in the ledger, and the check's numbers."""
-    return json.loads((FOLDER / RECORD).read_text(encoding="utf-8"))
+    return read_json(FOLDER / RECORD, dict[str, Any])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-import tempfile
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from hmrlab.bodies import load_body
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation import evaluate_model
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, scratch_folder, user_path
 from hmrlab.models import HMR, open_model
 from hmrlab.models.cost import Spread, asker, ratios, time_by_turns
 from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
@@ -67,8 +67,9 @@ def find_network(name: str, scale: Scale, seed: int) -> tuple[HMR, int]:
     """
     if name == SHIPPED:
         return load_reference_model(), 3
-    if Path(name).suffix or Path(name).is_file():
-        model = open_model(name)
+    path = user_path(name)
+    if path.suffix or os.path.isfile(path):
+        model = open_model(path)
         return model, model.n_iter or 3
     run = named_run(name, scale, seed)
     found = find_result(run)
@@ -98,10 +99,8 @@ def export_network(
     Raises:
         FileProblem: the file cannot be written, or answers otherwise than torch does.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        whole = export_onnx(
-            model, Path(folder) / "fp32.onnx" if int8 else out, scale.resolution, n_iter
-        )
+    with scratch_folder() as folder:
+        whole = export_onnx(model, folder / "fp32.onnx" if int8 else out, scale.resolution, n_iter)
         difference = check_onnx(whole, model)
         if int8:
             quantise_onnx(whole, out, calibration_pictures(scale))

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from hmrlab.data.batch import Batch
 from hmrlab.data.loader import BatchLoader
 from hmrlab.files import FileProblem, write_whole
+from hmrlab.models.reading import read_torch, shown
 from hmrlab.training.objectives import Objective
 from hmrlab.training.pictures import PictureMaker
 from hmrlab.training.scalars import BackgroundWriter
@@ -162,18 +163,26 @@ class Trainer:
         if not path.exists():
             return
         try:
-            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-        except Exception as error:
-            raise FileProblem(
-                f"{path} is not a whole checkpoint ({type(error).__name__}). "
-                "Delete it to train from the start."
-            ) from error
-        if state.get("fingerprint") != self.settings.fingerprint:
+            state = read_torch(path)
+        except FileProblem as error:
+            raise FileProblem(_not_whole(path, error)) from error
+        if not isinstance(state, dict):
+            raise FileProblem(_not_whole(path, f"it is a {type(state).__name__}"))
+        found = state.get("fingerprint")
+        if not isinstance(found, str) or found != self.settings.fingerprint:
             raise FileProblem(
                 f"{path} belongs to a training with other settings "
-                f"({state.get('fingerprint')!r}, expected {self.settings.fingerprint!r}). "
+                f"('{shown(found)}', expected {self.settings.fingerprint!r}). "
                 "Use another folder, or delete it to train from the start."
             )
+        try:
+            self._restore(state)
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:
+            what = f"{type(error).__name__}: {shown(error)}"
+            raise FileProblem(_not_whole(path, what)) from error
+
+    def _restore(self, state: dict[str, Any]) -> None:
+        """Go on from what `save` wrote; entries that are missing or others raise whatever."""
         self.model.load_state_dict(state["model"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.loader.restore(state["loader"])
@@ -181,8 +190,7 @@ class Trainer:
         torch.set_rng_state(state["random"])
         if state["cuda_random"] is not None and self.device.type == "cuda":
             torch.cuda.set_rng_state(state["cuda_random"], self.device)
-        self.step = state["step"]
-        self._seconds = state["seconds"]
+        self.step, self._seconds = int(state["step"]), float(state["seconds"])
         self._logged = list(state["logged"])
         self._checked = list(state["checked"])
 
@@ -266,6 +274,10 @@ class Trainer:
         pictures_every = max(1, self.settings.steps // PICTURES_IN_ALL)
         if self.pictures is not None and self.step % pictures_every == 0:
             self.writer.picture("people", self.pictures(batch, self.model), self.step)
+
+
+def _not_whole(path: Path, reason: object) -> str:
+    return f"{path} is not a whole checkpoint ({reason}). Delete it to train from the start."
 
 
 def _parameter_groups(model: nn.Module, regressor_rate: float) -> list[dict[str, Any]]:

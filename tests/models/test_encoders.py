@@ -181,7 +181,7 @@ def test_imagenet_weights_arrive_in_the_encoder(hub, monkeypatch, name):
         for key, value in state.items()
     }
     torch.save(old_names, file)
-    monkeypatch.setattr(hub_module, "_sha256", lambda path: path.stem.rpartition("-")[2])
+    monkeypatch.setattr(hub_module, "sha256_of", lambda path: path.stem.rpartition("-")[2])
     loaded = create_encoder(name, weights="imagenet").backbone.state_dict()
     dropped = () if wiring else ("fc.", "classifier.weight", "classifier.bias", "classifier.2.")
     assert set(loaded) == {key for key in state if not key.startswith(tuple(dropped))}
@@ -192,8 +192,8 @@ def test_imagenet_weights_arrive_in_the_encoder(hub, monkeypatch, name):
 def test_hash_is_of_the_whole_file(tmp_path):
     file = tmp_path / "weights"
     file.write_bytes(bytes(range(256)) * 5000)
-    before = hub_module._sha256(file)
+    before = hub_module.sha256_of(file)
     content = bytearray(file.read_bytes())
     content[-1] ^= 1
     file.write_bytes(content)
-    assert hub_module._sha256(file) != before
+    assert hub_module.sha256_of(file) != before

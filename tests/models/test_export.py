@@ -179,3 +179,49 @@ def test_nothing_is_printed(exported, pictures, tmp_path, capfd):
     quantise_onnx(exported, tmp_path / "int8.onnx", pictures)
     assert capfd.readouterr() == ("", "")
     assert np.isfinite(check_onnx(tmp_path / "int8.onnx", network(), tolerance=float("inf")))
+
+
+def test_a_pipe_or_a_folder_in_the_place_of_a_file_is_named_at_once(tmp_path):
+    os.mkfifo(tmp_path / "a.onnx")
+    with pytest.raises(FileProblem, match=r"a\.onnx is a pipe"):
+        OnnxHMR(tmp_path / "a.onnx")
+    with pytest.raises(FileProblem, match="is a folder"):
+        OnnxHMR(tmp_path)
+
+
+@pytest.mark.parametrize("where", ["weights", "a constant", "a branch"])
+def test_numbers_out_of_other_files_are_refused(exported, tmp_path, where):
+    proto = onnx.load(exported)
+    outside = onnx.TensorProto(name="outside", data_type=1, dims=[1])
+    outside.data_location = onnx.TensorProto.EXTERNAL
+    outside.external_data.add(key="location", value="../../etc/passwd")
+    constant = onnx.helper.make_node("Constant", [], ["outside"], value=outside)
+    if where == "weights":
+        proto.graph.initializer.append(outside)
+    elif where == "a constant":
+        proto.graph.node.append(constant)
+    else:
+        branch = onnx.helper.make_graph([constant], "branch", [], [])
+        proto.graph.node.append(onnx.helper.make_node("If", [], [], then_branch=branch))
+    (tmp_path / "a.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(FileProblem, match=r"a\.onnx takes numbers out of other files"):
+        OnnxHMR(tmp_path / "a.onnx")
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("n_iter", "1000000000", "n_iter is 1,000,000,000; expected 1 to 16"),
+        ("resolution", "0", "resolution is 0; expected 32 to 1024"),
+        ("resolution", "large", "large"),
+        ("encoder", None, "encoder"),
+    ],
+)
+def test_a_file_that_tells_no_sense_of_itself_is_named(exported, tmp_path, key, value, words):
+    proto = onnx.load(exported)
+    kept = {entry.key: entry.value for entry in proto.metadata_props if entry.key != key}
+    del proto.metadata_props[:]
+    onnx.helper.set_model_props(proto, kept if value is None else kept | {key: value})
+    (tmp_path / "a.onnx").write_bytes(proto.SerializeToString())
+    with pytest.raises(FileProblem, match=rf"a\.onnx cannot be read as ONNX.*{words}"):
+        OnnxHMR(tmp_path / "a.onnx")

@@ -248,7 +248,7 @@ def test_a_file_that_is_cut_off_is_named(tmp_path, flat, kept):
 
 def test_a_missing_file_is_named(tmp_path):
     assert "there is no file" in refusal(tmp_path / "gone.pt")
-    assert "there is no file" in refusal(tmp_path)
+    assert "is a folder" in refusal(tmp_path)
 
 
 def test_weights_that_are_not_finite_are_refused(tmp_path, flat):
@@ -335,4 +335,4 @@ def test_a_model_says_what_it_was_trained_on(tmp_path, oldest):
 
 def test_a_file_of_ours_that_lacks_its_encoders_name_is_named(tmp_path, oldest):
     torch.save({key: oldest[key] for key in ("format", "model")}, tmp_path / "a.pt")
-    assert "unknown encoder 'None'" in refusal(tmp_path / "a.pt")
+    assert "its entry 'encoder' is a NoneType" in refusal(tmp_path / "a.pt")

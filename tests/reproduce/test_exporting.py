@@ -79,3 +79,24 @@ def test_there_is_nothing_to_measure_without_a_run(hmrlab, tmp_path):
     done = hmrlab("table", "pruning", "--scale", "quick", "--folder", tmp_path, "--measure")
     assert done.code == 1
     assert "hmrlab train unpruned --scale quick" in done.err
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("~no-such-user/model.pt", "there is no user ~no-such-user"),
+        ("model\0.pt", "null character"),
+        ("x" * 5000 + ".pt", "its name is too long"),
+    ],
+)
+def test_a_place_that_cannot_be_is_named(hmrlab, tmp_path, name, words):
+    with pytest.raises(FileProblem, match=words):
+        find_network(name, SMOKE, 0)
+
+
+def test_a_file_of_weights_at_an_unknown_users_home_is_named_by_the_command(hmrlab, tmp_path):
+    done = hmrlab("export", "~no-such-user/model.pt", "--out", tmp_path / "a.onnx")
+    assert done.code == 1
+    assert "there is no user ~no-such-user" in done.err
+    assert "Traceback" not in done.err
+    assert not list(tmp_path.iterdir())

@@ -230,3 +230,26 @@ def test_damaged_pictures_are_left_out_and_counted(make_records, make_trainer, t
         trainer.fit(progress=False)
     assert trainer.step == 6
     assert set(dataset.skipped) == {3, 7}
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda state: [1, 2], "it is a list"),
+        (lambda state: {**state, "step": "far"}, "ValueError"),
+        (lambda state: {**state, "step": torch.zeros(2)}, "ValueError"),
+        (lambda state: {**state, "seconds": None}, "TypeError"),
+        (lambda state: {**state, "model": {}}, "RuntimeError"),
+        (lambda state: {**state, "optimizer": {"state": 3}}, "KeyError"),
+        (lambda state: {**state, "optimizer": [1]}, "TypeError"),
+        (lambda state: {**state, "random": torch.zeros(3)}, "TypeError"),
+        (lambda state: {"fingerprint": state["fingerprint"]}, "KeyError: 'model'"),
+        (lambda state: {**state, "loader": torch.eye(3).to_sparse()}, "loader is a sparse tensor"),
+    ],
+)
+def test_a_checkpoint_that_lacks_something_is_named(make_trainer, tmp_path, change, words):
+    make_trainer(steps=1).fit(progress=False)
+    path = tmp_path / CHECKPOINT
+    torch.save(change(torch.load(path, weights_only=True)), path)
+    with pytest.raises(FileProblem, match=rf"not a whole checkpoint.*{words}.*Delete it"):
+        make_trainer(steps=1).fit(progress=False)

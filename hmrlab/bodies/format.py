@@ -20,22 +20,26 @@ was imported also says where it came from (`Provenance`).
 
 from __future__ import annotations
 
-import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
 from hmrlab.bodies.joints import LANDMARKS, SMPL_PARENTS
-from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.files import FileProblem, listed, read_npz, save_npz_whole
 
 N_BETAS = 10
 N_JOINTS = len(SMPL_PARENTS)
 POSE_FEATURES = 9 * (N_JOINTS - 1)
 OFF_BY = 0.05
 """How far the sum of a regressor's row may be from 1: its files are fitted and rounded."""
+MAX_BYTES = 2**28
+"""Of all arrays of a body's file, unpacked."""
+MAX_ROWS = 60_000
+"""Vertices, or triangles, of a body at most."""
+MOST = 100.0
+"""No number of a body is larger: metres, metres for a unit of shape or pose, or shares."""
 
 
 @dataclass(frozen=True)
@@ -82,9 +86,9 @@ def read_provenance(path: str | Path) -> Provenance | None:
     Raises:
         FileProblem: it is missing or damaged.
     """
-    arrays = read_raw_arrays(Path(path))
     names = [field.name for field in fields(Provenance)]
-    if not all(name in arrays for name in names):
+    arrays = read_raw_arrays(Path(path), names)
+    if len(arrays) < len(names):
         return None
     return Provenance(**{name: str(arrays[name]) for name in names})
 
@@ -97,7 +101,10 @@ def check_body_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> BodyArray
     """
     template = _take(arrays, path, "v_template", (None, 3))
     n = len(template)
-    shapedirs = _take(arrays, path, "shapedirs", (n, 3, None))
+    kept = dict(arrays)
+    if "shapedirs" in arrays and arrays["shapedirs"].ndim == 3:  # files have up to 300
+        kept["shapedirs"] = arrays["shapedirs"][..., :N_BETAS]
+    shapedirs = _take(kept, path, "shapedirs", (n, 3, None))
     if shapedirs.shape[2] < N_BETAS:
         raise _problem(
             path, "shapedirs", f"at least {N_BETAS} shape directions", shapedirs.shape[2]
@@ -115,12 +122,12 @@ def check_body_arrays(arrays: Mapping[str, np.ndarray], path: Path) -> BodyArray
         _check_rows_sum_to_one(path, key, rows, OFF_BY)
     if weights.min() < -1e-6:
         raise _problem(path, "weights", "no negative weight", f"{weights.min():.3g}")
-    _check_tree(path, _take(arrays, path, "kintree_table", (2, N_JOINTS)))
+    _check_tree(path, _take(arrays, path, "kintree_table", (2, N_JOINTS), most=2.0**32))
     faces = _take_indices(arrays, path, "f", (None, 3), n)
     landmarks = _take_indices(arrays, path, "landmarks", (len(LANDMARKS),), n)
     labels = _take_indices(arrays, path, "lsp_labels", (n,), 6) if "lsp_labels" in arrays else None
     return BodyArrays(
-        template, shapedirs[..., :N_BETAS], posedirs, regressor, weights, faces, landmarks,
+        template, shapedirs, posedirs, regressor, weights, faces, landmarks,
         extra, h36m, labels,
     )  # fmt: skip
 
@@ -159,38 +166,35 @@ def body_file_arrays(body: BodyArrays, provenance: Provenance | None) -> dict[st
     }
 
 
-def read_raw_arrays(path: Path) -> dict[str, np.ndarray]:
-    """Whatever arrays an `.npz` holds, unchecked.
+def read_raw_arrays(path: Path, keys: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an `.npz`, by default all of them, unchecked.
 
     Raises:
         FileProblem: it is missing, damaged, or no `.npz`.
     """
-    if not path.is_file():
-        raise FileProblem(
-            f"no body file at {path}. Give the path of an .npz in hmrlab's body format "
-            "(see hmrlab/bodies/format.py), the name of an imported body (hmrlab body list), or "
-            "'free' for the body that comes with hmrlab."
-        )
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array")
-        with archive:
-            return {key: archive[key] for key in archive.files}
-    except (
-        ValueError, OSError, EOFError, zipfile.BadZipFile, zlib.error, KeyError,
-    ) as error:  # fmt: skip
-        raise FileProblem(
-            f"{path} is not a readable .npz body file ({error}). It may be cut short, or be a "
-            f"pickle: SMPL's own .pkl is imported first, by hmrlab body import {path.name}"
-        ) from error
+    return read_npz(
+        path,
+        keys,
+        what=".npz body file",
+        remedy="It may be cut short, or be a pickle: SMPL's own .pkl is imported first, by hmrlab "
+        f"body import {path.name}",
+        missing=f"no body file at {path}. Give the path of an .npz in hmrlab's body format "
+        "(see hmrlab/bodies/format.py), the name of an imported body (hmrlab body list), or "
+        "'free' for the body that comes with hmrlab.",
+        max_bytes=MAX_BYTES,
+    )
 
 
 def _take(
-    arrays: Mapping[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...]
+    arrays: Mapping[str, np.ndarray],
+    path: Path,
+    key: str,
+    shape: tuple[int | None, ...],
+    most: float = MOST,
 ) -> np.ndarray:
+    """Double precision, of finite numbers up to a limit."""
     if key not in arrays:
-        raise _problem(path, key, "this array", f"only {', '.join(sorted(arrays)) or 'nothing'}")
+        raise _problem(path, key, "this array", f"only {listed(sorted(arrays))}")
     value = arrays[key]
     fits = value.ndim == len(shape) and all(
         want is None or want == got for want, got in zip(shape, value.shape, strict=True)
@@ -198,20 +202,27 @@ def _take(
     if not fits:
         wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
         raise _problem(path, key, f"shape {wanted}", f"shape {value.shape}")
+    if not 1 <= len(value) <= MAX_ROWS:
+        raise _problem(path, key, f"1 to {MAX_ROWS:,} rows", f"{len(value):,}")
     if value.dtype.kind not in "fiu":
         raise _problem(path, key, "numbers", f"dtype {value.dtype}")
     if not np.isfinite(value).all():
         count = int((~np.isfinite(value)).sum())
         raise _problem(path, key, "finite numbers", f"{count} NaN or infinite")
-    return value.astype(np.float64) if value.dtype.kind == "f" else value
+    numbers = value.astype(np.float64)
+    largest = np.abs(numbers).max(initial=0)
+    if largest > most:
+        wanted = f"numbers up to {most:g} (lengths are in metres)"
+        raise _problem(path, key, wanted, f"{largest:.3g}")
+    return numbers
 
 
 def _take_indices(
     arrays: Mapping[str, np.ndarray], path: Path, key: str, shape: tuple[int | None, ...], stop: int
 ) -> np.ndarray:
-    value = _take(arrays, path, key, shape)
-    if value.dtype.kind == "f" or value.size == 0 or value.min() < 0 or value.max() >= stop:
-        span = "none" if value.size == 0 else f"{value.dtype} {value.min()}..{value.max()}"
+    value, dtype = _take(arrays, path, key, shape, most=np.inf), arrays[key].dtype
+    if dtype.kind == "f" or value.min() < 0 or value.max() >= stop:
+        span = f"{dtype} {value.min():g}..{value.max():g}"
         raise _problem(path, key, f"integers from 0 to {stop - 1}", span)
     return value.astype(np.int64)
 

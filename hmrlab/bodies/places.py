@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from functools import lru_cache
 from pathlib import Path
 
 from hmrlab import paths
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, resolve, sha256_of, user_path
 
 ASSETS = Path(__file__).parent / "assets"
 DETAILS = ("full", "light")
@@ -63,7 +62,8 @@ def body_path(source: str | Path | None = None, detail: str = "full") -> Path:
         detail: of the free body, "full" or "light"; every other has only one.
 
     Raises:
-        FileProblem: the body was not imported, or waits for something.
+        FileProblem: the body was not imported, or waits for something; or the path begins with
+            the name of no user.
         ValueError: there is no such detail.
     """
     if detail not in DETAILS:
@@ -72,7 +72,7 @@ def body_path(source: str | Path | None = None, detail: str = "full") -> Path:
     if name == FREE:
         return ASSETS / f"free_body_{detail}.npz"
     if name not in IMPORTED:
-        return Path(name).expanduser()
+        return user_path(name)
     path = imported_path(name)
     if not path.is_file():
         raise FileProblem(_not_there(name, path))
@@ -95,7 +95,7 @@ def body_digest(source: str | Path | None = None, detail: str = "light") -> str:
         stamp = path.stat()
     except OSError as error:
         raise FileProblem(f"no body file at {path} ({error.strerror}).") from error
-    return _digest(path.resolve(), stamp.st_mtime_ns, stamp.st_size)
+    return _digest(resolve(path), stamp.st_mtime_ns, stamp.st_size)
 
 
 def own_body_digest() -> str:
@@ -126,8 +126,7 @@ def require_free_body(what: str) -> None:
 @lru_cache
 def _digest(path: Path, changed: int, size: int) -> str:
     """The file's; when it was changed and its size tell one content from the next."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256_of(path)[:16]
 
 
 def _not_there(name: str, path: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +10,14 @@ import torch
 from torch import Tensor, nn
 
 from hmrlab.bodies.places import FREE, IMPORTED, body_name, companion_path
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, listed, open_regular, read_npz, user_path
 from hmrlab.unpickling import load_arrays
 
 ASSET = Path(__file__).parent / "assets" / "pose_prior.npz"
 N_NUMBERS = 69
+MAX_COMPONENTS = 100  # SMPLify's have up to 8
+MAX_BYTES = 2**24
+MOST = 1e4  # radians, their squares, or shares: of what is a pose's none is larger
 
 
 class PosePrior(nn.Module):
@@ -32,15 +34,17 @@ class PosePrior(nn.Module):
         weights: (M,) shares of the components, sum 1.
 
     Raises:
-        ValueError: a shape does not fit, a number is not finite, or a covariance is none.
+        ValueError: a shape does not fit, a number is not finite or too large, or a covariance is
+            none.
     """
 
     def __init__(self, means: np.ndarray, covariances: np.ndarray, weights: np.ndarray) -> None:
         super().__init__()
+        _check_shapes(means, covariances, weights)
         means, covariances, weights = (
-            np.asarray(value, np.float64) for value in (means, covariances, weights)
+            np.array(value, np.float64) for value in (means, covariances, weights)
         )
-        _check(means, covariances, weights)
+        _check_numbers(means, covariances, weights)
         half_log_det = np.linalg.slogdet(covariances)[1] / 2
         # As in SMPLify's code: shares over the determinants' roots, relative to the smallest.
         offsets = (
@@ -52,6 +56,8 @@ class PosePrior(nn.Module):
             ("offsets", offsets),
             ("weights", weights / weights.sum()),
         ):
+            if np.abs(value).max() > np.finfo(np.float32).max:
+                raise ValueError("covars: expected matrices that are further from singular")
             self.register_buffer(name, torch.as_tensor(value, dtype=torch.float32), False)
 
     def forward(self, pose: Tensor) -> Tensor:
@@ -84,7 +90,7 @@ def prior_path(source: str | Path | None = None) -> Path:
     """
     source = source or os.environ.get("HMRLAB_PRIOR")
     if source and str(source) != FREE:
-        return Path(source).expanduser()
+        return user_path(source)
     imported = companion_path("gmm_08")
     return imported if not source and body_name() in IMPORTED and imported.is_file() else ASSET
 
@@ -101,39 +107,50 @@ def load_prior(source: str | Path | None = None) -> PosePrior:
         FileProblem: the file is missing, damaged, or holds no such mixture.
     """
     path = prior_path(source)
-    if not path.is_file():
-        raise FileProblem(f"no pose prior at {path}. Without a name hmrlab takes its own.")
-    arrays = _read_npz(path) if path.suffix == ".npz" else load_arrays(path)
-    missing = {"means", "covars", "weights"} - set(arrays)
-    if missing:
+    missing = f"no pose prior at {path}. Without a name hmrlab takes its own."
+    if path.suffix == ".npz":
+        arrays = read_npz(path, missing=missing, max_bytes=MAX_BYTES)
+    else:
+        with open_regular(path, missing):
+            arrays = load_arrays(path)
+    lacking = {"means", "covars", "weights"} - set(arrays)
+    if lacking:
         raise FileProblem(
-            f"{path}: a pose prior has means, covars and weights; {', '.join(sorted(missing))} "
-            f"missing. It has: {', '.join(sorted(arrays)) or 'nothing'}."
+            f"{path}: a pose prior has means, covars and weights; {', '.join(sorted(lacking))} "
+            f"missing. It has: {listed(sorted(arrays))}."
         )
     try:
         return PosePrior(arrays["means"], arrays["covars"], arrays["weights"])
-    except (ValueError, TypeError) as error:
+    except ValueError as error:
         raise FileProblem(f"{path}: {error}") from error
 
 
-def _read_npz(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return dict(arrays)
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise FileProblem(f"{path} is not a readable .npz ({error}).") from error
-
-
-def _check(means: np.ndarray, covariances: np.ndarray, weights: np.ndarray) -> None:
-    count = len(means)
+def _check_shapes(means: np.ndarray, covariances: np.ndarray, weights: np.ndarray) -> None:
+    count = np.shape(means)[0] if np.ndim(means) else 0
+    if not 1 <= count <= MAX_COMPONENTS:
+        raise ValueError(
+            f"means: expected (M, {N_NUMBERS}) with 1 to {MAX_COMPONENTS} Gaussians, got "
+            f"{np.shape(means)}"
+        )
     wanted = {"means": (count, N_NUMBERS), "covars": (count, N_NUMBERS, N_NUMBERS),
               "weights": (count,)}  # fmt: skip
     given = {"means": means, "covars": covariances, "weights": weights}
     for name, shape in wanted.items():
-        if given[name].shape != shape or count == 0:
-            raise ValueError(f"{name}: expected {shape}, got {given[name].shape}")
-        if not np.isfinite(given[name]).all():
+        if np.shape(given[name]) != shape:
+            raise ValueError(f"{name}: expected {shape}, got {np.shape(given[name])}")
+        if np.asarray(given[name]).dtype.kind not in "fiu":
+            raise ValueError(f"{name}: expected numbers, got {np.asarray(given[name]).dtype}")
+
+
+def _check_numbers(means: np.ndarray, covariances: np.ndarray, weights: np.ndarray) -> None:
+    for name, values in (("means", means), ("covars", covariances), ("weights", weights)):
+        if not np.isfinite(values).all():
             raise ValueError(f"{name}: holds NaN or infinite numbers")
+        if np.abs(values).max() > MOST:
+            raise ValueError(
+                f"{name}: expected numbers up to {MOST:g} (angles are in radians), got "
+                f"{np.abs(values).max():.3g}"
+            )
     if weights.min() <= 0:
         raise ValueError("weights: expected positive shares")
     if np.linalg.eigvalsh((covariances + covariances.transpose(0, 2, 1)) / 2).min() <= 0:

@@ -17,6 +17,7 @@ PAPER = 255  # grey of the default background
 SUPERSAMPLING = 2
 WINDOW_STEP = 256  # pixels, of the parts of a photo that are drawn over
 VIEW_DISTANCE = 6.0  # metres, of `render_bodies`' own camera
+MOST_DEPTH = VIEW_DISTANCE / 2  # of what it sees, either way from the middle
 
 Array = np.ndarray | Tensor
 
@@ -53,6 +54,7 @@ def render_bodies(
     turned = points @ _viewpoint(yaw, pitch).T
     middle = (turned.min(1) + turned.max(1)) / 2
     turned = turned - middle[:, None]
+    turned *= MOST_DEPTH / max(np.abs(turned[..., 2]).max(), MOST_DEPTH)  # not behind the camera
     height, width = (size, size) if isinstance(size, int) else size
     span = max(np.abs(turned[..., 1]).max() / height, np.abs(turned[..., 0]).max() / width)
     depth = np.abs(turned[..., 2]).max()

@@ -2,32 +2,25 @@
 
 from __future__ import annotations
 
-import struct
-import zipfile
-import zlib
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-import trimesh
-from trimesh.visual.base import Visuals
-from trimesh.visual.color import uv_to_color
-from trimesh.visual.material import PBRMaterial, SimpleMaterial, empty_material
 
 from hmrlab.bodies import Body, load_body, read_body_file
 from hmrlab.bodies.format import N_BETAS, N_JOINTS
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, listed, open_npz, open_regular, printable, read_npz
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_axis_angle
+from hmrlab.viewer.mesh_limits import MAX_FACES, MAX_VERTICES
+from hmrlab.viewer.meshes import MESH_ENDINGS, read_mesh
 from hmrlab.viewer.packing import Mesh
 from hmrlab.viewer.widget import BodyViewer
 
 PARAMETERS, BODY, MESH = "parameters of bodies", "a body model", "a mesh"
 FREE = "free"
-MESH_ENDINGS = (".obj", ".glb", ".gltf", ".ply", ".stl")
 BODY_KEY = "v_template"  # no file of parameters has it
 POSE_KEYS = ("pose", "rotations", "global_orient", "body_pose")
 BETAS_KEYS = ("betas", "shape")  # SPIN's own files say `shape`
@@ -36,15 +29,17 @@ ROTATION_ERROR = 1e-3  # of what a rotation times its transpose may differ from 
 MOST_BESIDE = 8  # bodies side by side; of more, each file shows one at a time
 HEIGHT = 560  # of the stage, pixels
 SMALLEST, LARGEST = 0.05, 8.0  # metres, of what the viewer's camera has in focus
-TINIEST = 1e-30  # of what a float can hold with room to spare
-GAMMA = 2.2  # of the viewer's script
-PLAIN = (0.75, 0.75, 0.75)  # of parts without a colour beside coloured ones
 UPSIDE_DOWN = (1.0, -1.0, -1.0)  # from the camera's frame to the body's, and back
-DAMAGE = (
-    ValueError, OSError, EOFError, KeyError, RuntimeError, MemoryError, zipfile.BadZipFile,
-    zlib.error, struct.error,
-)  # fmt: skip
-"""What reading a damaged `.npz` may raise."""
+MAX_BYTES = 2**28  # of the arrays of parameters, unpacked
+MAX_BODIES = 100_000  # of all files
+MAX_BODY_VERTICES = 200_000  # of body models side by side
+MOST_TURN = 1000.0  # radians, of an axis-angle
+MOST_BETA = 100.0
+REMEDY = (
+    "It may be cut short, or hold Python objects, which hmrlab never unpickles: write plain arrays "
+    "with numpy.savez."
+)
+MISSING = "no file at {}. Is the name right, and the folder?"
 
 
 @dataclass(frozen=True)
@@ -115,109 +110,20 @@ def read_parameters(path: str | Path) -> Parameters:
         FileProblem: the file is missing or damaged, or its arrays are no parameters of bodies.
     """
     path = Path(path)
-    names, arrays = _read_npz(path)
+    names = _names(path)
+    arrays = read_npz(
+        path, (*POSE_KEYS, *BETAS_KEYS), what=".npz", remedy=REMEDY, max_bytes=MAX_BYTES
+    )
     pose = _pose_of(path, names, arrays)
     key = next((key for key in BETAS_KEYS if key in arrays), None)
-    betas = _numbers(path, key, arrays[key]) if key else np.zeros(N_BETAS)
+    betas = arrays[key] if key else np.zeros(N_BETAS)
     count = len(pose)
     if betas.shape not in ((N_BETAS,), (1, N_BETAS), (count, N_BETAS)):
         shapes = f"shape ({N_BETAS},) or ({count}, {N_BETAS}), to go with {count} poses"
         raise _problem(path, key, shapes, f"shape {betas.shape}")
+    betas = _numbers(path, key, betas, MOST_BETA) if key else betas
     frame = "camera" if CAMERA_KEYS & set(names) else "body"
     return Parameters(pose, np.broadcast_to(betas, (count, N_BETAS)), frame)
-
-
-def read_mesh(path: str | Path) -> Mesh:
-    """Read a mesh, its own parts merged into one, with the colours of its vertices or materials.
-
-    Raises:
-        FileProblem: the file is missing or damaged, has no triangles, or numbers that cannot be a
-            mesh's.
-    """
-    path = Path(path)
-    _check_is_there(path)
-    try:
-        with np.errstate(all="ignore"):  # of what is no number, told below
-            scene = trimesh.load(str(path), force="scene", process=False)
-            parts = [_part(scene, node) for node in scene.graph.nodes_geometry]
-            return _merged([part for part in parts if part is not None])
-    except Exception as error:  # trimesh's readers raise whatever a damaged file leads them to
-        raise FileProblem(
-            f"{path} cannot be read as a mesh ({_words(error)}). Is it empty, cut short, or of "
-            "another kind than its ending says? Export it again."
-        ) from error
-
-
-def _part(scene: trimesh.Scene, node: str) -> Mesh | None:
-    """One part where the scene puts it, or nothing where it is no mesh."""
-    place, name = scene.graph[node]
-    part = scene.geometry[name]
-    if not isinstance(part, trimesh.Trimesh):
-        return None
-    kind = scene.source.file_type
-    if kind == "stl":  # triangles of their own, which would look like facets
-        part.merge_vertices()
-    faces = np.array(part.faces)
-    if np.linalg.det(place[:3, :3]) < 0:  # mirrored: what was outside stays outside
-        faces = faces[:, ::-1]
-    vertices = np.asarray(part.vertices) @ place[:3, :3].T + place[:3, 3]
-    return Mesh(vertices, faces, _colours(part.visual, linear=kind in ("glb", "gltf")))
-
-
-def _colours(visual: Visuals, linear: bool) -> np.ndarray | None:
-    """(V, 3) or (3,) in [0, 1] as screens take them, or none where the file names no colour.
-
-    Args:
-        visual: of one part.
-        linear: whether the file's numbers are amounts of light, as glTF's are.
-    """
-    power = 1 / GAMMA if linear else 1
-    if visual.kind in ("vertex", "face"):
-        return _unit(visual.vertex_colors) ** power
-    if visual.kind != "texture":
-        return None
-    material, light = visual.material, visual.vertex_attributes.get("color")
-    image, plain = None, None
-    if isinstance(material, PBRMaterial):
-        image, plain = material.baseColorTexture, material.baseColorFactor
-    elif isinstance(material, SimpleMaterial) and hash(material) != hash(empty_material()):
-        image, plain = material.image, None if material.image else material.diffuse
-    picture = uv_to_color(visual.uv, image)  # pictures are for screens, in all files
-    factors = [_unit(one) ** power for one in (light, plain) if one is not None]
-    factors += [] if picture is None else [_unit(picture)]
-    return np.prod(np.broadcast_arrays(*factors), 0) if factors else None
-
-
-def _unit(colours: np.ndarray) -> np.ndarray:
-    """Red, green and blue in [0, 1] of whole or real numbers."""
-    values = np.asarray(colours)[..., :3]
-    most = 1 if values.dtype.kind == "f" else np.iinfo(values.dtype).max
-    return np.clip(values / most, 0, 1)
-
-
-def _merged(parts: list[Mesh]) -> Mesh:
-    """One checked mesh of them all; a ValueError says what is wrong."""
-    parts = [part for part in parts if len(part.faces)]
-    if not parts:
-        raise ValueError("expected triangles, found none")
-    for part in parts:
-        if part.faces.min() < 0 or part.faces.max() >= len(part.vertices):
-            found = f"{part.faces.min()} to {part.faces.max()}"
-            raise ValueError(f"triangles of vertices {found}, and there are {len(part.vertices)}")
-    colours = None
-    if any(part.colours is not None for part in parts):
-        tints = [PLAIN if part.colours is None else part.colours for part in parts]
-        shapes = [part.vertices.shape for part in parts]
-        colours = np.concatenate(list(map(np.broadcast_to, tints, shapes)))
-    vertices = np.concatenate([part.vertices for part in parts])
-    if not np.isfinite(vertices).all():
-        count = int((~np.isfinite(vertices)).sum())
-        raise ValueError(f"expected vertices that have places, {count} numbers are NaN or infinite")
-    if not TINIEST < np.ptp(vertices, axis=0).max() < 1 / TINIEST:
-        raise ValueError("expected vertices in several places, found them all in one, or too far")
-    ends = np.cumsum([len(part.vertices) for part in parts])
-    faces = [part.faces + end - len(part.vertices) for part, end in zip(parts, ends, strict=True)]
-    return Mesh(vertices, np.concatenate(faces), colours)
 
 
 def _in_focus(meshes: list[Mesh]) -> tuple[list[Mesh], float]:
@@ -243,14 +149,17 @@ def _kind(path: Path) -> str:
             f"{path}: expected .npz (parameters or a body) or a mesh ({', '.join(MESH_ENDINGS)}), "
             f"found {ending or 'no ending'}. Convert it, or mend its name."
         )
-    _check_is_there(path)
     if ending != ".npz":
-        return MESH
-    return BODY if BODY_KEY in _read_npz(path)[0] else PARAMETERS
+        with open_regular(path, MISSING.format(path)):
+            return MESH
+    return BODY if BODY_KEY in _names(path) else PARAMETERS
 
 
 def _view_parameters(paths: list[Path], body: Body, frame: str | None) -> BodyViewer:
-    people = [read_parameters(path) for path in paths]
+    people, left = [], MAX_BODIES
+    for path in paths:
+        people.append(read_parameters(path))
+        left = _left(left, len(people[-1].pose), "bodies")
     if frame is None and len({one.frame for one in people}) > 1:
         people = [one.upright() for one in people]
     options = _options(paths, frame or people[0].frame)
@@ -275,19 +184,21 @@ def _view_parameters(paths: list[Path], body: Body, frame: str | None) -> BodyVi
 
 
 def _view_bodies(paths: list[Path], detail: str, frame: str) -> BodyViewer:
-    bodies = []
+    bodies, left = [], MAX_BODY_VERTICES
     for path in paths:
-        if str(path) == FREE:
-            bodies.append(load_body(FREE, detail))
-            continue
-        with _readable(path):
-            arrays = read_body_file(path)
-        bodies.append(Body(arrays))
+        is_free = str(path) == FREE
+        bodies.append(load_body(FREE, detail) if is_free else Body(read_body_file(path)))
+        left = _left(left, bodies[-1].n_vertices, "vertices")
     return BodyViewer(bodies, **_options(paths, frame))
 
 
 def _view_meshes(paths: list[Path], frame: str) -> BodyViewer:
-    meshes, scale = _in_focus([read_mesh(path) for path in paths])
+    meshes, vertices, faces = [], MAX_VERTICES, MAX_FACES
+    for path in paths:
+        meshes.append(read_mesh(path))
+        vertices = _left(vertices, len(meshes[-1].vertices), "vertices")
+        faces = _left(faces, len(meshes[-1].faces), "triangles")
+    meshes, scale = _in_focus(meshes)
     options = _options(paths, frame)
     if scale != 1:
         ratio = f"{scale:.0f}:1" if scale > 1 else f"1:{1 / scale:.0f}"
@@ -306,43 +217,27 @@ def _options(paths: list[Path], frame: str) -> dict[str, Any]:
         names = ["/".join(path.absolute().parts[-2:]) for path in paths]
     if len(names) == 1:
         names = [""]
+    names, title = [printable(name) for name in names], printable(title)
     return {"names": names, "title": title, "frame": frame, "height": HEIGHT}
 
 
-def _check_is_there(path: Path) -> None:
-    if not path.is_file():
-        raise FileProblem(f"no file at {path}. Is the name right, and the folder?")
-
-
-@contextmanager
-def _readable(path: Path) -> Iterator[None]:
-    try:
-        yield
-    except DAMAGE as error:
+def _left(left: int, count: int, what: str) -> int:
+    """How many more can be shown."""
+    if count > left:
         raise FileProblem(
-            f"{path} is not a readable .npz ({_words(error)}). It may be cut short, or hold Python "
-            "objects, which hmrlab never unpickles: write plain arrays with numpy.savez."
-        ) from error
+            f"the files hold too many {what} to be shown together, {count - left:,} more than can "
+            "be. Give fewer files, or smaller ones."
+        )
+    return left - count
 
 
-def _words(error: Exception) -> str:
-    """What an error says; its kind, too, where that is needed to understand it."""
-    return str(error) if type(error) is ValueError else f"{type(error).__name__}: {error}"
+def _names(path: Path) -> tuple[str, ...]:
+    """Of all arrays in an `.npz`."""
+    with open_npz(path, what=".npz", remedy=REMEDY, missing=MISSING.format(path)) as archive:
+        return archive.keys
 
 
-def _read_npz(path: Path) -> tuple[list[str], dict[str, np.ndarray]]:
-    """The names of all arrays, and those arrays that parameters are made of."""
-    _check_is_there(path)
-    with _readable(path):
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("it holds a single array without a name")
-        with archive:
-            wanted = [key for key in (*POSE_KEYS, *BETAS_KEYS) if key in archive.files]
-            return archive.files, {key: archive[key] for key in wanted}
-
-
-def _pose_of(path: Path, names: list[str], arrays: dict[str, np.ndarray]) -> np.ndarray:
+def _pose_of(path: Path, names: tuple[str, ...], arrays: dict[str, np.ndarray]) -> np.ndarray:
     """Axis-angles (N, 24, 3) of whichever keys the file has."""
     for key in ("pose", "rotations"):
         if key in arrays:
@@ -351,8 +246,8 @@ def _pose_of(path: Path, names: list[str], arrays: dict[str, np.ndarray]) -> np.
     if not all(key in arrays for key in parts):
         raise FileProblem(
             f"{path}: expected a pose (pose, rotations, or global_orient with body_pose) or a "
-            f"body model ({BODY_KEY}, ...), found {', '.join(names) or 'nothing'}. Save the pose "
-            "under one of these names."
+            f"body model ({BODY_KEY}, ...), found {listed(names)}. Save the pose under one of "
+            "these names."
         )
     root, others = (_joints(path, key, arrays[key], count) for key, count in parts.items())
     if len(root) != len(others):
@@ -363,13 +258,15 @@ def _pose_of(path: Path, names: list[str], arrays: dict[str, np.ndarray]) -> np.
 
 def _joints(path: Path, key: str, value: np.ndarray, count: int) -> np.ndarray:
     """Axis-angles (N, count, 3) from any of the shapes that `read_parameters` names."""
-    array = _numbers(path, key, value)
     for each in ((3 * count,), (count, 3), (count, 3, 3)):
-        if array.size and array.ndim - len(each) in (0, 1) and array.shape[-len(each) :] == each:
+        if value.size and value.ndim - len(each) in (0, 1) and value.shape[-len(each) :] == each:
             break
     else:
         wanted = f"shape ({3 * count},), ({count}, 3) or ({count}, 3, 3), or N of these, N > 0"
-        raise _problem(path, key, wanted, f"shape {array.shape}")
+        raise _problem(path, key, wanted, f"shape {value.shape}")
+    if value.ndim > len(each) and len(value) > MAX_BODIES:
+        raise _problem(path, key, f"{MAX_BODIES:,} bodies at most", f"{len(value):,}")
+    array = _numbers(path, key, value, MOST_TURN)
     if len(each) < 3:
         return array.reshape(-1, count, 3)
     matrices = torch.tensor(array.reshape(-1, count, 3, 3))
@@ -379,15 +276,18 @@ def _joints(path: Path, key: str, value: np.ndarray, count: int) -> np.ndarray:
     return matrix_to_axis_angle(matrices).numpy()
 
 
-def _numbers(path: Path, key: str, value: np.ndarray) -> np.ndarray:
-    """Double precision, of numbers that the browser's single precision can hold, too."""
+def _numbers(path: Path, key: str, value: np.ndarray, most: float) -> np.ndarray:
+    """Double precision, of finite numbers up to a limit; beyond it nothing is drawn that is one."""
     if value.dtype.kind not in "fiu":
         raise _problem(path, key, "numbers", f"dtype {value.dtype}")
     with np.errstate(over="ignore"):
         wrong = int((~np.isfinite(value.astype(np.float32))).sum())
     if wrong:
         raise _problem(path, key, "finite numbers", f"{wrong} of {value.size} NaN or infinite")
-    return value.astype(np.float64)
+    array = value.astype(np.float64)
+    if np.abs(array).max() > most:
+        raise _problem(path, key, f"numbers up to {most:g}", f"{np.abs(array).max():.3g}")
+    return array
 
 
 def _problem(path: Path, key: str, wanted: object, found: object) -> FileProblem:

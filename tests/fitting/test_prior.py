@@ -176,7 +176,7 @@ def test_a_truncated_prior_is_refused(tmp_path, name, kept):
 def test_a_missing_prior_is_named(tmp_path):
     with pytest.raises(FileProblem, match=r"no pose prior at .*gone\.npz"):
         load_prior(tmp_path / "gone.npz")
-    with pytest.raises(FileProblem, match="no pose prior at"):
+    with pytest.raises(FileProblem, match="is a folder; a file is expected"):
         load_prior(tmp_path)
 
 
@@ -201,9 +201,9 @@ def _spoil(place, value):
         ({}, "covars, means, weights missing. It has: nothing"),
         (_with("means", lambda a: a[:, :63]), r"means: expected \(3, 69\), got \(3, 63\)"),
         (_with("means", lambda a: a[:2]), r"covars: expected \(2, 69, 69\)"),
-        (_with("means", lambda a: a[:0]), r"means: expected"),
+        (_with("means", lambda a: a[:0]), r"means: expected .* got \(0, 69\)"),
         (_with("covars", lambda a: a[:, 0]), r"covars: expected \(3, 69, 69\)"),
-        (_with("means", lambda a: np.array(3.0)), "unsized"),
+        (_with("means", lambda a: np.array(3.0)), r"means: expected \(M, 69\) .* got \(\)"),
         (_with("weights", lambda a: a[:, None]), r"weights: expected \(3,\)"),
         (_with("means", _spoil((1, 5), np.nan)), "means: holds NaN"),
         (_with("covars", _spoil((1, 5, 5), np.inf)), "covars: holds NaN"),
@@ -212,7 +212,7 @@ def _spoil(place, value):
         (_with("weights", _spoil(2, -0.1)), "weights: expected positive"),
         (_with("covars", _spoil((1, 5), 0.0)), "covars: expected positive definite"),
         (_with("covars", lambda a: -a), "covars: expected positive definite"),
-        (_with("means", lambda a: np.array("text")), "could not convert"),
+        (_with("means", lambda a: a.astype("U8")), "means: expected numbers, got <U8"),
     ],
 )
 def test_a_prior_with_wrong_content_is_refused_by_name(tmp_path, values, says):

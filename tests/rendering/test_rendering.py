@@ -257,6 +257,15 @@ def test_the_environment_chooses_the_renderer(monkeypatch):
     assert choose_backend() == "embreex"
 
 
+def test_a_giant_is_drawn_as_what_it_is_and_not_from_within(body):
+    """A body that would reach behind the camera is drawn smaller, so as one that just does not."""
+    rest = body.vertices(torch.zeros(1, 72), torch.zeros(1, 10))
+    pictures = [render_bodies(size * rest, body.faces, size=64) for size in (40, 1e3, 1e20)]
+    assert (pictures[0] != 255).any(-1).mean() > 0.05
+    for picture in pictures[1:]:
+        assert np.abs(picture.astype(int) - pictures[0]).mean() < 1
+
+
 def test_children_are_spared_the_probe(monkeypatch):
     spared = environment_for_children()
     assert list(spared.values()) == [choose_backend()]

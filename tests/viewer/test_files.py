@@ -311,7 +311,7 @@ def test_files_that_are_none_are_messages(tmp_path):
         np.save(file, POSE)
     for name, says in {
         "lost.npz": "no file at .*lost.npz",
-        "dir.npz": "no file at .*dir.npz",
+        "dir.npz": r"dir\.npz is a folder; a file is expected",
         "body.pkl": r"expected \.npz .* found \.pkl\. Convert it",
         "plain": "found no ending",
         "single.npz": "a single array without a name",

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.bodies.format import OFF_BY, read_raw_arrays
+from hmrlab.bodies.format import MOST, OFF_BY, read_raw_arrays
 from hmrlab.bodies.importing.recognise import CUBE, EXTRA, H36M, MEANS, PRIOR, TEXTURE, Found
 from hmrlab.bodies.places import companion_path
 from hmrlab.files import FileProblem, save_npz_whole
@@ -17,6 +17,8 @@ Kept = Mapping[str, dict[str, np.ndarray]]
 
 KINDS = (EXTRA, H36M, CUBE, TEXTURE, MEANS, PRIOR)
 _NUMBERS = 69  # of a pose without its root
+_MAX_GAUSSIANS = 100  # SMPLify's priors have up to 8
+_LARGEST = 1e4  # number of a prior: radians, their squares, shares
 
 
 def check_companion(found: Found) -> dict[str, np.ndarray]:
@@ -28,14 +30,14 @@ def check_companion(found: Found) -> dict[str, np.ndarray]:
     if found.kind == MEANS:
         shapes = {"pose": (144,), "shape": (10,), "cam": (3,)}
         return {
-            key: _take(found, key, shape, ravel=True).astype(np.float32)
+            key: _take(found, key, shape, MOST, ravel=True).astype(np.float32)
             for key, shape in shapes.items()
         }
     if found.kind == PRIOR:
-        count = len(np.atleast_1d(found.arrays["means"]))
+        count = min(len(np.atleast_1d(found.arrays["means"])), _MAX_GAUSSIANS)
         shapes = {"means": (count, _NUMBERS), "covars": (count, _NUMBERS, _NUMBERS),
                   "weights": (count,)}  # fmt: skip
-        return {key: _take(found, key, shape) for key, shape in shapes.items()}
+        return {key: _take(found, key, shape, _LARGEST) for key, shape in shapes.items()}
     array = found.arrays[found.kind]
     if found.kind == CUBE:
         if array.min() < 0 or array.max() > 255 or (array != np.round(array)).any():
@@ -44,12 +46,8 @@ def check_companion(found: Found) -> dict[str, np.ndarray]:
                 f"{array.dtype} {array.min():.4g} to {array.max():.4g}."
             )
         return {CUBE: array.astype(np.uint8)}
-    off = np.abs(array.sum(1) - 1).max() if found.kind in (EXTRA, H36M) else 0.0
-    if off > OFF_BY:
-        raise FileProblem(
-            f"{found.path}: expected rows that sum to 1, found one that sums to "
-            f"{array.sum(1)[np.abs(array.sum(1) - 1).argmax()]:.4f}. Is it another regressor?"
-        )
+    if found.kind in (EXTRA, H36M):
+        _check_regressor(found.path, array)
     if found.kind == TEXTURE and (array.min() < -1e-3 or array.max() > 1 + 1e-3):
         raise FileProblem(
             f"{found.path}: expected colours from 0 to 1, found {array.min():.4g} to "
@@ -102,7 +100,25 @@ def describe_companion(kind: str, arrays: dict[str, np.ndarray]) -> str:
     return f"{kind}: {what}, {shape}; together the two give LSP's six parts"
 
 
-def _take(found: Found, key: str, shape: tuple[int, ...], *, ravel: bool = False) -> np.ndarray:
+def _check_regressor(path: Path, rows: np.ndarray) -> None:
+    largest = max(float(rows.max()), -float(rows.min()))
+    if largest > MOST:
+        raise FileProblem(
+            f"{path}: expected weights of vertices, each up to {MOST:g}, found {largest:.3g}. Is "
+            "it another regressor?"
+        )
+    sums = rows.sum(1, dtype=np.float64)
+    worst = sums[np.abs(sums - 1).argmax()]
+    if abs(worst - 1) > OFF_BY:
+        raise FileProblem(
+            f"{path}: expected rows that sum to 1, found one that sums to {worst:.4f}. Is it "
+            "another regressor?"
+        )
+
+
+def _take(
+    found: Found, key: str, shape: tuple[int, ...], most: float, *, ravel: bool = False
+) -> np.ndarray:
     array = found.arrays[key]
     array = array.ravel() if ravel else array
     if array.shape != shape or 0 in shape:
@@ -111,4 +127,9 @@ def _take(found: Found, key: str, shape: tuple[int, ...], *, ravel: bool = False
         )
     if not np.isfinite(array).all():
         raise FileProblem(f"{found.path}: {key} holds NaN or infinite numbers; get it anew.")
+    if max(float(array.max()), -float(array.min())) > most:
+        raise FileProblem(
+            f"{found.path}: {key}: expected numbers up to {most:g}, found {array.min():.3g} to "
+            f"{array.max():.3g}; get it anew."
+        )
     return array

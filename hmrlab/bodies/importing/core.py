@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.bodies.format import (
+    MAX_ROWS,
     N_BETAS,
     N_JOINTS,
     POSE_FEATURES,
@@ -20,7 +21,7 @@ from hmrlab.bodies.format import (
 )
 from hmrlab.bodies.genuine import smplx_landmarks
 from hmrlab.bodies.importing.recognise import BODY_ARRAYS, EXTRA, H36M, Found
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, listed
 
 SMPL_VERTICES = 6890
 SMPL_LICENCE = (
@@ -85,7 +86,8 @@ def read_core(path: Path) -> Core:
 
 
 def _checked(arrays: dict[str, np.ndarray], path: Path, provenance: Provenance) -> Core:
-    vertices = len(arrays["v_template"]) if arrays["v_template"].ndim else 0
+    template = arrays.get("v_template", np.zeros(0))
+    vertices = min(len(template) if template.ndim else 0, MAX_ROWS)  # more are refused below
     lacking = tuple(key for key in (EXTRA, H36M) if key not in arrays)
     stand_in = {
         key: np.full((9 if key == EXTRA else 17, vertices), 1 / max(vertices, 1)) for key in lacking
@@ -99,7 +101,7 @@ def _standard(found: Found) -> dict[str, np.ndarray]:
     for key in ("v_template", "shapedirs", "weights", "J_regressor", "kintree_table"):
         if key not in arrays:
             raise FileProblem(
-                f"{path}: a body model has {key}; it has only {', '.join(sorted(arrays))}."
+                f"{path}: a body model has {key}; it has only {listed(sorted(arrays))}."
             )
     if "f" not in arrays and "faces" in arrays:
         arrays["f"] = arrays["faces"]
@@ -152,7 +154,8 @@ def _against_own_joints(arrays: dict[str, np.ndarray], body: BodyArrays) -> str:
     own = arrays.get("J")
     if own is None or own.shape != (N_JOINTS, 3):
         return ""
-    away = np.linalg.norm(body.joint_regressor @ body.v_template - own, axis=1).max()
+    with np.errstate(over="ignore", invalid="ignore"):  # the list is told, and not used
+        away = np.linalg.norm(body.joint_regressor @ body.v_template - own, axis=1).max()
     return f"; its own list of joints is at most {1000 * away:.1f} mm away"
 
 

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-import hashlib
+import os
 import re
-import zipfile
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from hmrlab.files import FileProblem
+from hmrlab.files import (
+    FileProblem,
+    listed,
+    npy_header,
+    open_npz,
+    open_regular,
+    read_npy,
+    resolve,
+    sha256_of,
+)
 from hmrlab.unpickling import load_model_file
 
 BODY = "body"
@@ -35,7 +44,8 @@ _GENDERS = {"female": "female", "f": "female", "male": "male", "m": "male", "neu
             "n": "neutral"}  # fmt: skip
 _SUFFIXES = (".pkl", ".npz", ".npy")
 _ARCHIVES = (".zip", ".gz", ".tgz", ".tar")
-LARGEST = 2_000_000_000  # bytes of a file that is looked into because a folder holds it
+LARGEST = 2**30  # bytes of a file that is looked into; SMPL's have up to a quarter
+MAX_NUMBERS = 2**25  # of an .npy; the finest texture known has 21 million
 EXPECTED = (
     "SMPL's basicmodel_*.pkl or SMPL_*.pkl/.npz, J_regressor_extra.npy, J_regressor_h36m.npy, "
     "smpl_mean_params.npz, gmm_08.pkl, cube_parts.npy and vertex_texture.npy"
@@ -60,25 +70,26 @@ def recognise(path: str | Path) -> Found:
         FileProblem: it is missing, damaged, holds anything but arrays, or is none of these files.
     """
     path = Path(path)
-    if not path.is_file():
-        raise FileProblem(f"no file at {path}.")
+    with open_regular(path) as file:
+        size, start = os.fstat(file.fileno()).st_size, file.read(6)
     if path.suffix in _ARCHIVES:
         raise FileProblem(f"{path} is an archive: unpack it, and give the folder that comes out.")
-    with path.open("rb") as file:
-        is_array = file.read(6) == b"\x93NUMPY"
-        file.seek(0)
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    if is_array:
-        array = _read_array(path)
+    if size > LARGEST:
+        raise FileProblem(
+            f"{path} has {size:,} bytes; a file to import has {LARGEST:,} at most. Expected: "
+            f"{EXPECTED}."
+        )
+    if start == b"\x93NUMPY":
+        array = read_npy(path, max_bytes=8 * MAX_NUMBERS)
         kind = _kind_of_array(path, array)
-        return Found(path, kind, {kind: array}, digest)
+        return Found(path, kind, {kind: array}, sha256_of(path))
     model = load_model_file(path, _WANTED)
-    arrays = model.arrays
     for kind, keys in _KEYS.items():
-        if keys <= arrays.keys():
-            return Found(path, kind, arrays, digest, model.stored_as)
+        if keys <= model.arrays.keys():
+            arrays = {key: value for key, value in model.arrays.items() if key in _WANTED}
+            return Found(path, kind, arrays, sha256_of(path), model.stored_as)
     raise FileProblem(
-        f"{path} holds {', '.join(sorted(arrays)) or 'no numeric arrays'}: neither a body nor "
+        f"{path} holds {listed(sorted(model.arrays), 'no numeric arrays')}: neither a body nor "
         f"anything that goes with one. Expected: {EXPECTED}."
     )
 
@@ -86,7 +97,7 @@ def recognise(path: str | Path) -> Found:
 def candidates(folder: Path) -> Iterator[Path]:
     """Files in a folder, and in the folders in it, that are worth a look, in order."""
     for path in sorted(folder.rglob("*")):
-        if path.suffix in _SUFFIXES and path.is_file() and path.stat().st_size <= LARGEST:
+        if path.suffix in _SUFFIXES and _is_worth_a_look(path):
             if path.suffix == ".npz" and not _may_be_ours(path):
                 continue
             if path.suffix == ".npy" and not _has_fitting_shape(path):
@@ -96,7 +107,7 @@ def candidates(folder: Path) -> Iterator[Path]:
 
 def gender_of(path: Path) -> str | None:
     """Male, female or neutral by a file's name, else by its folder's; None if they do not say."""
-    for name in (path.stem, path.resolve().parent.name):
+    for name in (path.stem, resolve(path).parent.name):
         words = re.split(r"[^a-z]+", name.lower())
         named = {_GENDERS[word] for word in words if word in _GENDERS}
         if len(named) == 1:
@@ -104,20 +115,22 @@ def gender_of(path: Path) -> str | None:
     return None
 
 
-def _read_array(path: Path) -> np.ndarray:
+def _is_worth_a_look(path: Path) -> bool:
     try:
-        return np.load(path, allow_pickle=False)
-    except (ValueError, OSError, EOFError) as error:
-        raise FileProblem(f"{path} is not a readable array ({error}); get it anew.") from error
+        found = path.stat()
+    except OSError:
+        return False
+    return stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST
 
 
 def _kind_of_array(path: Path, array: np.ndarray) -> str:
     kind = _kind_of_shape(array.shape)
-    if kind is None or array.dtype.kind not in "fiu":
+    if kind is None or array.dtype.kind not in "fiu" or array.size > MAX_NUMBERS:
         raise FileProblem(
             f"{path} is an array of {array.dtype} and shape {array.shape}. Expected (9, V) for "
             "J_regressor_extra, (17, V) for J_regressor_h36m, a cube (N, N, N) of part numbers for "
-            "cube_parts, (1, F, T, T, T, 3) or (V, 3) for vertex_texture."
+            "cube_parts, (1, F, T, T, T, 3) or (V, 3) for vertex_texture, of at most "
+            f"{MAX_NUMBERS:,} numbers."
         )
     if not np.isfinite(array).all():
         raise FileProblem(f"{path} holds NaN or infinite numbers; get it anew.")
@@ -137,16 +150,15 @@ def _kind_of_shape(shape: tuple[int, ...]) -> str | None:
 
 def _has_fitting_shape(path: Path) -> bool:
     try:
-        return _kind_of_shape(np.load(path, mmap_mode="r", allow_pickle=False).shape) is not None
-    except (ValueError, OSError, EOFError):
+        return _kind_of_shape(npy_header(path).shape) is not None
+    except FileProblem:
         return False
 
 
 def _may_be_ours(path: Path) -> bool:
     """By the names in an archive alone: data sets may be large."""
     try:
-        with zipfile.ZipFile(path) as archive:
-            names = {name.removesuffix(".npy") for name in archive.namelist()}
-    except (OSError, zipfile.BadZipFile):
+        with open_npz(path) as archive:
+            return any(keys <= set(archive.keys) for keys in _KEYS.values())
+    except FileProblem:
         return False
-    return any(keys <= names for keys in _KEYS.values())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -32,9 +33,10 @@ from hmrlab.bodies.importing.recognise import (
     recognise,
 )
 from hmrlab.bodies.places import imported_path, waiting_path
-from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.files import FileProblem, save_npz_whole, user_path
 
 GENDERS = ("neutral", "male", "female")
+MAX_BYTES = 2**29  # of all that is read in one go; SMPL's newest three take half
 
 
 @dataclass(frozen=True)
@@ -69,7 +71,7 @@ def import_files(
     """
     if gender is not None and gender not in GENDERS:
         raise ValueError(f"gender {gender!r} is not one of {', '.join(GENDERS)}")
-    found, passed_over = _look_into([Path(file).expanduser() for file in files], progress)
+    found, passed_over = _look_into([user_path(file) for file in files], progress)
     bodies = _by_gender([each for each in found if each.kind == BODY], gender)
     cores, lines = {}, []
     for name, each in bodies.items():
@@ -95,9 +97,10 @@ def import_files(
 
 def _look_into(paths: Sequence[Path], progress: bool) -> tuple[list[Found], list[str]]:
     """All files recognised; in folders those that are none of ours are passed over."""
-    named = [(path, False) for path in paths if not path.is_dir()]
-    named += [(path, True) for folder in paths if folder.is_dir() for path in candidates(folder)]
-    found, passed_over = [], []
+    folders = [path for path in paths if os.path.isdir(path)]
+    named = [(path, False) for path in paths if path not in folders]
+    named += [(path, True) for folder in folders for path in candidates(folder)]
+    found, passed_over, left = [], [], MAX_BYTES
     for path, by_the_way in tqdm(named, desc="reading", unit="file", disable=not progress):
         try:
             found.append(recognise(path))
@@ -105,6 +108,13 @@ def _look_into(paths: Sequence[Path], progress: bool) -> tuple[list[Found], list
             if not by_the_way:
                 raise
             passed_over.append(str(error))
+            continue
+        left -= sum(array.nbytes for array in found[-1].arrays.values())
+        if left < 0:
+            raise FileProblem(
+                f"{path}: with it the files hold more than the {MAX_BYTES:,} bytes that are "
+                "imported in one go. Name them one by one."
+            )
     if not found:
         where = ", ".join(str(path) for path in paths)
         raise FileProblem(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -15,8 +18,15 @@ from hmrlab.data.shards import (
     Shard,
     open_raw_shard,
 )
+from hmrlab.files import FileProblem, open_picture, read_rgb
 
 __all__ = ["DamagedImageError", "ImageSource", "read_image"]
+
+MAX_PIXELS = 50_000_000
+"""Of a picture file of a data set, several of which are decoded at a time."""
+_LARGE = 10_000_000  # pixels; such pictures are decoded one by one, for the memory's sake
+_one_large_picture = threading.Lock()
+_DIGITS = 9  # of a row's number
 
 
 class ImageSource:
@@ -36,10 +46,14 @@ class ImageSource:
 
         Raises:
             DamagedImageError: it is missing, damaged or no picture.
+            FileProblem: a packed file cannot be used.
         """
-        if RAW_MARK in name or JPEG_MARK in name:
-            shard, _, row = name.rpartition("#")
-            return self.packed(shard)[int(row)]
+        if _is_packed(name):
+            file, _, row = name.rpartition("#")
+            shard = self.packed(file)
+            if not row.isdecimal() or len(row) > _DIGITS or int(row) >= shard.shape[0]:
+                raise DamagedImageError(f"{self.folder / file} has no picture {row[:20]!r}.")
+            return shard[int(row)]
         return read_image(self.folder / name)
 
     def packed(self, name: str) -> Shard:
@@ -58,7 +72,7 @@ class ImageSource:
         """Pictures by number of these names, if all are packed, and of one size.
 
         Raises:
-            FileProblem: see `packed`.
+            FileProblem: see `packed`, or a name is of no row of its file.
         """
         if len(names) == 0 or not all(_is_packed(name) for name in (names[0], names[-1])):
             return None
@@ -69,7 +83,18 @@ class ImageSource:
         shards = [self.packed(str(file)) for file in files]
         if len({shard.shape[1:] for shard in shards}) > 1:
             return None
-        return PackedPictures(shards, which, parts[:, 2].astype(np.int64))
+        rows = parts[:, 2]
+        known = np.char.isdecimal(rows) & (np.char.str_len(rows) <= _DIGITS)
+        rows = np.where(known, rows, "-1").astype(np.int64)
+        lengths = np.array([shard.shape[0] for shard in shards])
+        wrong = np.flatnonzero((rows < 0) | (rows >= lengths[which]))
+        if len(wrong):
+            number = which[wrong[0]]
+            raise FileProblem(
+                f"{self.folder / files[number]} has {lengths[number]:,} pictures, but a record "
+                f"names '{names[wrong[0]]}'. They do not belong together: make the set anew."
+            )
+        return PackedPictures(shards, which, rows)
 
 
 def _is_packed(name: str) -> bool:
@@ -77,35 +102,15 @@ def _is_packed(name: str) -> bool:
 
 
 def read_image(path: str | Path) -> np.ndarray:
-    """A picture file as uint8 RGB (H, W, 3), turned upright by its EXIF note.
-
-    Greyscale, palette, transparent (on white) and 16-bit pictures are converted.
+    """A picture file as uint8 RGB (H, W, 3), turned upright (see `hmrlab.files.read_rgb`).
 
     Raises:
-        DamagedImageError: it is missing, damaged or no picture.
+        DamagedImageError: it is missing, damaged, no picture, or has more than `MAX_PIXELS`.
     """
-    from PIL import Image, ImageOps
-
     try:
-        with Image.open(path) as picture:
-            picture = ImageOps.exif_transpose(picture)
-            if picture.mode.startswith("I"):  # 16 or 32 bits of grey
-                picture = Image.fromarray(_in_a_byte(np.asarray(picture)))
-            if picture.mode in ("RGBA", "LA", "PA") or "transparency" in picture.info:
-                picture = picture.convert("RGBA")
-                white = Image.new("RGBA", picture.size, "white")
-                picture = Image.alpha_composite(white, picture)
-            return np.asarray(picture.convert("RGB"))
-    except FileNotFoundError as error:
-        raise DamagedImageError(f"{path} is missing") from error
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise DamagedImageError(f"{path} cannot be read as a picture ({error})") from error
-
-
-def _in_a_byte(grey: np.ndarray) -> np.ndarray:
-    """16 or 32 bits of grey (H, W) as 8, row by row: floats of the whole would be large."""
-    top = 65535.0 if grey.max() > 255 else 255.0
-    out = np.empty(grey.shape, np.uint8)
-    for row, line in enumerate(grey):
-        out[row] = (line * (255.0 / top)).round().clip(0, 255)
-    return out
+        with open_picture(path, MAX_PIXELS) as picture:
+            is_large = math.prod(picture.size) > _LARGE
+        with _one_large_picture if is_large else nullcontext():
+            return read_rgb(path, MAX_PIXELS)
+    except FileProblem as problem:
+        raise DamagedImageError(str(problem)) from problem

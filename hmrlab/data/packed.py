@@ -15,8 +15,10 @@ pictures, so such a set is evaluated on those.
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+import os
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -26,7 +28,7 @@ from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.images import ImageSource
 from hmrlab.data.pack_shards import Frames, PackPlan
 from hmrlab.data.records import Records
-from hmrlab.files import FileProblem
+from hmrlab.files import Count, FileProblem, read_json
 from hmrlab.geometry import crop_matrix
 
 FORMAT = "hmrlab-packed-1"
@@ -37,14 +39,13 @@ class PackedNote:
     """What `packed.json` says."""
 
     plan: PackPlan
-    count: int
-    damaged: dict[int, str] = field(default_factory=dict)  # row -> what was wrong
-    files: dict[str, int] = field(default_factory=dict)  # name -> bytes
+    count: Count
+    damaged: dict[Count, str]  # row -> what was wrong
+    files: dict[str, int]  # name -> bytes
+    format: Literal["hmrlab-packed-1"]
 
     def to_json(self) -> str:
-        damaged = {str(row): reason for row, reason in self.damaged.items()}
-        content = {"format": FORMAT, **asdict(self), "damaged": damaged}
-        return json.dumps(content, indent=1) + "\n"
+        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def packed_folder(folder: Path) -> Path:
@@ -59,18 +60,7 @@ def read_note(packed: Path) -> PackedNote:
         FileProblem: `packed.json` is missing or damaged, or of another version.
     """
     path = packed / "packed.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}, expected {FORMAT!r}")
-        return PackedNote(
-            plan=PackPlan(**content["plan"]),
-            count=int(content["count"]),
-            damaged={int(row): str(reason) for row, reason in content["damaged"].items()},
-            files={str(name): int(size) for name, size in content["files"].items()},
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileProblem(f"{path} is missing or damaged ({error})") from error
+    return read_json(path, PackedNote, remedy="", missing=f"{path} is missing.")
 
 
 def packed_problem(packed: Path, records_sha256: str, resolution: int | None = None) -> str | None:
@@ -86,7 +76,7 @@ def packed_problem(packed: Path, records_sha256: str, resolution: int | None = N
     try:
         note = read_note(packed)
     except FileProblem as problem:
-        return str(problem)
+        return f"is damaged: {str(problem).rstrip('.')}"
     if note.plan.records_sha256 != records_sha256:
         return "is of other records: the set was prepared again since"
     if note.plan.margin != MARGIN:
@@ -94,8 +84,8 @@ def packed_problem(packed: Path, records_sha256: str, resolution: int | None = N
     if resolution is not None and note.plan.resolution < resolution:
         return f"is for {note.plan.resolution} px, {resolution} px are wanted"
     for name, size in note.files.items():
-        path = packed / name
-        if not path.is_file() or path.stat().st_size != size:
+        path = str(packed / name)
+        if not os.path.isfile(path) or os.path.getsize(path) != size:
             return f"lacks a file: {name} is missing or cut short"
     return None
 

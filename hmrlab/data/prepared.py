@@ -7,23 +7,40 @@ lies in its folder `packed`.
 
 from __future__ import annotations
 
-import hashlib
 import json
+import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
+from urllib.parse import unquote_to_bytes
 
 from hmrlab import __version__, paths
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.images import ImageSource
 from hmrlab.data.packed import open_packed, packed_folder, packed_problem
 from hmrlab.data.records import Records
-from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.files import Count, FileProblem, Positive, read_json, sha256_of, write_text_whole
 
 FORMAT = "hmrlab-set-1"
+
+
+@dataclass(frozen=True)
+class _Note:
+    """The layout of `set.json`; see `PreparedSet`."""
+
+    format: Literal["hmrlab-set-1"]
+    name: str
+    split: str
+    images: str
+    count: Count
+    skipped: dict[str, Count]
+    box_factor: Positive
+    made_by: str
+    records_sha256: str
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -84,7 +101,7 @@ def open_prepared(
     folder = found.folder
     if packed and _has_packed(found, resolution):
         return open_packed(packed_folder(folder), name)
-    if not found.images.is_dir():
+    if not os.path.isdir(found.images):
         raise FileProblem(
             f"{name} {split}: its pictures were in {found.images}, which is not there. Is a disk "
             f"not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
@@ -99,7 +116,7 @@ def require_set(name: str, split: str) -> PreparedSet:
         FileProblem: it is not prepared, or damaged; the message has the command.
     """
     folder = prepared_folder(name, split)
-    if not (folder / "set.json").is_file():
+    if not os.path.exists(folder / "set.json"):
         raise FileProblem(
             f"{name} {split} is not prepared: there is no {folder / 'set.json'}. Prepare it from "
             f"its official download: hmrlab data prepare {name} --root DIR (hmrlab data status "
@@ -141,15 +158,15 @@ def prepared_sets() -> list[PreparedSet]:
 
 def set_problem(folder: Path) -> str | None:
     """Why a set's folder cannot be used, in words; None if it can."""
-    try:
-        found = read_set(folder)
-    except FileProblem as problem:
-        return str(problem)
     path = folder / "records.npz"
-    if not path.is_file():
-        return "records.npz is missing"
-    if _digest(path) != found.records_sha256:
-        return "records.npz is not the one that set.json speaks of"
+    try:
+        expected = read_set(folder).records_sha256
+        if not os.path.exists(path):
+            return "records.npz is missing"
+        if sha256_of(path) != expected:
+            return "records.npz is not the one that set.json speaks of"
+    except FileProblem as problem:
+        return str(problem).rstrip(".")
     return None
 
 
@@ -160,24 +177,14 @@ def read_set(folder: Path) -> PreparedSet:
         FileProblem: `set.json` is missing or damaged, or of another version.
     """
     path = folder / "set.json"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content["format"] != FORMAT:
-            raise ValueError(f"its format is {content['format']!r}, expected {FORMAT!r}")
-        return PreparedSet(
-            name=str(content["name"]),
-            split=str(content["split"]),
-            folder=folder,
-            images=Path(content["images"]),
-            count=int(content["count"]),
-            skipped=Counter({str(key): int(n) for key, n in content["skipped"].items()}),
-            box_factor=float(content["box_factor"]),
-            made_by=str(content["made_by"]),
-            records_sha256=str(content["records_sha256"]),
-            source=str(content.get("source", "")),
-        )
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise FileProblem(f"{path} is missing or damaged ({error})") from error
+    note = read_json(path, _Note, remedy="", missing=f"{path} is missing.")
+    content = vars(note) | {
+        "folder": folder,
+        "images": _path_of(note.images),
+        "skipped": Counter(note.skipped),
+    }
+    del content["format"]
+    return PreparedSet(**content)
 
 
 def note_set(
@@ -200,17 +207,29 @@ def note_set(
         "format": FORMAT,
         "name": name,
         "split": split,
-        "images": str(images),
+        "images": _in_json(images),
         "count": count,
         "skipped": dict(skipped),
         "box_factor": box_factor,
         "made_by": f"hmrlab {__version__}",
-        "records_sha256": _digest(folder / "records.npz"),
+        "records_sha256": sha256_of(folder / "records.npz"),
         "source": source,
     }
     write_text_whole(folder / "set.json", json.dumps(content, indent=1) + "\n")
 
 
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+def _in_json(path: Path) -> str:
+    """A path as text; as a `file:` URI where its name is in no encoding that JSON can hold."""
+    text = str(path)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return Path(os.path.abspath(path)).as_uri()
+    return text
+
+
+def _path_of(text: str) -> Path:
+    """The inverse of `_in_json`."""
+    if text.startswith("file:///"):
+        return Path(os.fsdecode(unquote_to_bytes(text.removeprefix("file://"))))
+    return Path(text)

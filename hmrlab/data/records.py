@@ -17,14 +17,17 @@ Only the first three are required; SPIN's released files leave out what a data s
 
 from __future__ import annotations
 
-import zipfile
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
-from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.files import ArrayHeader, FileProblem, open_npz, save_npz_whole
 
+MAX_PEOPLE = 500_000
+"""Of one file; SPIN's largest has 312,188."""
+MAX_TEXT_BYTES = 2**27  # of all names in one file, 4 to a letter
+MAX_CENTER = 1e6  # pixels; no picture is so large
 _SHAPES: dict[str, tuple[int, ...]] = {
     "center": (2,), "scale": (), "part": (24, 3), "openpose": (25, 3), "S": (24, 4),
     "pose": (72,), "shape": (10,), "has_smpl": (),
@@ -33,7 +36,10 @@ _TEXTS = ("imgname", "gender", "maskname", "partname")
 _REQUIRED = ("imgname", "center", "scale")
 NUMBERS = tuple(_SHAPES)
 """Keys whose arrays hold numbers, all of them finite."""
-_MAY_BE_ABSENT = tuple(key for key in (*_SHAPES, *_TEXTS) if key not in _REQUIRED)
+_REMEDY = (
+    "It may be cut short: get it anew. SPIN's own record files hold texts in another way and are "
+    "taken over by hmrlab data adopt FILE --root DIR."
+)
 
 
 @dataclass(frozen=True)
@@ -64,23 +70,20 @@ class Records:
                 not finite; the message names file, key and rows.
         """
         path = Path(path)
-        arrays = _read(path)
-        for key in _REQUIRED:
-            if key not in arrays:
-                raise FileProblem(
-                    f"{path}: has no '{key}', which every record needs. It has: "
-                    f"{', '.join(sorted(arrays)) or 'nothing'}. Is it a record file of SPIN's kind?"
-                )
-        n = len(arrays["imgname"])
-        for key, shape in _SHAPES.items():
-            if key in arrays:
-                arrays[key] = _checked(path, key, arrays[key], (n, *shape))
-        for key in _TEXTS:
-            if key in arrays and (arrays[key].shape != (n,) or arrays[key].dtype.kind not in "US"):
-                raise FileProblem(
-                    f"{path}: '{key}' must be {n} texts, found shape {arrays[key].shape} of "
-                    f"{arrays[key].dtype}."
-                )
+        missing = f"no record file at {path}."
+        with open_npz(path, what=".npz record file", remedy=_REMEDY, missing=missing) as archive:
+            known = [key for key in archive.keys if key in _SHAPES or key in _TEXTS]
+            headers = {key: archive.header(key) for key in known}
+            n = _count(path, headers)
+            arrays, left = {}, MAX_TEXT_BYTES
+            for key, header in headers.items():
+                if key in _TEXTS:
+                    _check_texts(path, key, header, n)
+                    arrays[key] = _decoded(archive.read(key, left))
+                    left = max(0, left - arrays[key].nbytes)
+                else:
+                    _check_numbers(path, key, header, n)
+                    arrays[key] = _checked(path, key, archive.read(key))
         return cls._from_arrays(path, arrays, n)
 
     @classmethod
@@ -95,7 +98,7 @@ class Records:
         joints = get("S")
         return cls(
             path=path,
-            imgname=arrays["imgname"].astype(str),
+            imgname=arrays["imgname"],
             center=arrays["center"],
             scale=arrays["scale"],
             keypoints=np.concatenate([get("openpose"), get("part")], 1),
@@ -144,34 +147,54 @@ class Records:
         )
 
 
-def _read(path: Path) -> dict[str, np.ndarray]:
-    if not path.is_file():
-        raise FileProblem(f"no record file at {path}.")
-    try:
-        archive = np.load(path, allow_pickle=False)
-        if not isinstance(archive, np.lib.npyio.NpzFile):
-            raise ValueError("a single array, not an .npz")
-        with archive:
-            known = [key for key in archive.files if key in (*_REQUIRED, *_MAY_BE_ABSENT)]
-            return {key: archive[key] for key in known}
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
+def _count(path: Path, headers: dict[str, ArrayHeader]) -> int:
+    """How many people a file says that it has."""
+    for key in _REQUIRED:
+        if key not in headers:
+            raise FileProblem(
+                f"{path}: has no '{key}', which every record needs. It has: "
+                f"{', '.join(sorted(headers)) or 'nothing'}. Is it a record file of SPIN's kind?"
+            )
+    shape = headers["imgname"].shape
+    if len(shape) != 1:
+        raise FileProblem(f"{path}: 'imgname' must be one text for each person, found {shape}.")
+    if shape[0] == 0:
+        raise FileProblem(f"{path}: 'imgname' is empty, so there is nobody in it.")
+    if shape[0] > MAX_PEOPLE:
         raise FileProblem(
-            f"{path} is not a readable .npz record file ({error}). It may be cut short; object "
-            "arrays are refused because reading them could run code: save texts as plain strings."
-        ) from error
+            f"{path}: 'imgname' names {shape[0]:,} people; at most {MAX_PEOPLE:,} are read of one "
+            "file. Make several of it."
+        )
+    return shape[0]
 
 
-def _checked(path: Path, key: str, value: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    if key == "scale" and value.shape == (shape[0], 1):
-        value = value[:, 0]
-    if value.shape != shape:
+def _check_texts(path: Path, key: str, header: ArrayHeader, n: int) -> None:
+    is_text = header.dtype is None or header.dtype.kind in "US"  # None is told of when it is read
+    if header.shape != (n,) or not is_text:
+        raise FileProblem(
+            f"{path}: '{key}' must be {n} texts, found shape {header.shape} of {header.dtype}."
+        )
+
+
+def _check_numbers(path: Path, key: str, header: ArrayHeader, n: int) -> None:
+    shape, found = (n, *_SHAPES[key]), header.shape
+    if found != shape and not (key == "scale" and found == (n, 1)):
         hint = ""
-        if key in ("part", "S", "openpose") and value.ndim == 3:
-            hint = f" A set of {value.shape[1]} joints is not known here; map it to the named ones."
-        raise FileProblem(f"{path}: '{key}' must have shape {shape}, found {value.shape}.{hint}")
-    if value.dtype.kind not in "fiub":
-        raise FileProblem(f"{path}: '{key}' must hold numbers, found {value.dtype}.")
-    value = value.astype(np.float32)
+        if key in ("part", "S", "openpose") and len(found) == 3:
+            hint = f" A set of {found[1]} joints is not known here; map it to the named ones."
+        raise FileProblem(f"{path}: '{key}' must have shape {shape}, found {found}.{hint}")
+    if header.dtype is not None and header.dtype.kind not in "fiub":
+        raise FileProblem(f"{path}: '{key}' must hold numbers, found {header.dtype}.")
+
+
+def _decoded(texts: np.ndarray) -> np.ndarray:
+    """(N,) texts; bytes are UTF-8, or a file's name that is none."""
+    return texts if texts.dtype.kind == "U" else np.char.decode(texts, "utf-8", "surrogateescape")
+
+
+def _checked(path: Path, key: str, value: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what becomes infinite is told of
+        value = value.astype(np.float32).reshape(len(value), *_SHAPES[key])
     bad = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(1))
     if len(bad):
         raise FileProblem(
@@ -181,4 +204,7 @@ def _checked(path: Path, key: str, value: np.ndarray, shape: tuple[int, ...]) ->
         )
     if key == "scale" and len(value) and value.min() <= 0:
         raise FileProblem(f"{path}: 'scale' must be positive; row {int(value.argmin())} is not.")
+    if key == "center" and (far := np.flatnonzero(np.abs(value).max(1) > MAX_CENTER)).size:
+        x, y = value[far[0]]
+        raise FileProblem(f"{path}: 'center' is in pixels; row {far[0]} has {x:.4g}, {y:.4g}.")
     return value

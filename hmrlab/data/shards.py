@@ -11,15 +11,22 @@ import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from hmrlab.files import FileProblem, write_whole
+from hmrlab.files import FileProblem, npy_header, read_npy, write_whole
+
+if TYPE_CHECKING:
+    from PIL.JpegImagePlugin import JpegImageFile
 
 RAW_MARK = ".npy#"
 JPEG_MARK = ".jpegs#"
 DECODING_THREADS = 4
+MAX_SIDE = 4096  # pixels, of a packed picture
+_MAX_OFFSETS = 2**24  # bytes of them, so 2 million pictures
+_JPEGS = "file of packed pictures"
+_PACK_AGAIN = "Pack the set again."
 
 
 class DamagedImageError(Exception):
@@ -48,20 +55,17 @@ class JpegShard:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._offsets = read_npy(path, what=_JPEGS, remedy=_PACK_AGAIN, max_bytes=_MAX_OFFSETS)
+        first = npy_header(path).n_bytes + self._offsets.nbytes
         try:
-            with path.open("rb") as file:
-                self._offsets = np.lib.format.read_array(file, allow_pickle=False)
-                first = file.tell()
-            if self._offsets.ndim != 1 or self._offsets.dtype.kind != "i" or not len(self._offsets):
-                raise ValueError("no offsets at its begin")
-            missing = first + int(self._offsets[-1]) - path.stat().st_size
-            if missing:
-                raise ValueError(f"{missing} bytes are missing")
+            _check_offsets(self._offsets, path.stat().st_size - first)
             self._content = np.memmap(path, np.uint8, "r", offset=first)
-            height, width, _ = self[0].shape
-        except (OSError, ValueError, EOFError, DamagedImageError) as error:
+            width, height = self._opened(0).size
+            if max(width, height) > MAX_SIDE:
+                raise ValueError(f"{width:,} x {height:,} pixels; at most {MAX_SIDE:,} on a side")
+        except (OSError, ValueError, DamagedImageError) as error:
             raise FileProblem(
-                f"{path} is not a readable file of packed pictures ({error}). Pack the set again."
+                f"{path} is not a readable {_JPEGS} ({error}). {_PACK_AGAIN}"
             ) from error
         self.shape = (len(self._offsets) - 1, height, width, 3)
 
@@ -69,15 +73,43 @@ class JpegShard:
         """Picture `row`, (H, W, 3) uint8.
 
         Raises:
-            DamagedImageError: it cannot be decoded.
+            DamagedImageError: it cannot be decoded, or has another size than the first.
         """
+        jpeg = self._opened(row)
+        if jpeg.size != (self.shape[2], self.shape[1]):
+            raise DamagedImageError(f"picture {row} of {self.path} has another size than the first")
+        try:
+            return np.asarray(jpeg)
+        except Exception as error:  # a damaged picture may raise anything
+            raise DamagedImageError(f"picture {row} of {self.path} is damaged") from error
+
+    def _opened(self, row: int) -> JpegImageFile:
+        """Picture `row`, in colour, of which only the head is read."""
         from PIL.JpegImagePlugin import JpegImageFile
 
-        jpeg = self._content[self._offsets[row] : self._offsets[row + 1]].tobytes()
+        content = self._content[self._offsets[row] : self._offsets[row + 1]].tobytes()
         try:
-            return np.asarray(JpegImageFile(io.BytesIO(jpeg)))
-        except (OSError, ValueError, SyntaxError) as error:
+            jpeg = JpegImageFile(io.BytesIO(content))
+        except Exception as error:  # a damaged picture may raise anything
             raise DamagedImageError(f"picture {row} of {self.path} is damaged") from error
+        if jpeg.mode != "RGB":
+            raise DamagedImageError(f"picture {row} of {self.path} is not in colour")
+        return jpeg
+
+
+def _check_offsets(offsets: np.ndarray, size: int) -> None:
+    """Whether they are where N pictures begin and end in `size` bytes.
+
+    Raises:
+        ValueError: they are not.
+    """
+    if offsets.ndim != 1 or offsets.dtype.kind != "i" or len(offsets) < 2:
+        raise ValueError("no offsets at its begin")
+    if offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
+        raise ValueError("its offsets do not rise from 0")
+    missing = int(offsets[-1]) - size
+    if missing:
+        raise ValueError(f"{abs(missing):,} bytes are {'missing' if missing > 0 else 'too many'}")
 
 
 def open_raw_shard(path: Path) -> np.ndarray:
@@ -86,16 +118,20 @@ def open_raw_shard(path: Path) -> np.ndarray:
     Raises:
         FileProblem: it is missing, cut short, or no such array.
     """
-    try:
-        array = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
-        raise FileProblem(
-            f"{path} is not a readable array of pictures ({error}). If it is of a generated set, "
-            "delete its folder and it is made again; a packed set is to be packed again."
-        ) from error
+    remedy = (
+        "If it is of a generated set, delete its folder and it is made again; a packed set is to "
+        "be packed again."
+    )
+    array = read_npy(path, mmap=True, what="array of pictures", remedy=remedy)
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:
         raise FileProblem(
-            f"{path}: expected uint8 pictures (N, H, W, 3), found {array.dtype} {array.shape}."
+            f"{path}: expected uint8 pictures (N, H, W, 3), found {array.dtype} {array.shape}. "
+            f"{remedy}"
+        )
+    if not 1 <= min(array.shape[1:3]) <= max(array.shape[1:3]) <= MAX_SIDE:
+        raise FileProblem(
+            f"{path}: expected pictures of 1 to {MAX_SIDE:,} pixels a side, found {array.shape}. "
+            f"{remedy}"
         )
     return array
 

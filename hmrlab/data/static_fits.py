@@ -7,19 +7,30 @@ fit is to be believed. Rows are those of SPIN's own record files.
 
 from __future__ import annotations
 
-import hashlib
-import zipfile
+import math
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.records import Records
-from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.data.records import MAX_PEOPLE, Records
+from hmrlab.files import (
+    BadArrayError,
+    FileProblem,
+    NpzArchive,
+    open_npz,
+    open_regular,
+    read_npy,
+    save_npz_whole,
+    sha256_of,
+)
 
 NAME = "static_fits.npz"  # beside records.npz
 _VALID = ("valid", "has_smpl", "valid_fit")
 _BETAS = ("betas", "shape")
+_WHAT = "file of fits"
+_REMEDY = "Expected an .npy of (N, 82), or an .npz with pose and shape (or betas)."
+_Arrays = tuple[np.ndarray, np.ndarray, np.ndarray]  # as `_read` gives them
 
 
 @dataclass(frozen=True)
@@ -59,7 +70,7 @@ def _checked(pose: np.ndarray, betas: np.ndarray, valid: np.ndarray) -> StaticFi
     """Fits with a number that is not finite are none."""
     sane = valid & np.isfinite(pose).all(1) & np.isfinite(betas).all(1)
     pose, betas = np.where(sane[:, None], pose, 0), np.where(sane[:, None], betas, 0)
-    return StaticFits(pose.reshape(-1, 24, 3).astype(np.float32), betas.astype(np.float32), sane)
+    return StaticFits(pose.reshape(-1, 24, 3), betas, sane)
 
 
 def save_static_fits(fits: StaticFits, folder: Path) -> Path:
@@ -95,39 +106,59 @@ def static_fits_of(records: Records) -> StaticFits | None:
 def static_fits_digest(folder: Path) -> str:
     """16 hexadecimal digits of the fits in a set's folder; empty where there are none."""
     path = folder / NAME
-    if not path.is_file():
-        return ""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return sha256_of(path)[:16] if path.is_file() else ""
 
 
-def _read(path: Path) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pose (N, 72), betas (N, 10), and which are to be believed (N,) bool."""
-    try:
-        content = np.load(path, allow_pickle=False)
-        if isinstance(content, np.lib.npyio.NpzFile):
-            with content:
-                arrays = {key: content[key] for key in content.files}
-        else:
-            arrays = {"pose": content[..., :72], "betas": content[..., 72:]}
-        pose = np.asarray(arrays["pose"], np.float64)
-        pose = pose.reshape(len(pose), -1)
-        betas = np.asarray(arrays[next(key for key in _BETAS if key in arrays)], np.float64)
-        known = next((arrays[key] for key in _VALID if key in arrays), np.ones(len(pose)))
-        valid = np.asarray(known).reshape(-1) > 0
-    except FileNotFoundError as error:
-        raise FileProblem(f"no file of fits at {path}.") from error
-    except (
-        ValueError, TypeError, OSError, EOFError, KeyError, IndexError, StopIteration,
-        zipfile.BadZipFile,
-    ) as error:  # fmt: skip
+def _read(path: Path) -> _Arrays:
+    """Pose (N, 72) and betas (N, 10), float32; which are to be believed (N,) bool."""
+    with open_regular(path, f"no file of fits at {path}.") as file:
+        is_archive = file.read(2) == b"PK"  # a zip's; what it is not, its reader says
+    if is_archive:
+        with open_npz(path, what=_WHAT, remedy=_REMEDY) as archive:
+            return _from_archive(path, archive)
+    content = read_npy(path, what=_WHAT, remedy=_REMEDY, max_bytes=MAX_PEOPLE * 82 * 8)
+    if content.ndim != 2 or content.dtype.kind not in "fiu":
+        found = f"{content.dtype} {content.shape}"
+        raise FileProblem(f"{path} is not a readable {_WHAT} (found {found}). {_REMEDY}")
+    pose, betas = content[:, :72], content[:, 72:]
+    _check_shapes(path, pose.shape, betas.shape)
+    return _as_float32(pose), _as_float32(betas), np.ones(len(pose), bool)
+
+
+def _from_archive(path: Path, archive: NpzArchive) -> _Arrays:
+    """The same of an `.npz`; the shapes are looked at before the numbers are unpacked."""
+    names = []
+    for ways in (("pose",), _BETAS, _VALID):
+        names.append(next((key for key in ways if key in archive.keys), None))
+    pose, betas, valid = names
+    if pose is None or betas is None:
+        raise BadArrayError("it has no pose, or no shape")
+    headers = {key: archive.header(key) for key in names if key is not None}
+    for key, header in headers.items():
+        if header.dtype is not None and header.dtype.kind not in "fiub":
+            raise BadArrayError(f"'{key}' must hold numbers, found {header.dtype}")
+    n, *rest = headers[pose].shape or (0,)
+    _check_shapes(path, (n, math.prod(rest)), headers[betas].shape)
+    if valid is not None and math.prod(headers[valid].shape) != n:
+        raise BadArrayError(f"'{valid}' must be {n:,} numbers, found {headers[valid].shape}")
+    return (
+        _as_float32(archive.read(pose).reshape(n, 72)),
+        _as_float32(archive.read(betas)),
+        np.ones(n, bool) if valid is None else archive.read(valid).reshape(n) > 0,
+    )
+
+
+def _check_shapes(path: Path, pose: tuple[int, ...], betas: tuple[int, ...]) -> None:
+    n = pose[0]
+    if pose[1] != 72 or betas != (n, 10):
         raise FileProblem(
-            f"{path} is not a readable file of fits ({type(error).__name__}: {error}). Expected "
-            "an .npy of (N, 82), or an .npz with pose and shape (or betas)."
-        ) from error
-    if pose.shape[1] != 72 or betas.shape != (len(pose), 10) or valid.shape != (len(pose),):
-        raise FileProblem(
-            f"{path}: fits must have (N, 72) numbers of pose and (N, 10) betas, found {pose.shape} "
-            f"and {betas.shape}."
+            f"{path}: fits must have (N, 72) numbers of pose and (N, 10) betas, found {pose} "
+            f"and {betas}."
         )
-    return pose, betas, valid
+    if n > MAX_PEOPLE:
+        raise FileProblem(f"{path} has {n:,} fits; at most {MAX_PEOPLE:,} are read of one file.")
+
+
+def _as_float32(values: np.ndarray) -> np.ndarray:
+    with np.errstate(over="ignore"):  # what becomes infinite is no fit
+        return values.astype(np.float32)

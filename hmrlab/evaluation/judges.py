@@ -181,29 +181,22 @@ class MaskJudge:
 
     def judge(self, prediction: Prediction, batch: Batch) -> Found:
         records, rows = self.dataset.records, batch.index.cpu().numpy()
-        masks, parts = (
-            [read_mask(self.folder / str(name), what) for name in _text(self.dataset, key)[rows]]
-            for key, what in (("maskname", "mask"), ("partname", "part mask"))
-        )
-        for row, mask, part in zip(rows, masks, parts, strict=True):
-            self._check_size(row, mask.shape, part.shape)
+        sizes = [picture_size(self.dataset.images, str(name)) for name in records.imgname[rows]]
         device = batch.index.device
         drawn = predicted_parts(
             prediction,
             self.body,
             torch.from_numpy(records.center[rows]).to(device),
             torch.from_numpy(records.scale[rows]).to(device),
-            [mask.shape for mask in masks],
+            sizes,
         )
-        people = [
-            mask_confusion(mask > 0, found > 0) for mask, found in zip(masks, drawn, strict=True)
-        ]
-        return {
-            "mask_confusion": np.stack(people),
-            "parts_confusion": np.stack(
-                [self._parts(row, *pair) for row, *pair in zip(rows, parts, drawn, strict=True)]
-            ),
-        }
+        people, parts = [], []
+        for row, size in zip(rows, sizes, strict=True):
+            mask, part = self._masks(row, size)
+            found = next(drawn)  # not before: pictures may be larger than any mask that is read
+            people.append(mask_confusion(mask > 0, found > 0))
+            parts.append(self._parts(row, part, found))
+        return {"mask_confusion": np.stack(people), "parts_confusion": np.stack(parts)}
 
     def _parts(self, row: int, true: np.ndarray, drawn: np.ndarray) -> np.ndarray:
         try:
@@ -212,15 +205,16 @@ class MaskJudge:
             name = str(_text(self.dataset, "partname")[row])
             raise FileProblem(f"{self.folder / name}: {error}") from error
 
-    def _check_size(self, row: int, mask: tuple[int, ...], part: tuple[int, ...]) -> None:
-        """The masks must lie over the picture, pixel by pixel."""
-        name = str(self.dataset.records.imgname[row])
-        size = picture_size(self.dataset.images, name)
-        if mask == part == size:
-            return
+    def _masks(self, row: int, size: tuple[int, int]) -> tuple[np.ndarray, np.ndarray]:
+        """Of the person and of the parts; they must lie over the picture, pixel by pixel."""
         names = [str(_text(self.dataset, key)[row]) for key in ("maskname", "partname")]
+        mask = read_mask(self.folder / names[0], "mask")
+        part = read_mask(self.folder / names[1], "part mask")
+        if mask.shape == part.shape == size:
+            return mask, part
         raise FileProblem(
-            f"{name} is {size} pixels (height, width), but {self.folder / names[0]} is {mask} and "
-            f"{self.folder / names[1]} is {part}: all must have one size. Are these the masks of "
-            "another size of LSP's pictures?"
+            f"{self.dataset.records.imgname[row]} is {size} pixels (height, width), but "
+            f"{self.folder / names[0]} is {mask.shape} and {self.folder / names[1]} is "
+            f"{part.shape}: all must have one size. Are these the masks of another size of LSP's "
+            "pictures?"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -17,14 +16,32 @@ from hmrlab.evaluation.joint_sets import J14, names_in
 from hmrlab.evaluation.pck import AUC_THRESHOLDS_MM, pck_curve
 from hmrlab.evaluation.protocols import METRICS, Protocol, get_protocol
 from hmrlab.evaluation.segmentation import sides_are_swapped
-from hmrlab.files import FileProblem, save_npz_whole, write_text_whole
+from hmrlab.files import (
+    Count,
+    FileProblem,
+    check_shapes,
+    parse_json,
+    read_npz,
+    save_npz_whole,
+    write_text_whole,
+)
 
 SAMPLES = "samples.npz"
 SUMMARY = "summary.json"
 REPORT = "report.txt"
 FEW_SEQUENCES = 10
 _ABOUT = "about"  # the entry of the .npz that holds what is not an array, as JSON
+_WHAT = "evaluation of hmrlab"
 BY = ("auto", "sample", "sequence")
+
+
+@dataclass(frozen=True)
+class _About:
+    """The layout of what is not an array."""
+
+    protocol: str
+    data: str
+    left_out: dict[str, Count]
 
 
 @dataclass(frozen=True)
@@ -184,19 +201,20 @@ class Evaluation:
             FileProblem: it is missing, damaged or of another kind.
         """
         path = Path(folder) / SAMPLES
+        remedy = "Make it anew: hmrlab evaluate MODEL --on SET"
+        shapes = {_ABOUT: (), "index": ("N",)}
+        missing = f"there is no {_WHAT} at {path}. {remedy}"
+        arrays = read_npz(path, what=_WHAT, remedy=remedy, missing=missing, shapes=shapes)
         try:
-            with np.load(path, allow_pickle=False) as file:
-                arrays = {name: file[name] for name in file.files}
-            about = json.loads(str(arrays.pop(_ABOUT)))
-            protocol = get_protocol(about["protocol"])
-            left_out = Counter({str(key): int(n) for key, n in about["left_out"].items()})
-            data = str(about["data"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise FileProblem(
-                f"{path} is not a readable evaluation of hmrlab ({error}). Make it anew: "
-                "hmrlab evaluate MODEL --on SET"
-            ) from error
-        return cls(protocol, arrays, data, left_out)
+            about = parse_json(str(arrays.pop(_ABOUT)), _About)
+            protocol = get_protocol(about.protocol)
+            check_shapes(
+                {name: values.shape for name, values in arrays.items()},
+                dict.fromkeys(arrays, ("N", ...)),
+            )
+        except ValueError as error:
+            raise FileProblem(f"{path} is not a readable {_WHAT} ({error}). {remedy}") from error
+        return cls(protocol, arrays, about.data, Counter(about.left_out))
 
     def _counted(self, metric: str) -> figures.Counted:
         if metric not in self.protocol.metrics:

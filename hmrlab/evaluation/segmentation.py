@@ -8,7 +8,7 @@ parts; in the accuracy of the parts the original takes them for background, and 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,12 @@ from hmrlab.bodies import Body
 from hmrlab.data.images import ImageSource
 from hmrlab.data.part_masks import CLASSES, OPEN, PartPainter
 from hmrlab.data.shards import JPEG_MARK, RAW_MARK
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, open_picture
 from hmrlab.geometry import project_normalised, weak_perspective_to_translation
 from hmrlab.geometry.crops import REFERENCE_SIDE
 from hmrlab.models import Prediction
 
+MAX_MASK_PIXELS = 16_000_000
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # in EXIF
 _MIRRORED = (0, 1, 2, 4, 3, 6, 5)  # the classes with left and right exchanged
 
@@ -33,7 +34,7 @@ def predicted_parts(
     center: Tensor,
     scale: Tensor,
     sizes: Sequence[tuple[int, int]],
-) -> list[np.ndarray]:
+) -> Iterator[np.ndarray]:
     """Predicted bodies as the network's cameras see them, drawn in the original pictures.
 
     Args:
@@ -44,7 +45,8 @@ def predicted_parts(
         sizes: B times height and width of the picture.
 
     Returns:
-        B pictures (H, W) uint8: 0 background, 1 to 6 as `UPI_S1H_PARTS`.
+        B pictures, each drawn when it is asked for: (H, W) uint8, 0 background, 1 to 6 as
+        `UPI_S1H_PARTS`.
     """
     painter = PartPainter.of(body)
     vertices = body.vertices(prediction.rotations, prediction.betas)
@@ -53,7 +55,7 @@ def predicted_parts(
     points = (center[:, None] + half * flat).double().cpu().numpy()
     ahead = weak_perspective_to_translation(prediction.camera)[:, 2:]
     depth = (vertices[..., 2] + ahead).double().cpu().numpy()
-    return [painter.paint(points[k], depth[k], size) for k, size in enumerate(sizes)]
+    return (painter.paint(points[k], depth[k], size) for k, size in enumerate(sizes))
 
 
 def mask_confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -141,17 +143,12 @@ def picture_size(images: ImageSource, name: str) -> tuple[int, int]:
     Raises:
         FileProblem: it cannot be read.
     """
-    from PIL import Image
-
     if RAW_MARK in name or JPEG_MARK in name:
         height, width = images.packed(name.rpartition("#")[0]).shape[1:3]
         return int(height), int(width)
-    try:
-        with Image.open(images.folder / name) as picture:
-            width, height = picture.size
-            turned = picture.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
-    except (OSError, ValueError, SyntaxError) as error:
-        raise FileProblem(f"{images.folder / name} cannot be read ({error})") from error
+    with open_picture(images.folder / name) as picture:
+        width, height = picture.size
+        turned = picture.getexif().get(_ORIENTATION, 1) in _ON_ITS_SIDE
     return (width, height) if turned else (height, width)
 
 
@@ -161,21 +158,19 @@ def read_mask(path: Path, what: str) -> np.ndarray:
     Raises:
         FileProblem: it is missing, cut short, or no picture of single numbers.
     """
-    from PIL import Image
-
     try:
-        with Image.open(path) as picture:
+        with open_picture(path, MAX_MASK_PIXELS) as picture:
             values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
-    except (OSError, ValueError, SyntaxError) as error:
+    except FileProblem as problem:
         raise FileProblem(
-            f"{path}, the {what} of a sample, cannot be read ({error}). Unpack the masks again; "
-            "UPi-S1h's belong beside LSP's pictures."
-        ) from error
+            f"the {what} of a sample: {problem} Unpack the masks again; UPi-S1h's belong beside "
+            "LSP's pictures."
+        ) from problem
     if values.ndim == 3 and (values[..., :1] == values[..., :3]).all():
         values = values[..., 0]  # grey, saved in colour
     if values.ndim != 2 or values.dtype != np.uint8:
         raise FileProblem(
             f"{path}, the {what} of a sample: expected one number from 0 to 255 a pixel, found "
-            f"{values.dtype} {values.shape}"
+            f"{values.dtype} {values.shape}."
         )
     return values

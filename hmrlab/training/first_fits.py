@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
-import zipfile
 from dataclasses import fields
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from hmrlab.data.prepared import open_prepared, prepared_sets
 from hmrlab.data.records import Records
 from hmrlab.data.static_fits import static_fits_of
 from hmrlab.data.synthetic.generate import SETS
-from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.files import read_npz, save_npz_whole
 from hmrlab.fitting import Fits, PosePrior, Targets, fit_cold, load_prior
 from hmrlab.fitting.memory import FitMemory
 from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
@@ -32,6 +31,11 @@ from hmrlab.training.teacher import FitPlan
 AT_ONCE = 1024  # people between two looks at the clock
 SAVE_EVERY = 20.0  # seconds
 SMPL_VERTICES = 6890
+LONGEST_NAME = 50  # letters of a record file's name that are in its fits' name
+_SHAPES = {
+    "pose": (24, 3), "betas": (10,), "translation": (3,), "objective": (), "reprojection": (),
+    "valid": (),
+}  # fmt: skip
 
 
 def first_fits(
@@ -68,7 +72,7 @@ def first_fits(
     key = _key(records, body, prior, plan)
     path = folder / f"{name}-{len(records)}-{key[:12]}.npz"
     if path.is_file():
-        return _read(path), path
+        return _read(path, len(records)), path
     partial = path.with_suffix(".partial.npz")
     done = [_read(partial)] if partial.is_file() else []
     count = sum(len(part) for part in done)
@@ -116,7 +120,7 @@ def fit_people(
         ValueError: there is no such set.
     """
     if people.endswith(".npz"):
-        records, name = Records.open(people), Path(people).stem
+        records, name = Records.open(people), Path(people).stem[:LONGEST_NAME]
     elif people in SETS:
         records, name = load_set(people, "train", scale).records, people
     else:
@@ -223,12 +227,10 @@ def _write(path: Path, fits: Fits) -> None:
     save_npz_whole(path, **{name: value.cpu().numpy() for name, value in vars(fits).items()})
 
 
-def _read(path: Path) -> Fits:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return Fits(**{f.name: torch.from_numpy(arrays[f.name]) for f in fields(Fits)})
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile) as error:
-        raise FileProblem(
-            f"{path} is not a readable file of fits ({error}). Delete it, and the fits are made "
-            "anew."
-        ) from error
+def _read(path: Path, count: int | str = "N") -> Fits:
+    """Fits that were kept, of so many people."""
+    remedy = "Delete it, and the fits are made anew."
+    shapes = {name: (count, *shape) for name, shape in _SHAPES.items()}
+    arrays = read_npz(path, shapes, what="file of fits", remedy=remedy, shapes=shapes, numbers=True)
+    arrays["valid"] = arrays["valid"] > 0
+    return Fits(**{name: torch.from_numpy(values) for name, values in arrays.items()})

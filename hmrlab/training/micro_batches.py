@@ -13,11 +13,12 @@ from tqdm.auto import tqdm
 
 from hmrlab.data.batch import Batch
 from hmrlab.data.loader import BatchLoader
-from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.files import FileProblem, read_text, write_text_whole
 from hmrlab.training.objectives import Objective
 
 LEAST = 2  # batch normalisation has no variance to divide by with one picture
 MICRO_BATCH = "micro_batch.txt"
+_MOST = 10**6  # pictures that a file may speak of
 # The last is what oneDNN says when it is refused memory.
 _CPU_SAYS = (
     "can't allocate memory",
@@ -123,8 +124,8 @@ def kept_micro_batch(folder: Path) -> int:
         FileProblem: the file does not hold a number of pictures.
     """
     path = folder / MICRO_BATCH
-    text = path.read_text(encoding="utf-8").strip()
-    if not text.isdecimal() or int(text) < 1:
+    text = read_text(path, max_bytes=100).strip()
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
         raise FileProblem(f"{path} should hold a number of pictures, it says {text!r}; delete it")
     return int(text)
 

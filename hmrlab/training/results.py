@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,7 @@ from torch import Tensor
 
 from hmrlab.data.synthetic.poses import mean_rotations
 from hmrlab.evaluation.evaluate import Scores
-from hmrlab.files import save_npz_whole
+from hmrlab.files import Shape, read_npz, save_npz_whole
 from hmrlab.fitting.memory import FitMemory
 from hmrlab.ledger import RunRecord
 from hmrlab.models import HMR, Encoder, HeatmapNet, create_encoder
@@ -45,24 +46,25 @@ class RunResult:
 
     def scores(self, name: str) -> Scores:
         """Every person's errors on a test set, "studio" or "wild"."""
-        with np.load(self.folder / f"scores_{name}.npz", allow_pickle=False) as arrays:
-            return Scores(**arrays)
+        shapes = dict.fromkeys((field.name for field in fields(Scores)), ("N", ...))
+        return Scores(**self._read(f"scores_{name}.npz", shapes, keys=shapes))
 
     def fits(self) -> FitMemory | None:
         """The best fits at the end, a row for each sample of the training sets; None without."""
         path = self.folder / FITS
         if not path.is_file():
             return None
-        with np.load(path, allow_pickle=False) as arrays:
-            state = {name: torch.from_numpy(arrays[name]) for name in arrays.files}
-        memory = FitMemory(len(state["known"]))
-        memory.restore(state)
+        shapes = {"pose": ("N", 72), "betas": ("N", 10), "known": ("N",)}
+        arrays = self._read(FITS, shapes, keys=shapes)
+        memory = FitMemory(len(arrays["known"]))
+        memory.restore({name: torch.from_numpy(values) for name, values in arrays.items()})
         return memory
 
     def history(self) -> History:
         """The losses along the training, and the scores that were taken now and then."""
-        with np.load(self.folder / "history.npz", allow_pickle=False) as arrays:
-            values = dict(arrays)
+        values = self._read(
+            "history.npz", {"steps": ("N",), "seconds": (), _CHECK + "steps": ("M",)}
+        )
         checks = {key: values.pop(key) for key in list(values) if key.startswith(_CHECK)}
         check_steps = checks.pop(_CHECK + "steps")
         return History(
@@ -72,6 +74,15 @@ class RunResult:
             check_steps,
             {key.removeprefix(_CHECK): value for key, value in checks.items()},
         )
+
+    def _read(
+        self, name: str, shapes: Mapping[str, Shape], keys: Collection[str] | None = None
+    ) -> dict[str, np.ndarray]:
+        remedy = f"Delete {self.folder}, and the run is trained anew."
+        return read_npz(
+            self.folder / name, keys, what="result of a training", remedy=remedy, shapes=shapes,
+            numbers=True,
+        )  # fmt: skip
 
 
 def model_on(encoder: Encoder, run: Training) -> HMR | HeatmapNet:

@@ -1,4 +1,7 @@
-"""A prepared set that packing can be tried on."""
+"""A prepared set that packing can be tried on, and ways to damage an `.npz`."""
+
+import struct
+import zipfile
 
 import numpy as np
 import pytest
@@ -9,6 +12,79 @@ from hmrlab.data.prepared import note_set, prepared_folder
 from hmrlab.files import save_npz_whole
 
 PEOPLE, PICTURES = 23, 8
+
+
+def member(shape="(4,)", descr="'<f8'", magic=b"\x93NUMPY\x01\x00"):
+    """An array of an `.npz` that says anything of itself."""
+    header = f"{{'descr': {descr}, 'fortran_order': False, 'shape': {shape}, }}\n".encode()
+    return magic + struct.pack("<H", len(header)) + header + bytes(64)
+
+
+MEMBERS = {
+    "nested dictionaries": member(descr="{'a': " * 50 + "1" + "}" * 50),
+    "an unterminated bracket": member("(4,"),
+    "a bad indent": member("(4,)\n  }\n 1"),
+    "10^12 elements": member(f"({10**12},)"),
+    "10^30 elements": member(f"({10**30},)"),
+    "a shape of truths": member("(True,)"),
+    "no magic": member(magic=b"no magic"),
+    "nothing": b"",
+}
+
+
+def rewritten(path, key, content=None):
+    """Put other bytes in place of an array of an `.npz`, by default its own, at its end."""
+    with zipfile.ZipFile(path) as archive:
+        members = {name: archive.read(name) for name in archive.namelist()}
+    own = members.pop(f"{key}.npy")
+    members[f"{key}.npy"] = own if content is None else content
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in members.items():
+            archive.writestr(name, data)
+
+
+def patched(path, key, value, in_local, in_central):
+    """Change a field in both of a member's heads."""
+    rewritten(path, key)
+    with zipfile.ZipFile(path) as archive:
+        local = archive.getinfo(f"{key}.npy").header_offset
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<H", content, local + in_local, value)
+    struct.pack_into("<H", content, content.rindex(b"PK\x01\x02") + in_central, value)
+    path.write_bytes(content)
+
+
+def flipped(path, key):
+    """Wrong bits where the deflated numbers begin, which is an error of zlib's."""
+    rewritten(path, key)
+    with zipfile.ZipFile(path) as archive:
+        at = archive.getinfo(f"{key}.npy").header_offset + 30 + len(f"{key}.npy")
+    content = bytearray(path.read_bytes())
+    content[at : at + 8] = b"\xff" * 8
+    path.write_bytes(content)
+
+
+DAMAGES = {
+    **{
+        name: lambda path, key, content=content: rewritten(path, key, content)
+        for name, content in MEMBERS.items()
+    },
+    "method 99": lambda path, key: patched(path, key, 99, 8, 10),
+    "encrypted": lambda path, key: patched(path, key, 1, 6, 8),
+    "flipped bits": flipped,
+}
+
+
+@pytest.fixture(params=DAMAGES)
+def damage(request):
+    """Damages an array of an `.npz`, in one way after the other: `damage(path, key)`."""
+    return DAMAGES[request.param]
+
+
+@pytest.fixture
+def put_member():
+    """Puts an array that says anything of itself into an `.npz`."""
+    return lambda path, key, **words: rewritten(path, key, member(**words))
 
 
 @pytest.fixture

@@ -96,5 +96,5 @@ def test_a_missing_file_is_named(tmp_path):
 def test_object_arrays_are_not_unpickled(make_records):
     path = make_records(4).path
     rewrite(path, lambda v: v.update(imgname=np.array(["a", "b", "c", "d"], dtype=object)))
-    with pytest.raises(FileProblem, match="object arrays are refused"):
+    with pytest.raises(FileProblem, match=r"'imgname': it holds Python objects.*data adopt"):
         Records.open(path)

@@ -63,8 +63,29 @@ def test_a_damaged_result_is_refused(evaluate, damage, twin, truths, body, tmp_p
         np.savez(path, about=np.array([print], dtype=object))
     else:
         np.savez(path, index=np.arange(3))
-    with pytest.raises(FileProblem, match=r"samples\.npz is not a readable evaluation"):
+    with pytest.raises(FileProblem, match=r"evaluation.*samples\.npz|samples\.npz.*evaluation"):
         Evaluation.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("about", "index", "says"),
+    [
+        ('{"protocol": "3dpw", "data": "x", "left_out": {"a": -1}}', np.arange(3), "left_out"),
+        (
+            '{"protocol": "3dpw", "data": "x", "left_out": {"a": Infinity}}',
+            np.arange(3),
+            "left_out",
+        ),
+        ('{"protocol": ' + "[" * 10**5, np.arange(3), "JSON"),
+        ('{"protocol": "x", "data": "x", "left_out": {}}', np.arange(3), "protocol 'x'"),
+        ('{"protocol": "3dpw", "data": "x", "left_out": {}}', np.arange(2), r"'pose'.*\(2, ...\)"),
+        ('{"protocol": "3dpw", "data": "x", "left_out": {}}', np.array(3), "'index'"),
+    ],
+)
+def test_a_result_that_says_odd_things_is_refused_with_the_place(tmp_path, about, index, says):
+    np.savez(tmp_path / "samples.npz", about=np.array(about), index=index, pose=np.zeros((3, 72)))
+    with pytest.raises(FileProblem, match=rf"(?s)samples\.npz.*{says}"):
+        Evaluation.load(tmp_path)
 
 
 def with_videos(result: Evaluation, per_video: int) -> Evaluation:

@@ -167,7 +167,7 @@ def test_what_is_not_prepared_is_named_with_the_command(prepare):
     with pytest.raises(FileProblem, match="hmrlab data prepare coco --root DIR"):
         run_training(run, progress=False)
     (prepare("coco", labelled=False) / "set.json").write_text("{")
-    with pytest.raises(FileProblem, match=r"set\.json is missing or damaged"):
+    with pytest.raises(FileProblem, match=r"set\.json: not readable as JSON.*data prepare coco"):
         load_training_set(("coco",), SMOKE)
 
 

@@ -43,8 +43,9 @@ def data_prepare(
     """
     from hmrlab.data.prepare.checking import check_all
     from hmrlab.data.prepare.runner import prepare
+    from hmrlab.files import resolve
 
-    root = root.expanduser().resolve()
+    root = resolve(root)
     recipes = _recipes(names, split, root)
     if images is not None:
         recipes = [_with_pictures_in(images, recipe) for recipe in recipes]
@@ -121,11 +122,13 @@ def _recipes(names: list[str], splits: list[str] | None, root: Path) -> list[Rec
 
 
 def _with_pictures_in(images: Path, recipe: Recipe) -> Recipe:
+    from hmrlab.files import resolve
+
     if recipe.elsewhere is None:
         raise typer.BadParameter(
             f"{recipe.name} comes as pictures, which stay where they are", param_hint="--images"
         )
-    return recipe.elsewhere(images.expanduser().resolve())
+    return recipe.elsewhere(resolve(images))
 
 
 def _tell_of_expected(recipe: Recipe, found: PreparedSet) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from hmrlab.data.prepare.recipe import Found, Needed, Recipe
 from hmrlab.data.records import NUMBERS
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, open_picture, open_regular
 
 FOLDERS_TO_TRY = 200  # when ROOT is wrong: so many below it are looked at for the right one
 _ENDS = {"JPEG": b"\xff\xd9", "PNG": b"IEND\xaeB`\x82"}
@@ -27,7 +27,7 @@ def check_needed(recipe: Recipe, root: Path, split: str) -> None:
         FileProblem: some are missing; the message names all of them, and the folder to give
             instead where ROOT is a level too high or too low.
     """
-    if not root.is_dir():
+    if not os.path.isdir(root):
         raise FileProblem(
             f"{recipe.name}: there is no folder {root}. --root is the folder with the unpacked "
             f"download of {recipe.title}; to register for it: {recipe.registration}"
@@ -66,9 +66,11 @@ def _lack(root: Path, item: Needed) -> str:
     single = not any(mark in item.pattern for mark in "*?[")
     if single:
         path = root / item.pattern
-        if not path.exists():
+        if not os.path.exists(path):
             return "not there"
-        return "empty" if path.is_file() and path.stat().st_size == 0 else ""
+        if not os.path.isfile(path):
+            return "not a file, but something else of that name"
+        return "empty" if os.path.getsize(path) == 0 else ""
     found = 0
     for _ in root.glob(item.pattern):
         found += 1
@@ -126,10 +128,13 @@ def usable(found: Found, folder: Path) -> Found:
             reasons[reason] += int(bad.sum())
             keep[bad] = False
 
-    for key in (key for key in found.arrays if key in NUMBERS):
-        value = found.arrays[key].reshape(len(found), -1)
-        drop(~np.isfinite(value).all(1), f"NaN or infinite numbers in '{key}'")
-    drop(~(found.arrays["scale"] > 0), "a box without size")
+    with np.errstate(over="ignore"):  # records are kept as float32, whose largest is 3e38
+        numbers = {key: value.astype(np.float32) for key, value in found.arrays.items()
+                   if key in NUMBERS}  # fmt: skip
+    for key, value in numbers.items():
+        sane = np.isfinite(value.reshape(len(found), -1)).all(1)
+        drop(~sane, f"NaN or infinite numbers in '{key}'")
+    drop(~(numbers["scale"] > 0), "a box without size")
 
     @cache
     def problem(name: str) -> str | None:
@@ -139,32 +144,31 @@ def usable(found: Found, folder: Path) -> Found:
         if key in found.arrays:
             problems = [problem(str(name)) if ok else None
                         for name, ok in zip(found.arrays[key], keep, strict=True)]  # fmt: skip
-            for word in ("missing", "damaged"):
+            for word in ("missing", "unreadable", "damaged"):
                 drop(np.array([p == word for p in problems]), f"{what} {word}")
     arrays = {key: value[keep] for key, value in found.arrays.items()}
     return replace(found, arrays=arrays, skipped=found.skipped + reasons)
 
 
 def picture_problem(path: Path) -> str | None:
-    """None for a picture that can be read; else "missing" or "damaged".
+    """None for a picture that can be read; else "missing", "unreadable" or "damaged".
 
     A JPEG or PNG whose head can be read and whose end is there is taken as whole; others are
-    decoded to see.
+    decoded to see. One with more pixels than are ever decoded is damaged.
     """
-    from PIL import Image
-
-    try:
-        with path.open("rb") as file:
-            with Image.open(file) as picture:
-                end = _ENDS.get(picture.format or "")
-                file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
-                if end is not None and end in file.read():
-                    return None
-                file.seek(0)
-            with Image.open(file) as picture:
-                picture.load()
-    except FileNotFoundError:
+    if not os.path.exists(path):
         return "missing"
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    try:
+        with open_regular(path) as file:
+            file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL))
+            tail = file.read()
+    except FileProblem:
+        return "unreadable"
+    try:
+        with open_picture(path) as picture:
+            end = _ENDS.get(picture.format or "")
+            if end is None or end not in tail:
+                picture.load()
+    except FileProblem:
         return "damaged"
     return None

@@ -11,18 +11,20 @@ side of the annotated box; a keypoint that is annotated counts, visible or not.
 
 from __future__ import annotations
 
-import json
+from array import array
 from collections import Counter
+from dataclasses import dataclass, field
 from functools import partial
+from math import isfinite
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
+from hmrlab.data.prepare.listed import ListedJson
 from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
-from hmrlab.data.prepare.samples import as_found, in_lots, named
-from hmrlab.files import FileProblem
+from hmrlab.data.prepare.samples import as_found, in_lots, named, picture_names
+from hmrlab.files import listed
 
 BOX_FACTOR = 1.2
 ANNOTATIONS = "annotations/person_keypoints_train2014.json"
@@ -50,57 +52,91 @@ def jobs(root: Path, split: str) -> list[Job]:
     ]
 
 
+@dataclass(frozen=True)
+class _Picture:
+    """One of the file's `images`."""
+
+    id: int
+    file_name: str
+
+
+@dataclass(frozen=True)
+class _Category:
+    """One of the file's `categories`."""
+
+    keypoints: list[str]
+
+
+@dataclass(frozen=True)
+class _Person:
+    """One of the file's `annotations`."""
+
+    image_id: int
+    bbox: tuple[float, float, float, float]  # left, top, width, height: pixels
+    keypoints: list[float] = field(default_factory=list)  # x, y, flag of each
+    iscrowd: int = 0
+
+
 def read_annotations(path: Path) -> tuple[dict[str, np.ndarray], Counter[str]]:
     """The people of a file of keypoints, in its order, and those left out by reason.
 
     Raises:
         FileProblem: it is damaged, or of another layout.
     """
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise FileProblem(
-            f"{path} is not readable JSON ({error}). It may be cut short: unpack "
-            "annotations_trainval2014.zip again."
-        ) from error
-    try:
-        names = tuple(content["categories"][0]["keypoints"])
-        pictures = {image["id"]: str(image["file_name"]) for image in content["images"]}
-        return _people(content["annotations"], pictures, names)
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise FileProblem(
-            f"{path}: not the layout of COCO's keypoints ({type(error).__name__}: {error})."
-        ) from error
-
-
-def _people(
-    annotations: list[dict[str, Any]], pictures: dict[Any, str], names: tuple[str, ...]
-) -> tuple[dict[str, np.ndarray], Counter[str]]:
-    if not set(names) <= set(ANNOTATED_NAMES) or not set(LIMBS) <= set(names):
-        raise ValueError(f"the keypoints are {', '.join(names)}")
-    limbs = [names.index(name) for name in LIMBS]
-    kept, keypoints, skipped = [], [], Counter()
-    for annotation in annotations:
-        points = np.array(annotation.get("keypoints") or np.zeros(3 * len(names)), np.float64)
-        points = points.reshape(len(names), 3)
-        points[:, 2] = points[:, 2] > 0
-        if annotation.get("iscrowd"):
-            skipped["a crowd"] += 1
-        elif not points[:, 2].any():
-            skipped["no keypoints annotated"] += 1
-        elif not points[limbs, 2].all():
-            skipped["not all 12 joints of the limbs annotated"] += 1
+    file = ListedJson(
+        path, ("categories", "images", "annotations"), "Unpack annotations_trainval2014.zip again."
+    )
+    names = next((one.keypoints for one in file.items("categories", _Category)), [])
+    if not set(LIMBS) <= set(names) <= set(ANNOTATED_NAMES) or len(set(names)) < len(names):
+        raise file.problem(f"the keypoints are {listed(names)}")
+    limbs = [3 * names.index(name) + 2 for name in LIMBS]
+    pictures = {one.id: one.file_name for one in file.items("images", _Picture)}
+    found, numbers, skipped = [], array("d"), Counter()
+    for row, person in enumerate(file.items("annotations", _Person)):
+        points = person.keypoints or [0.0] * (3 * len(names))
+        where = f"annotations[{row}]"
+        if len(points) != 3 * len(names) or not all(map(isfinite, (*points, *person.bbox))):
+            raise file.problem(
+                f"{where}: expected {3 * len(names)} finite numbers in 'keypoints' and 4 in "
+                f"'bbox', found {len(points)} and {person.bbox}"
+            )
+        if person.image_id not in pictures:
+            raise file.problem(f"{where}.image_id: there is no picture {str(person.image_id)[:40]}")
+        reason = _why_not(person, points, limbs)
+        if reason:
+            skipped[reason] += 1
         else:
-            kept.append(annotation)
-            keypoints.append(points * points[:, 2:])
-    box = np.array([annotation["bbox"] for annotation in kept], np.float64).reshape(-1, 4)
+            found.append(pictures[person.image_id])
+            numbers.extend((*person.bbox, *points))
+    images = np.char.add("train2014/", picture_names(path, "file_name", found))
+    rows = np.frombuffer(numbers).reshape(len(found), 4 + 3 * len(names))
+    box, points = rows[:, :4], rows[:, 4:].reshape(-1, len(names), 3).copy()
+    points[:, :, 2] = points[:, :, 2] > 0
+    points *= points[:, :, 2:]
     arrays = {
-        "imgname": np.array([f"train2014/{pictures[one['image_id']]}" for one in kept], str),
+        "imgname": images,
         "center": box[:, :2] + box[:, 2:] / 2,
         "scale": BOX_FACTOR * box[:, 2:].max(1) / 200,
-        "part": named(np.array(keypoints).reshape(-1, len(names), 3), names),
+        "part": named(points, names),
     }
     return arrays, skipped
+
+
+def _why_not(person: _Person, points: list[float], limbs: list[int]) -> str:
+    """Why somebody is left out; empty for those who are kept.
+
+    Args:
+        person: of the file.
+        points: x, y, flag of each keypoint.
+        limbs: places of the limbs' flags among them.
+    """
+    if person.iscrowd:
+        return "a crowd"
+    if not any(flag > 0 for flag in points[2::3]):
+        return "no keypoints annotated"
+    if not all(points[limb] > 0 for limb in limbs):
+        return "not all 12 joints of the limbs annotated"
+    return ""
 
 
 RECIPE = Recipe(

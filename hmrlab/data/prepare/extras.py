@@ -15,7 +15,7 @@ from hmrlab.data.prepared import PreparedSet, note_set, prepared_folder, read_se
 from hmrlab.data.records import Records
 from hmrlab.data.static_fits import NAME as FITS
 from hmrlab.data.static_fits import read_static_fits, save_static_fits
-from hmrlab.files import FileProblem, save_npz_whole
+from hmrlab.files import FileProblem, listed, resolve, save_npz_whole, user_path
 from hmrlab.unpickling import load_plain
 
 RELEASED = {
@@ -35,6 +35,7 @@ RELEASED = {
 }
 """Which set and split a released file is, by its name."""
 _TEXTS = ("imgname", "gender", "maskname", "partname")
+_MAX_TEXT = 250  # characters
 _MASKS = (".", "upi-s1h", "../upi-s1h")
 
 
@@ -66,7 +67,7 @@ def adopt(
         FileProblem: a file cannot be used, or none of the pictures is there.
         ValueError: there is no such set or split, or the file's name does not say which it is.
     """
-    file, root = Path(file).expanduser(), Path(root).expanduser().resolve()
+    file, root = user_path(file), resolve(root)
     known = RELEASED.get(file.stem, (None, None))
     name, split = name or known[0], split or known[1]
     if name is None or split is None:
@@ -83,7 +84,7 @@ def adopt(
     unchecked = save_npz_whole(folder / ".adopted" / "records.npz", **arrays)
     try:
         records = Records.open(unchecked)
-        chosen = None if fits is None else read_static_fits(Path(fits).expanduser(), records)
+        chosen = None if fits is None else read_static_fits(user_path(fits), records)
         (folder / FITS).unlink(missing_ok=True)
         os.replace(unchecked, folder / "records.npz")
     except FileProblem as problem:
@@ -105,37 +106,45 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
     Raises:
         FileProblem: it is no record file.
     """
-    if not file.is_file():
-        raise FileProblem(f"no file at {file}.")
     content = load_plain(file)
     if "imgname" not in content:
         raise FileProblem(
             f"{file}: has no 'imgname', which every record needs. It has: "
-            f"{', '.join(sorted(map(str, content))) or 'nothing'}. Is it of SPIN's dataset_extras?"
+            f"{listed(sorted(map(str, content)))}. Is it of SPIN's dataset_extras?"
         )
     arrays = {}
     for key, value in content.items():
-        value = np.atleast_1d(np.asarray(value))
-        if key in _TEXTS:
-            arrays[key] = np.array([_text(one) for one in value.reshape(-1)], str)
-        elif value.dtype == object:
-            arrays[key] = _stacked(file, key, value)
-        else:
-            arrays[key] = value
+        try:
+            arrays[key] = _plain(key, value)
+        except (ValueError, TypeError, OverflowError, RecursionError) as error:
+            raise FileProblem(
+                f"{file}: '{key}' holds no {'texts' if key in _TEXTS else 'numbers of one shape'} "
+                f"({error})."
+            ) from error
         if key == "has_smpl":
             arrays[key] = arrays[key].reshape(-1)
     return arrays
 
 
+def _plain(key: str, value: object) -> np.ndarray:
+    """An array of texts or numbers of what may be objects.
+
+    Raises:
+        ValueError, TypeError, OverflowError, RecursionError: it is neither.
+    """
+    array = np.atleast_1d(np.asarray(value))
+    if key in _TEXTS:
+        return np.array([_text(one) for one in array.reshape(-1)], str)
+    if array.dtype == object:
+        return np.stack([np.asarray(one, np.float64) for one in array])
+    return array
+
+
 def _text(value: object) -> str:
-    return value.decode() if isinstance(value, bytes) else str(value)
-
-
-def _stacked(file: Path, key: str, value: np.ndarray) -> np.ndarray:
-    try:
-        return np.stack([np.asarray(one, np.float64) for one in value])
-    except (ValueError, TypeError) as error:
-        raise FileProblem(f"{file}: '{key}' holds no numbers of one shape ({error}).") from error
+    text = value.decode() if isinstance(value, bytes) else str(value)
+    if len(text) > _MAX_TEXT:
+        raise ValueError(f"a text of {len(text):,} characters: {text[:40]}...")
+    return text
 
 
 def _missing_pictures(file: Path, root: Path, names: np.ndarray) -> int:
@@ -145,12 +154,12 @@ def _missing_pictures(file: Path, root: Path, names: np.ndarray) -> int:
         FileProblem: none is there.
     """
     distinct, rows = np.unique(names, return_counts=True)
-    there = np.array([(root / name).is_file() for name in distinct])
+    there = np.array([os.path.isfile(root / name) for name in distinct])
     if there.any():
         return int(rows[~there].sum())
     first = str(names[0]) if len(names) else "nothing"
     hint = next(
-        (f" It is in {one}: --root {one}" for one in near(root) if (one / first).is_file()), ""
+        (f" It is in {one}: --root {one}" for one in near(root) if os.path.isfile(one / first)), ""
     )
     raise FileProblem(
         f"none of the pictures that {file} names is below {root}; the first is {first}.{hint}"
@@ -165,13 +174,13 @@ def _rebased(names: np.ndarray, root: Path, masks: str | Path | None) -> np.ndar
     """
     if len(names) == 0:
         return names
-    places = _MASKS if masks is None else (str(Path(masks).expanduser().resolve()),)
-    place = next((one for one in places if (root / one / names[0]).is_file()), None)
+    places = _MASKS if masks is None else (str(resolve(masks)),)
+    place = next((one for one in places if os.path.isfile(root / one / names[0])), None)
     if place is None:
         raise FileProblem(
             f"no mask {names[0]} in {masks or root}"
             f"{'' if masks else ' or in a folder upi-s1h in or beside it'}. Unpack upi-s1h.zip of "
             "UPi-S1h, and say where: --masks DIR"
         )
-    base = os.path.relpath((root / place).resolve(), root)
+    base = os.path.relpath(resolve(root / place), root)
     return np.array([os.path.normpath(os.path.join(base, name)) for name in names])

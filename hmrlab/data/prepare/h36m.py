@@ -20,7 +20,10 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_cdf, read_mat
+from hmrlab.data.prepare.cdf import read_cdf
+from hmrlab.data.prepare.containers import AGAIN, numbers
+from hmrlab.data.prepare.hdf5 import open_hdf5
+from hmrlab.data.prepare.matlab import read_mat
 from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
 from hmrlab.data.prepare.skeletons import H36M_32, H36M_TO_ANNOTATED, centred, chosen, placed
 from hmrlab.data.prepare.video import extract_frames, left_out
@@ -151,14 +154,16 @@ def read_boxes(path: Path, frames: np.ndarray) -> np.ndarray:
     """
     boxes = np.full((len(frames), 4), np.nan)
     with open_hdf5(path) as file:
-        masks = file["Masks"][()].reshape(-1)  # references to (width, height) arrays
+        masks = file.read("Masks").reshape(-1)  # references to (width, height) arrays
         if len(masks) <= frames.max():
             raise FileProblem(
                 f"{path}: has {len(masks):,} masks, but the joints have frame {frames.max():,}. "
                 f"{AGAIN}"
             )
         for row, frame in enumerate(frames):
-            mask = np.asarray(file[masks[frame]]) == 1
+            mask = file.referred(masks[frame], f"Masks[{frame}]") == 1
+            if mask.ndim != 2:
+                raise FileProblem(f"{path}: 'Masks[{frame}]' is no picture: {mask.shape}. {AGAIN}")
             xs, ys = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             if len(xs):
                 boxes[row] = xs[0], ys[0], xs[-1] + 1, ys[-1] + 1

@@ -22,7 +22,8 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.prepare.containers import read_mat
+from hmrlab.data.prepare.containers import numbers
+from hmrlab.data.prepare.matlab import read_mat
 from hmrlab.data.prepare.recipe import Job, Needed, Recipe
 from hmrlab.data.prepare.samples import as_found, boxes, in_lots, named
 from hmrlab.files import FileProblem
@@ -55,7 +56,7 @@ def read_joints(path: Path) -> np.ndarray:
         raise FileProblem(f"{path}: has no variable 'joints'. Is it the file of the download?")
     if joints.dtype.kind in "fiu" and joints.shape[:-1] in ((3, 14), (14, 3)):
         order = (2, 1, 0) if joints.shape[0] == 3 else (2, 0, 1)
-        return joints.transpose(order).astype(np.float64)
+        return numbers(path, "joints", joints.transpose(order), (None, 14, 3))
     raise FileProblem(
         f"{path}: 'joints' must hold (3, 14, N) or (14, 3, N) numbers, found {joints.dtype} "
         f"{joints.shape}."
@@ -87,14 +88,13 @@ def jobs_lsp(archive: str, root: Path, split: str) -> list[Job]:
             f"{len(joints):,}. LSPET is another set: hmrlab data prepare lspet"
         )
     _must_be_of(archive, root, joints)
-    numbers = range(1, TRAINING + 1) if split == "train" else range(TRAINING + 1, PICTURES + 1)
-    arrays = _arrays(
-        [f"images/im{k:04d}.jpg" for k in numbers], joints[numbers[0] - 1 : numbers[-1]]
-    )
+    first, last = (1, TRAINING) if split == "train" else (TRAINING + 1, PICTURES)
+    rows = range(first, last + 1)
+    arrays = _arrays([f"images/im{k:04d}.jpg" for k in rows], joints[first - 1 : last])
     masks = _mask_folder(root)
     if archive == "lsp_dataset.zip" and split == "test" and masks:
-        arrays["maskname"] = np.array([f"{masks}/im{k:04d}_segmentation.png" for k in numbers])
-        arrays["partname"] = np.array([f"{masks}/im{k:04d}_part_segmentation.png" for k in numbers])
+        arrays["maskname"] = np.array([f"{masks}/im{k:04d}_segmentation.png" for k in rows])
+        arrays["partname"] = np.array([f"{masks}/im{k:04d}_part_segmentation.png" for k in rows])
     return [Job(name, partial(as_found, lot)) for name, lot in in_lots(arrays)]
 
 
@@ -116,14 +116,14 @@ def jobs_lspet(root: Path, split: str) -> list[Job]:
     joints = read_joints(root / "joints.mat")
     names = sorted(path.name for path in root.glob("im*.png"))
     if len(names) != len(joints):
-        numbers = [int(re.sub(r"\D", "", name) or 0) for name in names]
-        if min(numbers) < 1 or max(numbers) > len(joints):
+        rows = np.array([int(re.sub(r"\D", "", name)[:9] or 0) for name in names])
+        if rows.min() < 1 or rows.max() > len(joints):
             raise FileProblem(
                 f"{root}: joints.mat has the joints of {len(joints):,} pictures, but "
                 f"{len(names):,} im*.png are there. They go together by their order, so with one "
                 "missing all would be wrong: unpack hr-lspet.zip again, into an empty folder."
             )
-        joints = joints[np.array(numbers) - 1]
+        joints = joints[rows - 1]
     arrays = _arrays(names, joints)
     return [Job(name, partial(as_found, lot)) for name, lot in in_lots(arrays)]
 

@@ -19,13 +19,16 @@ swapped, so those are left out.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_mat
+from hmrlab.data.prepare.containers import AGAIN, numbers
+from hmrlab.data.prepare.hdf5 import open_hdf5
+from hmrlab.data.prepare.matlab import read_mat
 from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
 from hmrlab.data.prepare.skeletons import (
     MPI_17,
@@ -50,6 +53,7 @@ SHORT_VIDEOS = ((6, 2, 2),)  # subject, sequence, camera: shorter than its annot
 
 _TEST = "mpi_inf_3dhp_test_set"
 _OUTSIDE = "a joint is outside the picture"
+_MAX_FRAME = 1_000_000
 _SAME_PLACE = 20.0  # pixels of 2048: sound files agree to thousandths
 
 
@@ -126,13 +130,13 @@ def read_test_sequence(root: Path, number: int) -> Found:
     place = f"{_TEST}/TS{number}"
     path = root / place / "annot_data.mat"
     with open_hdf5(path) as file:
-        valid = np.asarray(file["valid_frame"]).reshape(-1) != 0
-        points, joints = np.asarray(file["annot2"]), np.asarray(file["univ_annot3"])
+        valid = numbers(path, "valid_frame", file.read("valid_frame").reshape(-1), (None,)) != 0
+        points, joints = file.read("annot2"), file.read("univ_annot3")
     points = numbers(path, "annot2", points, (len(valid), 1, len(MPI_17), 2))[:, 0]
     joints = numbers(path, "univ_annot3", joints, (len(valid), 1, len(MPI_17), 3))[:, 0]
     frames = np.flatnonzero(valid)
     names = np.array([f"{place}/imageSequence/img_{frame + 1:06d}.jpg" for frame in frames])
-    missing = [name for name in names if not (root / name).is_file()]
+    missing = [name for name in names if not os.path.isfile(root / name)]
     if missing:
         raise FileProblem(
             f"{root}: {len(missing):,} of {len(names):,} pictures of valid frames are missing "
@@ -163,7 +167,7 @@ def read_annotations(path: Path, camera: int) -> tuple[np.ndarray, np.ndarray, n
         if key not in content or content[key].dtype != object:
             raise FileProblem(f"{path}: has no cells '{key}', one for each camera. {AGAIN}")
     cells = content["annot2"].size
-    there = np.asarray(content.get("cameras", np.arange(cells))).reshape(-1)
+    there = content.get("cameras", np.arange(cells)).reshape(-1)
     place = np.flatnonzero(there == camera)
     if not len(place) or place[0] >= min(cells, content["annot3"].size):
         raise FileProblem(f"{path}: has no annotations of camera {camera}. {AGAIN}")
@@ -176,8 +180,11 @@ def read_annotations(path: Path, camera: int) -> tuple[np.ndarray, np.ndarray, n
             f"{path}: camera {camera} has {len(points):,} rows in annot2, but {len(joints):,} in "
             f"annot3. {AGAIN}"
         )
-    frames = np.asarray(content.get("frames", np.arange(len(points)))).reshape(-1)
-    if len(frames) != len(points) or frames.dtype.kind not in "iuf":
+    frames = content.get("frames", np.arange(len(points))).reshape(-1)
+    frames = numbers(path, "frames", frames, (None,))
+    if not ((frames >= 0) & (frames <= _MAX_FRAME)).all():
+        raise FileProblem(f"{path}: 'frames' must hold numbers of frames, from 0. {AGAIN}")
+    if len(frames) != len(points):
         raise FileProblem(
             f"{path}: numbers {len(frames):,} frames, but camera {camera} has {len(points):,} "
             f"rows. {AGAIN}"

@@ -16,17 +16,19 @@ annotated middle, which is moved down by 15 pixels for each 200 of height.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hmrlab.data.prepare.containers import numbers, open_hdf5, read_mat
+from hmrlab.data.prepare.containers import numbers
+from hmrlab.data.prepare.hdf5 import open_hdf5
+from hmrlab.data.prepare.matlab import read_mat
 from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
-from hmrlab.data.prepare.samples import as_found, in_lots, named
-from hmrlab.files import FileProblem
+from hmrlab.data.prepare.samples import as_found, in_lots, named, picture_names
+from hmrlab.files import FileProblem, listed
 
 BOX_FACTOR = 1.25  # of the annotated height, not of the keypoints' box
 MOVED_DOWN = 15.0  # pixels for each 200 of height
@@ -46,16 +48,15 @@ _MAT = tuple(
 def needed(root: Path, split: str) -> list[Needed]:
     """One file of annotations, and pictures."""
     annotations = _annotations(root)
-    name = _MAT[0] if annotations is None else str(annotations.relative_to(root).as_posix())
     return [
-        Needed(name, "annotations", "mpii_human_pose_v1_u12_2.zip"),
+        Needed(annotations or _MAT[0], "annotations", "mpii_human_pose_v1_u12_2.zip"),
         Needed("images/*.jpg", "pictures", "mpii_human_pose_v1.tar.gz"),
     ]
 
 
 def jobs(root: Path, split: str) -> list[Job]:
     """All people for training, some hundreds in a job."""
-    path = _annotations(root)
+    path = root / (_annotations(root) or _MAT[0])
     people = read_h5(path) if path.suffix == ".h5" else read_release(path)
     known = (people["joints"] > 0).all((1, 2))  # unknown ones are at 0
     arrays = {key: value[known] for key, value in people.items()}
@@ -84,19 +85,19 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
     """
     wanted = {"imgname": None, "center": (2,), "scale": (), "part": (len(JOINTS_16), 2)}
     with open_hdf5(path) as file:
-        missing = [key for key in wanted if key not in file]
+        missing = [key for key in wanted if key not in file.names()]
         if missing:
             raise FileProblem(
-                f"{path}: has no {', '.join(missing)}; it has {', '.join(file) or 'nothing'}. "
+                f"{path}: has no {', '.join(missing)}; it has {listed(file.names())}. "
                 "Expected the stacked hourglass network's annotations of MPII."
             )
-        found = {key: np.asarray(file[key]) for key in wanted}
-    names = [_text(name) for name in found.pop("imgname")]
+        found = {key: file.read(key) for key in wanted}
+    names = _texts(path, found.pop("imgname"))
     for key, shape in wanted.items():
         if shape is not None:
             found[key] = numbers(path, key, found[key], (len(names), *shape))
     found["joints"] = found.pop("part")
-    return {"imgname": np.array(names, str), **found}
+    return {"imgname": names, **found}
 
 
 def read_release(path: Path) -> dict[str, np.ndarray]:
@@ -121,13 +122,14 @@ def read_release(path: Path) -> dict[str, np.ndarray]:
                 if found is not None:
                     names.append(str(_field(_field(picture, "image"), "name").item()))
                     people.append(found)
-    except (AttributeError, ValueError, TypeError, IndexError) as error:
+    except Exception as error:  # structs in structs of anything else may raise anything
         raise FileProblem(
-            f"{path}: not the layout of mpii_human_pose_v1_u12_1.mat ({error})."
+            f"{path}: not the layout of mpii_human_pose_v1_u12_1.mat, of whose RELEASE the fields "
+            f"img_train and annolist are read ({type(error).__name__}: {error})."
         ) from error
     centers, scales, joints = zip(*people, strict=True) if people else ((), (), ())
     return {
-        "imgname": np.array(names, str),
+        "imgname": picture_names(path, "annolist.image.name", names),
         "center": np.array(centers, np.float64).reshape(-1, 2),
         "scale": np.array(scales, np.float64),
         "joints": np.array(joints, np.float64).reshape(-1, len(JOINTS_16), 2),
@@ -143,6 +145,8 @@ def _person(person: np.void) -> tuple[tuple[float, float], float, np.ndarray] | 
     joints = np.zeros((len(JOINTS_16), 2))
     for point in points.flatten():
         x, y, number = (float(_field(point, name).item()) for name in ("x", "y", "id"))
+        if number not in range(len(JOINTS_16)):
+            raise ValueError(f"a point's id is {number}; expected 0 to {len(JOINTS_16) - 1}")
         joints[int(number)] = x, y
     x, y = (float(_field(middle, name).item()) for name in ("x", "y"))
     size = float(scale.item())
@@ -157,17 +161,29 @@ def _field(struct: np.ndarray | np.void | None, name: str) -> np.ndarray | None:
     return value if value.size else None
 
 
-def _text(name: Any) -> str:
-    """A picture's name: bytes, or in older files the numbers of its characters."""
-    if isinstance(name, bytes):
-        return name.decode()
-    if isinstance(name, np.ndarray):
-        return "".join(chr(int(code)) for code in name if code > 0)
-    return str(name)
+def _texts(path: Path, names: np.ndarray) -> np.ndarray:
+    """Pictures' names: texts, or in older files the numbers of their characters, a name a row."""
+    if names.ndim == 2 and names.dtype.kind in "fiu":
+        codes = numbers(path, "imgname", names, (None, None))
+        if not ((codes >= 0) & (codes < 128)).all():
+            raise FileProblem(f"{path}: 'imgname' must hold the numbers of ASCII's characters.")
+        texts = [bytes(row[row > 0]) for row in codes.astype(np.uint8)]
+    elif names.ndim == 1 and names.dtype.kind in "SO":
+        texts = names.tolist()
+    else:
+        raise FileProblem(
+            f"{path}: 'imgname' must hold n texts, or n rows of the numbers of characters, found "
+            f"{names.dtype} {names.shape}."
+        )
+    try:
+        return picture_names(path, "imgname", [text.decode() for text in texts])
+    except UnicodeDecodeError as error:
+        raise FileProblem(f"{path}: 'imgname' is no UTF-8 text: {error.object!r:.60}.") from error
 
 
-def _annotations(root: Path) -> Path | None:
-    return next((root / name for name in (*_H5, *_MAT) if (root / name).is_file()), None)
+def _annotations(root: Path) -> str | None:
+    """The file of annotations that is there, relative to ROOT."""
+    return next((name for name in (*_H5, *_MAT) if os.path.lexists(root / name)), None)
 
 
 RECIPE = Recipe(

@@ -6,7 +6,6 @@ Kept apart from the runner, so that a worker process need not load torch.
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
 from pathlib import Path
 
@@ -14,7 +13,7 @@ import numpy as np
 
 from hmrlab.data.prepare.checking import usable
 from hmrlab.data.prepare.recipe import Found, Job
-from hmrlab.files import save_npz_whole
+from hmrlab.files import FileProblem, parse_json, read_npz, save_npz_whole
 
 _SKIPPED = "skipped__"  # key of a part's reasons, beside SPIN's
 
@@ -38,9 +37,8 @@ def do_job(job: Job, parts: Path, pictures: Path) -> None:
 def read_part(path: Path) -> Found | None:
     """What a job found; None where it is still to be done."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        skipped = Counter(json.loads(str(arrays.pop(_SKIPPED))))
-    except (ValueError, OSError, EOFError, KeyError, zipfile.BadZipFile):
+        arrays = read_npz(path)
+        skipped = parse_json(str(arrays.pop(_SKIPPED, "")), dict[str, int])
+    except (FileProblem, ValueError):
         return None
-    return Found(arrays, skipped)
+    return Found(arrays, Counter(skipped))

@@ -24,9 +24,10 @@ from typing import Any
 import numpy as np
 
 from hmrlab.bodies.joints import OPENPOSE_NAMES
+from hmrlab.data.prepare.containers import numbers
 from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
-from hmrlab.data.prepare.samples import boxes, named
-from hmrlab.files import FileProblem
+from hmrlab.data.prepare.samples import boxes, named, picture_names
+from hmrlab.files import FileProblem, listed
 from hmrlab.unpickling import load_plain
 
 BOX_FACTOR = 1.2
@@ -36,6 +37,9 @@ KEYPOINTS_18 = (
     "right_eye", "left_eye", "right_ear", "left_ear",
 )  # fmt: skip
 """OpenPose's older order, that of its models trained on COCO."""
+MAX_PEOPLE = 20  # in a sequence; it shows two at most
+_MAX_ANGLE = 1e6  # radians: an axis-angle beyond is damage
+_OFF = 0.05  # by which a rotation times its transpose may miss the identity
 _KEYS = ("sequence", "poses", "betas", "genders", "poses2d", "cam_poses", "campose_valid")
 
 
@@ -64,12 +68,18 @@ def read_sequence(path: Path) -> Found:
     """
     content = load_plain(path)
     if not isinstance(content, dict) or any(key not in content for key in _KEYS):
-        has = ", ".join(map(str, content)) if isinstance(content, dict) else type(content).__name__
+        has = listed(map(str, content)) if isinstance(content, dict) else type(content).__name__
         raise FileProblem(
             f"{path}: expected a sequence of 3DPW with {', '.join(_KEYS)}; found {has}."
         )
-    sequence, cameras = str(content["sequence"]), _numbers(path, content, "cam_poses", (4, 4))
-    people = [_person(path, content, k, sequence, cameras) for k in range(len(content["poses"]))]
+    cameras = numbers(path, "cam_poses", content["cam_poses"], (None, 4, 4))
+    names = [f"imageFiles/{content['sequence']}/image_{row:05d}.jpg" for row in range(len(cameras))]
+    pictures = picture_names(path, "sequence", names)
+    _of(path, content, "poses", 0)
+    n_people = len(content["poses"])
+    if n_people > MAX_PEOPLE:
+        raise FileProblem(f"{path}: 'poses' has {n_people:,} people; two or so are expected.")
+    people = [_person(path, content, k, pictures, cameras) for k in range(n_people)]
     arrays = {
         key: np.concatenate([person.arrays[key] for person in people])
         for key in (people[0].arrays if people else ())
@@ -78,19 +88,29 @@ def read_sequence(path: Path) -> Found:
 
 
 def _person(
-    path: Path, content: dict[str, Any], number: int, sequence: str, cameras: np.ndarray
+    path: Path, content: dict[str, Any], number: int, pictures: np.ndarray, cameras: np.ndarray
 ) -> Found:
     """One actor of a sequence."""
-    frames = len(cameras)
-    poses = _numbers(path, content, "poses", (72,), number, frames)
-    seen_2d = _numbers(path, content, "poses2d", (3, len(KEYPOINTS_18)), number, frames)
-    valid = _numbers(path, content, "campose_valid", (), number, frames) > 0
-    betas = _numbers(path, content, "betas", (), number).reshape(-1)
-    gender = str(content["genders"][number])[:1].lower()
+
+    def array(key: str, *shape: int) -> np.ndarray:
+        value = numbers(path, f"{key}[{number}]", _of(path, content, key, number), (None, *shape))
+        if key != "betas" and len(value) != len(cameras):
+            raise FileProblem(
+                f"{path}: '{key}[{number}]' has {len(value)} frames, the cameras have "
+                f"{len(cameras)}."
+            )
+        return value
+
+    poses = array("poses", 72)
+    seen_2d = array("poses2d", 3, len(KEYPOINTS_18))
+    valid = array("campose_valid") > 0
+    betas = array("betas")
+    said = _of(path, content, "genders", number)
+    gender = said[:1].lower() if isinstance(said, str) else ""
     if len(betas) < 10 or gender not in ("m", "f", "n"):
         raise FileProblem(
             f"{path}: person {number} needs 10 betas and a gender m, f or n; found {len(betas)} "
-            f"and {content['genders'][number]!r}."
+            f"and {said!r:.40}."
         )
     keypoints = named(seen_2d.transpose(0, 2, 1), KEYPOINTS_18, OPENPOSE_NAMES)
     confident = keypoints[..., 2] > 0
@@ -102,8 +122,9 @@ def _person(
     keypoints, confident = keypoints[keep], confident[keep]
     center, scale = boxes(keypoints[..., :2], confident, BOX_FACTOR)
     rows = np.flatnonzero(keep)
+    _must_be_rotations(path, number, rows, cameras, poses)
     arrays = {
-        "imgname": np.array([f"imageFiles/{sequence}/image_{row:05d}.jpg" for row in rows], str),
+        "imgname": pictures[rows],
         "center": center,
         "scale": scale,
         "openpose": np.where(confident[..., None], keypoints, 0),
@@ -136,26 +157,47 @@ def seen_by(cameras: np.ndarray, poses: np.ndarray) -> np.ndarray:
     return turned
 
 
-def _numbers(
-    path: Path,
-    content: dict[str, Any],
-    key: str,
-    shape: tuple[int, ...],
-    person: int | None = None,
-    frames: int | None = None,
-) -> np.ndarray:
-    """A checked array of a sequence: (frames, *shape), of one person where one is given."""
-    where = key if person is None else f"{key}[{person}]"
-    try:
-        value = np.asarray(content[key] if person is None else content[key][person], np.float64)
-    except (IndexError, KeyError, TypeError, ValueError) as error:
-        raise FileProblem(f"{path}: '{where}' is missing or holds no numbers ({error}).") from error
-    if value.ndim == 0 or (key != "betas" and value.shape[1:] != shape):
-        wanted = ", ".join(map(str, ("frames", *shape)))
-        raise FileProblem(f"{path}: '{where}' must have shape ({wanted}), found {value.shape}.")
-    if frames is not None and len(value) != frames:
-        raise FileProblem(f"{path}: '{where}' has {len(value)} frames, the cameras have {frames}.")
-    return value
+def _must_be_rotations(
+    path: Path, number: int, rows: np.ndarray, cameras: np.ndarray, poses: np.ndarray
+) -> None:
+    """Refuse poses and cameras that turn nothing; numbers that are not finite are left alone.
+
+    Raises:
+        FileProblem: one in these rows is none.
+    """
+    largest = np.abs(poses[rows, :3]).max(1)
+    wild = rows[np.isfinite(largest) & (largest > _MAX_ANGLE)]
+    if len(wild):
+        raise FileProblem(
+            f"{path}: 'poses[{number}]' has no angles in row {wild[0]}: {poses[wild[0], :3]}."
+        )
+    turns = cameras[rows, :3, :3]
+    finite = np.isfinite(turns).all((1, 2))
+    with np.errstate(over="ignore", invalid="ignore"):
+        off = np.abs(turns @ turns.transpose(0, 2, 1) - np.eye(3)).max((1, 2))
+        none = rows[finite & ~((off < _OFF) & (np.linalg.det(turns) > 0))]
+    if len(none):
+        raise FileProblem(
+            f"{path}: 'cam_poses' is no rotation in row {none[0]}, where 'campose_valid' says that "
+            f"it is: {cameras[none[0], :3, :3].tolist()}."
+        )
+
+
+def _of(path: Path, content: dict[str, Any], key: str, number: int) -> Any:
+    """What a sequence's list has for a person.
+
+    Raises:
+        FileProblem: it is no list, or has nothing for that person.
+    """
+    values = content[key]
+    if not isinstance(values, list | tuple | np.ndarray) or getattr(values, "ndim", 1) == 0:
+        raise FileProblem(
+            f"{path}: '{key}' must be a list with an entry for each person, found "
+            f"{type(values).__name__}."
+        )
+    if number >= len(values):
+        raise FileProblem(f"{path}: '{key}[{number}]' is missing: '{key}' has {len(values)}.")
+    return values[number]
 
 
 def _sequences(root: Path, split: str) -> list[Path]:

@@ -7,6 +7,7 @@ processes, keeps what each found, so that a run that is killed goes on, and join
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from hmrlab.files import resolve
 
 
 @dataclass(frozen=True)
@@ -95,8 +98,8 @@ class Recipe:
     def root_below(self, root: Path) -> Path:
         """This set's own folder where ROOT holds those of several; ROOT itself if there is none."""
         names = (self.name, *self.folders)
-        return next((root / name for name in names if (root / name).is_dir()), root)
+        return next((root / name for name in names if os.path.isdir(root / name)), root)
 
     def picture_folder(self, root: Path, split: str) -> Path:
         """Where this split's pictures lie, absolute."""
-        return (self.pictures(root, split) if self.pictures else root).resolve()
+        return resolve(self.pictures(root, split) if self.pictures else root)

@@ -3,13 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
 from hmrlab.data.prepare.recipe import Found
+from hmrlab.files import FileProblem
 
 AT_ONCE = 500  # samples in a job, where a set comes with one file of annotations for all
+MAX_PEOPLE = 200_000  # in one file of annotations: seven times those of COCO
+_MAX_NAME = 100  # characters
+
+
+def picture_names(path: Path, key: str, names: Sequence[str]) -> np.ndarray:
+    """Names of pictures as a file of annotations has them, (N,) text.
+
+    Raises:
+        FileProblem: there are too many, or one is no name of a file.
+    """
+    if len(names) > MAX_PEOPLE:
+        raise FileProblem(
+            f"{path}: '{key}' names {len(names):,} pictures; at most {MAX_PEOPLE:,} are expected."
+        )
+    for row, name in enumerate(names):
+        inside = not name.startswith("/") and ".." not in name.split("/")
+        if not (name and inside and len(name) <= _MAX_NAME and name.isprintable()):
+            raise FileProblem(
+                f"{path}: '{key}' of row {row} is no name of a picture: {name[:60]!r}."
+            )
+    return np.array(names, str)
 
 
 def named(

@@ -7,9 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, read_text
 
 _HEADER = "Skeletool Camera Calibration File"
+_MAX_BYTES = 2**20
+_MAX_SIDE = 65_535  # pixels
 
 
 @dataclass(frozen=True)
@@ -35,12 +37,7 @@ def read_calibration(path: Path) -> dict[int, StudioCamera]:
     Raises:
         FileProblem: it is missing or no such text, or lacks something of a camera.
     """
-    try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except FileNotFoundError as error:
-        raise FileProblem(f"{path} is missing. Download it again.") from error
-    except (OSError, ValueError) as error:
-        raise FileProblem(f"{path}: cannot be read ({error}). Download it again.") from error
+    lines = read_text(path, _MAX_BYTES, f"{path} is missing. Download it again.").splitlines()
     if not lines or not lines[0].startswith(_HEADER):
         raise FileProblem(f"{path}: does not begin with '{_HEADER}'. Download it again.")
     blocks: dict[int, dict[str, list[float]]] = {}
@@ -66,5 +63,10 @@ def _camera(path: Path, name: int, block: dict[str, list[float]]) -> StudioCamer
                 f"{path}: camera {name} must have {count} numbers for '{key}', found "
                 f"{len(block.get(key, ()))}. The text may be cut short: download it again."
             )
+    if not all(0 < side <= _MAX_SIDE for side in block["size"]):
+        raise FileProblem(
+            f"{path}: camera {name} must have a 'size' of 1 to {_MAX_SIDE:,} pixels, found "
+            f"{block['size']}. Download it again."
+        )
     width, height = (int(side) for side in block["size"])
     return StudioCamera(width, height, np.reshape(block["intrinsic"], (4, 4))[:3, :3])

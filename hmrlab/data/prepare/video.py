@@ -7,16 +7,21 @@ frames lean on later ones, now and then one frame off: so nothing here seeks.
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
-from hmrlab.files import FileProblem, write_whole
+from hmrlab.files import FileProblem, open_picture, open_regular, write_whole
 
 QUALITY = 95
+MAX_FRAME_PIXELS = 2**24
+"""Of a frame of a video: four times those of MPI-INF-3DHP's."""
 _FEW = 10  # frames that a whole file may have fewer than its header says
 _JPEG_END = b"\xff\xd9"
+_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi"  # a list for players could name any other file
 
 
 @dataclass(frozen=True)
@@ -38,7 +43,7 @@ def extract_frames(
     others stay missing.
 
     Args:
-        video: the file, in any format that FFmpeg reads.
+        video: the file, an MP4 or AVI.
         wanted: where each frame goes, by its number from 0.
         may_be_short: take it as it is if the file holds fewer frames than its header says.
 
@@ -47,27 +52,25 @@ def extract_frames(
     """
     video = Path(video)
     todo = {frame: path for frame, path in wanted.items() if not is_whole_jpeg(path)}
-    if not todo:
+    most_are_there = len(todo) <= len(wanted) / 2
+    if not todo or (most_are_there and not os.path.lexists(video)):
         return Extraction(0, frozenset(), frozenset())
-    if not video.is_file():
-        if len(todo) <= len(wanted) / 2:
-            return Extraction(0, frozenset(), frozenset())
-        some = next(iter(todo.values()))
-        raise FileProblem(
-            f"{len(todo):,} of {len(wanted):,} pictures are missing or cut short (first: {some}), "
-            f"and there is no video to make them from: {video} is missing. Unpack the videos "
-            "there, or name the folder that has the pictures."
-        )
-    return _extract(video, todo, may_be_short)
+    missing = (
+        f"{len(todo):,} of {len(wanted):,} pictures are missing or cut short (first: "
+        f"{next(iter(todo.values()))}), and there is no video to make them from: {video} is "
+        "missing. Unpack the videos there, or name the folder that has the pictures."
+    )
+    with open_regular(video, missing) as file:
+        return _extract(video, file, todo, may_be_short)
 
 
 def is_whole_jpeg(path: str | Path) -> bool:
     """Whether a JPEG file is there and ends as such files end."""
     try:
-        with open(path, "rb") as file:
-            file.seek(-len(_JPEG_END), 2)
+        with open_regular(path) as file:
+            file.seek(-len(_JPEG_END), os.SEEK_END)
             return file.read() == _JPEG_END
-    except OSError:  # missing, or shorter than that
+    except (FileProblem, OSError):  # missing, or shorter than that
         return False
 
 
@@ -77,26 +80,23 @@ def picture_size(path: str | Path) -> tuple[int, int]:
     Raises:
         FileProblem: it is missing or no picture.
     """
-    from PIL import Image
-
-    try:
-        with Image.open(path) as picture:
-            return picture.size
-    except (OSError, ValueError, SyntaxError) as error:
-        raise FileProblem(
-            f"{path} cannot be read as a picture ({error}). Unpack the download again."
-        ) from error
+    with open_picture(path) as picture:
+        return picture.size
 
 
-def _extract(video: Path, todo: Mapping[int, Path], may_be_short: bool) -> Extraction:
+def _extract(
+    video: Path, file: BinaryIO, todo: Mapping[int, Path], may_be_short: bool
+) -> Extraction:
     import av
 
     damaged, count, last = set(), 0, max(todo)
+    limit = {"max_pixels": str(MAX_FRAME_PIXELS)}
     try:
-        with av.open(str(video)) as container:
+        with av.open(file, options={"format_whitelist": _FORMATS, **limit}) as container:
             if not container.streams.video:
                 raise FileProblem(f"{video}: holds no video. Unpack the download again.")
             stream = container.streams.video[0]
+            stream.codec_context.options = limit
             stream.codec_context.thread_count = 1  # there is a process for each core already
             said = stream.frames  # 0 where the header does not say
             for frame in container.decode(stream):
@@ -108,10 +108,13 @@ def _extract(video: Path, todo: Mapping[int, Path], may_be_short: bool) -> Extra
                 count += 1
                 if count > last:
                     break
-    except (av.FFmpegError, EOFError) as error:
+    except FileProblem:
+        raise
+    except Exception as error:  # a damaged video may raise anything
         raise FileProblem(
             f"{video}: cannot be decoded beyond frame {count} ({error}). It is damaged or cut "
-            "short: unpack the archive again, and download it again if that does not help."
+            f"short, or its frames have more than {MAX_FRAME_PIXELS:,} pixels: unpack the archive "
+            "again, and download it again if that does not help."
         ) from error
     absent = frozenset(frame for frame in todo if frame >= count)
     if absent and not may_be_short and said - count > max(_FEW, said // 100):

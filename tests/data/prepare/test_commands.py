@@ -1,6 +1,7 @@
 """`hmrlab data prepare`, `adopt` and `status`, as a reader calls them."""
 
 import json
+import os
 
 import numpy as np
 import pytest
@@ -83,13 +84,34 @@ def test_of_all_splits_what_is_missing_is_told_before_any_work(home, disk, hmrla
         (("prepare", "lsp", "--root", "nowhere"), 1, "there is no folder"),
         (("adopt", "gone/mpii_train.npz", "--root", "."), 1, "no file at gone/mpii_train.npz"),
         (("adopt", "some.npz", "--root", "."), 2, "say which set and split it is"),
+        (("prepare", "lsp", "--root", "~nouser"), 1, "~nouser: there is no user ~nouser"),
+        (("prepare", "lsp", "--root", "loop"), 1, "loop: a link in this path leads back to itself"),
+        (("prepare", "lsp", "--root", "a" * 5000), 1, "there is no folder"),
+        (("prepare", "h36m", "--root", ".", "--images", "~nouser"), 1, "there is no user ~nouser"),
+        (("prepare", "h36m", "--root", ".", "--images", "loop"), 1, "leads back to itself"),
+        (("adopt", "~nouser/mpii_train.npz", "--root", "."), 1, "there is no user ~nouser"),
+        (("adopt", "loop/mpii_train.npz", "--root", "."), 1, "loop/mpii_train.npz"),
+        (("adopt", "mpii_train.npz", "--root", "~nouser"), 1, "there is no user ~nouser"),
+        (("adopt", "mpii_train.npz", "--root", "loop"), 1, "leads back to itself"),
+        (("adopt", "mpii_train.npz", "--root", ".", "--fits", "~nouser"), 1, "no user ~nouser"),
+        (("adopt", "mpii_train.npz", "--root", ".", "--fits", "pipe"), 1, "pipe is a pipe"),
+        (("adopt", "mpii_train.npz", "--root", ".", "--fits", "loop"), 1, "leads back to itself"),
+        (("adopt", "lsp_dataset_test.npz", "--root", ".", "--masks", "loop"), 1, "leads back to"),
     ],
 )
 def test_mistakes_are_told_without_a_traceback(
-    home, tmp_path, monkeypatch, hmrlab, words, code, says
+    home, tmp_path, monkeypatch, hmrlab, write_picture, words, code, says
 ):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
+    (tmp_path / "loop").symlink_to("loop")
+    os.mkfifo(tmp_path / "pipe")
+    write_picture(tmp_path / "a.jpg")
+    for name in ("mpii_train.npz", "lsp_dataset_test.npz"):
+        np.savez(
+            tmp_path / name, imgname=np.array(["a.jpg"]), maskname=np.array(["a.jpg"]),
+            center=np.ones((1, 2)), scale=np.ones(1),
+        )  # fmt: skip
     done = hmrlab("data", *words)
     assert done.code == code
     assert says in " ".join(done.err.replace("│", " ").split())

@@ -161,6 +161,8 @@ def test_masks_are_found_where_they_are(home, lsp):
         (lambda c: c["part"].__setitem__((1, 2, 0), np.nan), "'part' has NaN.*first: 1"),
         (lambda c: c.update(part=c["part"][:, :14]), "14 joints"),
         (lambda c: c.update(part=np.array([[1, 2], [3], [4], [5]], object)), "no numbers of one"),
+        (lambda c: c.update(imgname=np.array(["a" * 300] * COUNT)), "'imgname' holds no texts"),
+        (lambda c: c.update(gender=np.array([b"\xff"] * COUNT)), "'gender' holds no texts"),
     ],
 )
 def test_other_contents_are_named_with_the_file(home, root, released, change, says):

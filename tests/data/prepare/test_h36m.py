@@ -318,7 +318,7 @@ def test_files_that_hold_something_else_are_refused(train, tmp_path):
         read_joints(tmp_path, "b", 3)
     with h5py.File(tmp_path / "a.mat", "w") as file:
         file["Boxes"] = np.zeros(3)
-    with pytest.raises(FileProblem, match=r"a\.mat: is no HDF5 file .*Masks"):
+    with pytest.raises(FileProblem, match=r"a\.mat: 'Masks' cannot be read: it is not there"):
         read_boxes(tmp_path / "a.mat", np.arange(2))
     savemat(tmp_path / "old.mat", {"Masks": np.zeros(3)})
     with pytest.raises(FileProblem, match=r"old\.mat: is no HDF5 file"):

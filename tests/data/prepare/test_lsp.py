@@ -1,5 +1,7 @@
 """LSP, LSP in full size and HR-LSPET from MATLAB files and pictures as they are handed out."""
 
+import errno
+import os
 from pathlib import Path
 
 import numpy as np
@@ -190,6 +192,34 @@ def test_other_contents_are_named(home, lsp, content, says):
     savemat(root / "joints.mat", content)
     with pytest.raises(FileProblem, match=says):
         run("lsp", root, "train")
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe"])
+def test_joints_that_are_no_file_are_told_before_any_work(home, lsp, what):
+    root = lsp()
+    (root / "joints.mat").unlink()
+    (root / "joints.mat").mkdir() if what == "a folder" else os.mkfifo(root / "joints.mat")
+    with pytest.raises(FileProblem, match=r"joints\.mat: annotated joints, not a file"):
+        run("lsp", root, "train")
+
+
+def test_pictures_that_are_no_files_or_may_not_be_read_are_counted(home, lsp, monkeypatch):
+    root = lsp(numbers=(1, 2, 3, 4))
+    (root / "images/im0001.jpg").unlink()
+    os.mkfifo(root / "images/im0001.jpg")
+    (root / "images/im0002.jpg").unlink()
+    (root / "images/im0002.jpg").mkdir()
+    opened = os.open
+
+    def forbidden(path, *more, **others):
+        if str(path).endswith("im0003.jpg"):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, *more, **others)
+
+    monkeypatch.setattr(os, "open", forbidden)
+    records, skipped = run("lsp", root, "train")
+    assert list(records.imgname) == ["images/im0004.jpg"]
+    assert skipped == {"picture missing": 996, "picture unreadable": 3}
 
 
 def test_joints_that_are_cut_short_are_named(home, lsp):

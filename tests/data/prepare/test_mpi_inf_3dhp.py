@@ -1,3 +1,4 @@
+import os
 import pickle
 import shutil
 from copy import copy
@@ -286,6 +287,10 @@ def test_damaged_annotations_are_named_with_what_to_do(train):
     train.write(1, 1, joints, frames=np.arange(5)[:, None])
     with pytest.raises(FileProblem, match=r"numbers 5 frames, but camera 0 has 47 rows"):
         run(train.root, "train")
+    for number in (np.nan, np.inf, -1, 1e18):
+        train.write(1, 1, joints, frames=np.full((FRAMES, 1), number))
+        with pytest.raises(FileProblem, match=r"annot\.mat: 'frames' must hold numbers of frames"):
+            run(train.root, "train")
 
 
 def test_annotations_of_other_cameras_are_refused(train):
@@ -316,12 +321,23 @@ def test_a_calibration_is_read_and_what_is_wrong_with_it_named(tmp_path):
         ("<html>404</html>", "does not begin with"),
         ("", "does not begin with"),
         (text.replace("sensor      10 10", "sensor      ten 10"), "line 3: cannot be read"),
+        (text.replace("name          0", "name          " + "9" * 5000), "line 2: cannot be read"),
+        (text.replace("size        192 64", "size        192 1" + "0" * 400), "camera 0 .*'size'"),
+        (text.replace("size        192 64", "size        nan 64"), r"'size' of 1 to .*nan"),
+        (text.replace("size        192 64", "size        -192 64"), "'size' of 1 to 65,535"),
+        (text + "\n" * 2**20, r"camera\.calibration has [\d,]* bytes; at most"),
     ):
         path.write_text(content)
         with pytest.raises(FileProblem, match=message):
             read_calibration(path)
+    path.write_bytes(b"Skeletool \xff")
+    with pytest.raises(FileProblem, match=r"camera\.calibration is no UTF-8 text"):
+        read_calibration(path)
     path.unlink()
     with pytest.raises(FileProblem, match="is missing"):
+        read_calibration(path)
+    os.mkfifo(path)
+    with pytest.raises(FileProblem, match=r"camera\.calibration is a pipe"):
         read_calibration(path)
 
 

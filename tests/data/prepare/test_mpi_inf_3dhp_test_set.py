@@ -1,5 +1,6 @@
 """MPI-INF-3DHP's test set, from a small original of its layout."""
 
+import os
 from pathlib import Path
 
 import h5py
@@ -134,6 +135,35 @@ def test_damaged_test_annotations_are_named(test):
     test.write(1)
     with pytest.raises(FileProblem, match=r"'univ_annot3' must hold 9 x 1 x 17 x 3 numbers"):
         run(test.root, "test")
+
+
+@pytest.mark.parametrize("key", ["valid_frame", "annot2", "univ_annot3"])
+def test_test_annotations_of_another_kind_are_named_with_their_key(test, key):
+    path = test.folder(1) / "annot_data.mat"
+    for value in (None, b"text", np.array([b"a"] * 9)):
+        with h5py.File(path, "r+") as file:
+            del file[key]
+            if value is not None:
+                file[key] = value
+        with pytest.raises(FileProblem, match=rf"annot_data\.mat: '{key}' ") as refused:
+            run(test.root, "test")
+        test.write(1)
+    assert "must hold" in str(refused.value)
+
+
+@pytest.mark.parametrize("what", ["a pipe", "too many pixels"])
+def test_a_test_picture_that_cannot_be_read_is_left_out_and_counted(test, monkeypatch, what):
+    path = test.picture(1, 2)
+    path.unlink()
+    if what == "a pipe":
+        os.mkfifo(path)
+        with pytest.raises(FileProblem, match=r"1 of 7 pictures .*img_000003\.jpg"):
+            run(test.root, "test")
+    else:
+        Image.new("L", (70_000, 1)).save(path.with_suffix(".png"))
+        path.with_suffix(".png").rename(path)
+        made, _ = run(test.root, "test")
+        assert (made.skipped["picture damaged"], made.count) == (1, 10)
 
 
 def test_numbers_that_are_not_finite_are_left_out(test):

@@ -1,5 +1,6 @@
 """MPII from the official MATLAB structs, and from the HDF5 file that SPIN reads."""
 
+import os
 from pathlib import Path
 
 import h5py
@@ -9,6 +10,7 @@ from scipy.io import savemat
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
 from hmrlab.data.prepare.catalogue import get_recipe
+from hmrlab.data.prepare.mpii import read_h5, read_release
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.records import Records
 from hmrlab.files import FileProblem
@@ -159,6 +161,84 @@ def test_files_of_another_layout_are_named(home, root):
     (root / "train.h5").write_bytes((root / "train.h5").read_bytes()[:900])
     with pytest.raises(FileProblem, match=r"train\.h5.*damaged"):
         run(root)
+
+
+NAMES = np.array([f"{k:09d}.jpg" for k in range(3)], "S")
+
+
+def codes(*letters: float) -> np.ndarray:
+    return np.array([[97.0, *letters]] * 3)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "says"),
+    [
+        ("imgname", codes(0xD800), "'imgname' must hold the numbers of ASCII"),
+        ("imgname", codes(2**40), "'imgname' must hold the numbers of ASCII"),
+        ("imgname", codes(np.nan), "'imgname' must hold the numbers of ASCII"),
+        ("imgname", codes(np.inf), "'imgname' must hold the numbers of ASCII"),
+        ("imgname", codes(-3), "'imgname' must hold the numbers of ASCII"),
+        ("imgname", codes(7), r"'imgname' of row 0 is no name of a picture: 'a\\x07'"),
+        ("imgname", np.array([b"\xff\xfe.jpg"] * 3), r"'imgname' is no UTF-8 text: b'\\xff"),
+        ("imgname", np.array([b"a" * 300] * 3), "'imgname' of row 0 is no name of a picture"),
+        ("imgname", np.array([b"../a.jpg"] * 3), "'imgname' of row 0 is no name of a picture"),
+        ("imgname", b"a.jpg", r"'imgname' must hold n texts.*\(\)"),
+        ("imgname", np.zeros((3, 2, 2)), r"'imgname' must hold n texts.*\(3, 2, 2\)"),
+        ("imgname", np.arange(3.0), r"'imgname' must hold n texts.*float64 \(3,\)"),
+        ("imgname", NAMES[:2], r"'center' must hold 2 x 2 numbers"),
+        ("part", np.zeros((3, 14, 2)), r"'part' must hold 3 x 16 x 2 numbers.*\(3, 14, 2\)"),
+        ("scale", NAMES, "'scale' must hold 3 numbers"),
+        ("scale", 1.0, "'scale' must hold 3 numbers"),
+    ],
+)  # fmt: skip
+def test_what_an_hdf5_file_has_wrong_is_named_with_its_key(home, root, key, value, says):
+    path = root / "train.h5"
+    write_h5(path, NAMES)
+    with h5py.File(path, "r+") as file:
+        del file[key]
+        file[key] = value
+    with pytest.raises(FileProblem, match=says) as refused:
+        run(root)
+    assert "train.h5" in str(refused.value)
+
+
+def test_numbers_that_are_not_there_do_not_fill_the_memory(home, root):
+    path = root / "train.h5"
+    write_h5(path, NAMES)
+    with h5py.File(path, "r+") as file:
+        del file["part"]
+        file.create_dataset("part", (31_250_000, 16, 2), "f8", fillvalue=1.0)
+    with pytest.raises(
+        FileProblem, match=r"train\.h5: 'part' cannot be read: .*8,000,000,000 byte"
+    ):
+        run(root)
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan, -1.0, 16.0, 1e300, 0.5])
+def test_a_joint_of_a_number_that_there_is_not_is_named(home, root, number):
+    path = root / "mpii_human_pose_v1_u12_1.mat"
+    one = person(0)
+    one["annopoints"]["point"][0, 0]["id"][0, 3] = number
+    whole = {
+        "annolist": structs([{"image": structs([{"name": "a.jpg"}]), "annorect": structs([one])}]),
+        "img_train": np.array([[1]], np.uint8),
+    }
+    savemat(path, {"RELEASE": structs([whole])})
+    with pytest.raises(FileProblem, match=r"u12_1\.mat: not the layout.*a point's id is"):
+        run(root)
+
+
+@pytest.mark.parametrize("what", ["a folder", "a pipe"])
+@pytest.mark.parametrize("name", ["mpii_human_pose_v1_u12_1.mat", "train.h5"])
+def test_annotations_that_are_no_file_are_told_before_any_work(home, root, name, what):
+    if what == "a folder":
+        (root / name).mkdir()
+    else:
+        os.mkfifo(root / name)
+    with pytest.raises(FileProblem, match=rf"{name}: annotations, not a file"):
+        run(root)
+    with pytest.raises(FileProblem, match=rf"{name} is {what}"):
+        read_h5(root / name) if name.endswith("h5") else read_release(root / name)
 
 
 def test_annotations_and_pictures_are_both_needed(home, tmp_path):

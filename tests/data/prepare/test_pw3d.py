@@ -200,19 +200,67 @@ def test_a_sequence_that_would_run_code_is_refused(home, original, sequence, tmp
     ("change", "says"),
     [
         (lambda c: c.pop("cam_poses"), "expected a sequence of 3DPW with"),
-        (lambda c: c.update(poses=[p[:, :69] for p in c["poses"]]), r"'poses\[0\]' must have"),
+        (
+            lambda c: c.update(poses=[p[:, :69] for p in c["poses"]]),
+            r"'poses\[0\]' must hold n x 72",
+        ),
         (lambda c: c.update(poses2d=[p[:2] for p in c["poses2d"]]), "has 2 frames"),
         (lambda c: c.update(campose_valid=c["campose_valid"][:1]), r"'campose_valid\[1\]'"),
         (lambda c: c.update(genders=["x", "f"]), "a gender m, f or n"),
         (lambda c: c.update(betas=[np.zeros(6), np.zeros(10)]), "found 6"),
+        (lambda c: c.update(poses=7), "'poses' must be a list .*found int"),
+        (lambda c: c.update(poses=None), "'poses' must be a list .*found NoneType"),
+        (lambda c: c.update(poses=[]), r"'poses\[0\]' is missing"),
+        (lambda c: c.update(poses=99 * c["poses"]), "'poses' has 198 people"),
+        (lambda c: c.update(poses=[[[10**400] * 72] * 3] * 2), "more than 64 bits"),
+        (lambda c: c.update(poses=["pose", "pose"]), r"'poses\[0\]' must hold n x 72"),
+        (lambda c: c.update(poses=[[[1, 2], [3]]] * 2), r"'poses\[0\]' holds no numbers"),
+        (
+            lambda c: c["poses"][1].__setitem__((1, 0), 1e300),
+            r"'poses\[1\]' has no angles in row 1",
+        ),
+        (lambda c: c.update(cam_poses=None), "'cam_poses' must hold n x 4 x 4 numbers"),
+        (lambda c: c["cam_poses"].__setitem__(2, 0), "'cam_poses' is no rotation in row 2"),
+        (lambda c: c["cam_poses"].__imul__(-1), "'cam_poses' is no rotation in row 0"),
+        (lambda c: c["cam_poses"].__imul__(1e200), "'cam_poses' is no rotation in row 0"),
+        (lambda c: c.update(genders=None), "'genders' must be a list .*found NoneType"),
+        (lambda c: c.update(genders=[]), r"'genders\[0\]' is missing: 'genders' has 0"),
+        (lambda c: c.update(genders=[None, "f"]), "a gender m, f or n; found 10 and None"),
+        (lambda c: c.update(campose_valid=["x", "y"]), r"'campose_valid\[0\]' must hold n numbers"),
+        (lambda c: c.update(sequence="a" * 300), "'sequence' of row 0 is no name of a picture"),
+        (lambda c: c.update(sequence="../../other"), "'sequence' of row 0 is no name of a picture"),
     ],
 )
-def test_another_layout_is_named_with_file_and_key(home, original, sequence, change, says):
+def test_another_layout_is_named_with_file_and_key(
+    home, original, sequence, python_2, change, says
+):
     content = sequence("odd_00")
+    root = original(content)
     change(content)
+    (root / "sequenceFiles/test/odd_00.pkl").write_bytes(python_2(content))
     with pytest.raises(FileProblem, match=says) as refused:
-        prepared(original(content))
+        prepared(root)
     assert "odd_00.pkl" in str(refused.value)
+
+
+def test_frames_whose_camera_is_not_valid_may_have_any(home, original, sequence):
+    content = sequence("odd_00")
+    content["cam_poses"][1] = 0
+    for valid in content["campose_valid"]:
+        valid[1] = 0
+    assert len(prepared(original(content))) == 4
+
+
+@pytest.mark.parametrize("name", ["sequenceFiles/test/a_00.pkl", "imageFiles/a_00/image_00001.jpg"])
+def test_a_pipe_in_the_place_of_a_file_keeps_nobody_waiting(home, original, sequence, name):
+    root = original(sequence("a_00"))
+    (root / name).unlink()
+    os.mkfifo(root / name)
+    if name.endswith(".pkl"):
+        with pytest.raises(FileProblem, match=r"a_00\.pkl is a pipe"):
+            prepared(root)
+    else:
+        assert len(prepared(root)) == 4
 
 
 def test_a_sequence_that_is_cut_short_is_named_and_the_rest_is_kept(home, original, sequence):

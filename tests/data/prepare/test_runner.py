@@ -1,6 +1,7 @@
 """The way of all real sets: files checked first, parts kept, resumed, joined, noted."""
 
 import json
+import os
 from collections import Counter
 from functools import partial
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 
 from hmrlab.data.prepare import runner
 from hmrlab.data.prepare.checking import check_all, check_needed, picture_problem
+from hmrlab.data.prepare.parts import read_part
 from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.prepared import open_prepared, prepared_folder, prepared_sets
@@ -166,6 +168,41 @@ def test_a_damaged_part_is_made_again(home, root, monkeypatch):
     assert found.count == 3
 
 
+@pytest.mark.parametrize("what", ["no archive", "no reasons", "reasons of another kind", "a pipe"])
+def test_a_part_that_is_none_is_still_to_be_done(tmp_path, what):
+    path = tmp_path / "part.npz"
+    if what == "no archive":
+        path.write_text("part")
+    elif what == "no reasons":
+        np.savez(path, imgname=np.array(["a"]))
+    elif what == "reasons of another kind":
+        np.savez(path, skipped__=np.array('{"asleep": "two"}'))
+    else:
+        os.mkfifo(path)
+    assert read_part(path) is None
+
+
+@pytest.mark.parametrize("what", ["a pipe", "no text"])
+def test_a_plan_that_cannot_be_read_is_made_anew(home, root, what):
+    parts = prepared_folder("zoo", "train") / ".parts"
+    parts.mkdir(parents=True)
+    if what == "a pipe":
+        os.mkfifo(parts / "plan.txt")
+    else:
+        (parts / "plan.txt").write_bytes(b"\xff")
+    assert run(recipe(TWO), root)[0].count == 3
+
+
+def test_numbers_that_no_record_holds_are_left_out_and_counted(home, root):
+    """Records are kept in 32 bits."""
+    part = np.ones((4, 24, 3))
+    part[0, 3, 1], part[1, 3, 1] = 1e300, 1e30
+    scale = np.array([0.1, 0.1, 1e-60, 0.1])
+    jobs = {"one": Found(people(names_of("a", "b", "c", "d"), part=part, scale=scale))}
+    found, _ = run(recipe(jobs), root)
+    assert found.skipped == {"NaN or infinite numbers in 'part'": 1, "a box without size": 1}
+
+
 def test_parts_of_other_files_are_not_used(home, root, monkeypatch):
     monkeypatch.setattr(runner, "_joined", lambda parts: pytest.fail("stop here"))
     with pytest.raises(pytest.fail.Exception):
@@ -308,7 +345,7 @@ def test_pictures_that_have_gone_are_told_of(home, root):
 
 @pytest.mark.parametrize(
     ("content", "says"),
-    [("{", "damaged"), ('{"format": "other"}', "its format is 'other'"), ("[]", "damaged")],
+    [("{", "damaged"), ('{"format": "other"}', "format: .*found 'other'"), ("[]", "damaged")],
 )
 def test_a_damaged_note_is_told_of_and_made_again(home, root, content, says):
     found, _ = run(recipe(TWO), root)

@@ -1,4 +1,6 @@
+import os
 import shutil
+from contextlib import suppress
 
 import av
 import numpy as np
@@ -101,6 +103,52 @@ def test_a_damaged_video_is_named_with_what_to_do(tmp_path, numbered_video):
     video.write_bytes(b"<html>404</html>" * 100)
     with pytest.raises(FileProblem, match=r"a\.mp4"):
         extract_frames(video, wanted(tmp_path, [0]))
+
+
+def test_a_pipe_in_the_place_of_a_video_or_a_picture_keeps_nobody_waiting(tmp_path, numbered_video):
+    os.mkfifo(tmp_path / "a.mp4")
+    with pytest.raises(FileProblem, match=r"a\.mp4 is a pipe"):
+        extract_frames(tmp_path / "a.mp4", wanted(tmp_path, [0]))
+    video = numbered_video.write(tmp_path / "b.mp4", 3)
+    os.mkfifo(tmp_path / "000001.jpg")
+    assert extract_frames(video, wanted(tmp_path, [1])).written == 1
+    assert numbered_video.number(tmp_path / "000001.jpg") == 1
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bytes_that_fell_over_are_told_of_or_damage_frames_alone(tmp_path, numbered_video, seed):
+    video = numbered_video.write(tmp_path / "a.mp4", 30)
+    rng = np.random.default_rng(seed)
+    data = bytearray(video.read_bytes())
+    for place in rng.integers(0, len(data), 20):
+        data[place] ^= 1 << rng.integers(0, 8)
+    video.write_bytes(data)
+    with suppress(FileProblem):
+        extraction = extract_frames(video, wanted(tmp_path / "pictures", range(0, 30, 3)))
+        assert extraction.written + len(extraction.absent) + len(extraction.damaged) == 10
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.avi"])
+def test_frames_of_more_pixels_than_any_camera_has_are_refused(
+    tmp_path, numbered_video, monkeypatch, name
+):
+    video = numbered_video.write(tmp_path / name, 3, "mpeg4", (640, 480))
+    monkeypatch.setattr(video_module, "MAX_FRAME_PIXELS", 640 * 400)
+    with pytest.raises(FileProblem, match=rf"{name}: cannot be decoded.*more than 256,000 pixels"):
+        extract_frames(video, wanted(tmp_path / "pictures", [0]))
+    assert not (tmp_path / "pictures").exists()
+
+
+def test_a_list_for_players_is_no_video(tmp_path, numbered_video):
+    """Such a list names other files, on this machine or another, that would be read."""
+    numbered_video.write(tmp_path / "secret.avi", 3, "mpeg4")
+    (tmp_path / "a.mp4").write_text("ffconcat version 1.0\nfile secret.avi\n")
+    (tmp_path / "b.mp4").write_text(
+        "#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:9,\nsecret.avi\n#EXT-X-ENDLIST\n"
+    )
+    for name in ("a.mp4", "b.mp4"):
+        with pytest.raises(FileProblem, match=f"{name}: cannot be decoded"):
+            extract_frames(tmp_path / name, wanted(tmp_path, [0]))
 
 
 def test_a_file_without_a_video_is_named(tmp_path):

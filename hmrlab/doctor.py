@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from importlib import metadata
 
 from hmrlab import paths
+from hmrlab.files import FileProblem
 
 OLDEST_PYTHON = (3, 11)
 ENOUGH_DISK = 3_000_000_000  # bytes: the laptop scale's sets and trainings, with some to spare
@@ -95,7 +96,6 @@ def look_at_body() -> Finding:
     """Whether the body in use loads, the free one or `$HMRLAB_BODY`'s, and which are imported."""
     from hmrlab.bodies import load_body
     from hmrlab.bodies.places import IMPORTED, missing_bodies, waiting_path
-    from hmrlab.files import FileProblem
 
     chosen = os.environ.get("HMRLAB_BODY")
     try:
@@ -184,6 +184,8 @@ def gigabytes(size: float) -> str:
 def _guarded(name: str, look: Callable[[], Finding]) -> Finding:
     try:
         return look()
+    except FileProblem as error:  # its words say what to do
+        return Finding(name, False, str(error))
     except Exception as error:
         words = f"could not be looked at: {type(error).__name__}: {_first_line(error)}"
         return Finding(name, False, words, "make install; if it stays, report it")

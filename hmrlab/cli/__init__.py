@@ -5,7 +5,10 @@ A module here holds one group of commands as its `app`; to add one, name it belo
 
 from __future__ import annotations
 
+import sys
+
 import typer
+from typer.core import TyperGroup
 
 from hmrlab.cli import (
     assets,
@@ -22,10 +25,23 @@ from hmrlab.cli import (
     trainings,
     viewing,
 )
-from hmrlab.cli.shared import fail
+from hmrlab.cli.errors import end_with, show_any_name
+
+INTERRUPTED = 130  # the exit code, by the shells' custom
+
+
+class _Commands(TyperGroup):
+    def invoke(self, ctx: typer.Context) -> object:
+        """Without this, typer takes a file's unexpected end for a closed terminal: "Aborted."."""
+        try:
+            return super().invoke(ctx)
+        except EOFError as error:
+            raise ValueError(f"a file ended too early ({error})") from error
+
 
 app = typer.Typer(
     name="hmrlab",
+    cls=_Commands,
     help="Human mesh recovery, rebuilt one piece at a time.",
     no_args_is_help=True,
     add_completion=False,
@@ -46,13 +62,11 @@ sets.app.add_typer(packing.app)  # `hmrlab data pack`
 
 
 def main() -> None:
-    """Entry point: an error of the user's, or of the machine's, is a message, no traceback."""
-    from hmrlab.files import FileProblem
-
+    """Entry point: whatever goes wrong is a message, no traceback."""
+    show_any_name()
     try:
         app()
-    except FileProblem as error:
-        fail(str(error))
-    except OSError as error:
-        where = f" ({error.filename})" if error.filename else ""
-        fail(f"{error.strerror or error}{where}")
+    except KeyboardInterrupt:  # before or after a command; typer sees to those within
+        sys.exit(INTERRUPTED)
+    except Exception as error:
+        end_with(error)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli.shared import ScaleName, fail, scale_named
+from hmrlab.cli.shared import MaxPixels, ScaleName, fail, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.training import Scale
@@ -34,6 +34,7 @@ def fit(
     starts: Annotated[
         int, typer.Option(min=1, max=12, help="Cold starts of each person in a set.")
     ] = 4,
+    max_pixels: MaxPixels = None,
 ) -> None:
     """Fit bodies to 2D keypoints: of a photo of yours, or of everybody in a set.
 
@@ -53,11 +54,12 @@ def fit(
             "hmrlab fit --photo IMAGE --keypoints JSON --out DIR"
         )
     from hmrlab.bodies import load_body
+    from hmrlab.files import MAX_PIXELS
     from hmrlab.fitting import load_prior
     from hmrlab.photos import NobodyFittedError, fit_photo, read_openpose, read_photo, save_fits
     from hmrlab.photos.save import summary
 
-    image, seen = read_photo(photo), read_openpose(keypoints)
+    image, seen = read_photo(photo, max_pixels or MAX_PIXELS), read_openpose(keypoints)
     try:
         result = fit_photo(image, seen, load_body(), load_prior(), progress=True)
     except NobodyFittedError as error:

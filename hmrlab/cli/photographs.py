@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli.shared import ScaleName, Seed, fail, scale_named
+from hmrlab.cli.shared import MaxPixels, ScaleName, Seed, fail, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.models import Opened
@@ -79,6 +79,7 @@ def photo(
     allow_download: Annotated[
         bool, typer.Option("--allow-download", help="Fetch the detector's weights, 237 MB.")
     ] = False,
+    max_pixels: MaxPixels = None,
     scale: ScaleName = "laptop",
     seed: Seed = 0,
 ) -> None:
@@ -91,6 +92,7 @@ def photo(
 
     from hmrlab import paths
     from hmrlab.bodies import load_body
+    from hmrlab.files import MAX_PIXELS
     from hmrlab.photos import resolution_of
     from hmrlab.photos.folder import Asker, ask_for_all, jobs_for
     from hmrlab.rendering import choose_backend
@@ -120,7 +122,13 @@ def photo(
     for note in _notes(model, opened):
         typer.echo(note)
     asker = Asker(
-        network, load_body(), finder, resolution or resolution_of(network), include_body, page
+        network,
+        load_body(),
+        finder,
+        resolution or resolution_of(network),
+        include_body,
+        page,
+        max_pixels or MAX_PIXELS,
     )
 
     def report(job, text):
@@ -177,6 +185,7 @@ def _check_ways(rectangles: list, keypoints: Path | None, detect: bool, whole: b
 
 def _network(name: str, scale: str, seed: int) -> Opened:
     """The network by that name, and what its file was."""
+    from hmrlab.files import user_path
     from hmrlab.models import Opened, open_checkpoint
     from hmrlab.models.opening import OWN
     from hmrlab.models.shipped import shipped_path
@@ -184,7 +193,7 @@ def _network(name: str, scale: str, seed: int) -> Opened:
 
     if name == SHIPPED:
         return open_checkpoint(shipped_path("hmr"))
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.suffix or path.is_file():
         return open_checkpoint(path)
     try:

@@ -71,14 +71,14 @@ def figures(
     from hmrlab.ledger import Ledger
     from hmrlab.reproduce.figures import SHOWN_RUNS, make_figures
     from hmrlab.reproduce.references import keep_references
-    from hmrlab.reproduce.tables import newest
+    from hmrlab.reproduce.tables import newest, scale_name
     from hmrlab.training import named_run, run_training
 
     sizes = scale_named(scale)
     require_free_body("the README's figures")  # before hours of training
     results = [] if rows_only else [run_training(named_run(n, sizes, seed)) for n in SHOWN_RUNS]
     records = newest(Ledger(paths.runs_dir() / "ledger.jsonl").records())
-    same_scale = [r for r in records if r.settings.get("scale", {}).get("name") == sizes.name]
+    same_scale = [record for record in records if scale_name(record) == sizes.name]
     if rows_only:
         typer.echo(keep_references(folder, same_scale))
         return

@@ -13,6 +13,12 @@ if TYPE_CHECKING:
 
 ScaleName = Annotated[str, typer.Option(help="smoke, quick, laptop or gpu.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
+MaxPixels = Annotated[
+    int | None,
+    typer.Option(
+        metavar="N", min=1, help="The most pixels of a photo that are decoded; 200 million."
+    ),
+]
 Chapters = Annotated[
     list[str] | None,
     typer.Argument(metavar="[NAME]...", help="Chapters by name or number; all by default."),
@@ -32,7 +38,7 @@ def scale_named(name: str) -> Scale:
         raise typer.BadParameter(str(error), param_hint="--scale") from error
 
 
-def fail(message: str) -> NoReturn:
-    """End with a message and exit code 1."""
+def fail(message: str, code: int = 1) -> NoReturn:
+    """End with a message and an exit code."""
     typer.echo(f"hmrlab: {message}", err=True)
-    sys.exit(1)
+    sys.exit(code)

@@ -1,6 +1,6 @@
 """The append-only book of runs: what was run, with which settings, where, and what came of it.
 
-Standard library only.
+To import it takes the standard library only.
 """
 
 from hmrlab.ledger.book import Ledger

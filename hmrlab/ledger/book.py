@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,8 @@ try:
     import fcntl
 except ImportError:  # Windows: appending is still one write, but processes do not wait in line
     fcntl = None
+
+MAX_BYTES = 2**26  # some 20,000 runs
 
 
 class Ledger:
@@ -32,12 +35,15 @@ class Ledger:
         """Add a record: all of it reaches the disk, or nothing does.
 
         Raises:
-            OSError: the file cannot be written (no permission, disk full); it is as it was.
+            OSError: the file cannot be written (no permission, disk full, no regular file); it is
+                as it was.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         line = record.to_json().encode() + b"\n"
         handle = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
         try:
+            if not stat.S_ISREG(os.fstat(handle).st_mode):
+                raise OSError(errno.EINVAL, "the ledger has to be a regular file", str(self.path))
             with _locked(handle, exclusive=True):
                 self._mend_end(handle)
                 before = os.fstat(handle).st_size
@@ -53,11 +59,15 @@ class Ledger:
             os.close(handle)
 
     def records(self) -> list[RunRecord]:
-        """All records, oldest first; an empty list where there is no ledger yet."""
+        """All records, oldest first; an empty list where there is no ledger yet.
+
+        Raises:
+            FileProblem: something else is there than a file, or it may not be read, or is huge.
+        """
         records = []
         for number, line in enumerate(self._read().splitlines(), start=1):
             try:
-                records.append(RunRecord.from_json(line.decode()))
+                records.append(RunRecord.from_json(line))
             except ValueError as error:
                 warnings.warn(
                     f"{self.path}, line {number}: passed over, not a whole record ({error})",
@@ -83,11 +93,21 @@ class Ledger:
         return None
 
     def _read(self) -> bytes:
+        from hmrlab.files import FileProblem, open_regular
+
         try:
-            with open(self.path, "rb") as file, _locked(file.fileno(), exclusive=False):
-                return file.read()
-        except FileNotFoundError:
-            return b""
+            with open_regular(self.path) as file, _locked(file.fileno(), exclusive=False):
+                content = file.read(MAX_BYTES + 1)
+        except FileProblem as error:
+            if isinstance(error.__cause__, FileNotFoundError):
+                return b""
+            raise
+        if len(content) > MAX_BYTES:
+            raise FileProblem(
+                f"{self.path} is larger than the {MAX_BYTES:,} bytes that a ledger has at most. "
+                "Move it away: a new one is begun."
+            )
+        return content
 
     def _mend_end(self, handle: int) -> None:
         """Move what a torn write left after the last line's end to `<file>.torn`."""

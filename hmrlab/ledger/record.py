@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import PurePath
 from typing import Any
 
 from hmrlab.ledger.machine import current_command, describe_machine, source_commit, versions
+
+MAX_ROW_BYTES = 2**22
+_NO_UTF8 = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -31,24 +36,32 @@ class RunRecord:
     artifacts: dict[str, str]  # name -> path of a file or folder, relative to hmrlab's home
 
     def to_json(self) -> str:
-        """The record as one line of JSON."""
-        return json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
+        """The record as one line of JSON; what no UTF-8 can hold (file names) as `\\udc..`."""
+        text = json.dumps(dataclasses.asdict(self), ensure_ascii=False, sort_keys=True)
+        return _NO_UTF8.sub(lambda half: f"\\\\u{ord(half[0]):04x}", text)
 
     @classmethod
-    def from_json(cls, text: str) -> RunRecord:
+    def from_json(cls, text: str | bytes) -> RunRecord:
         """Read what `to_json` wrote; keys that this version does not know are passed over.
 
         Raises:
-            ValueError: not a record: no JSON object, or a key is missing.
+            ValueError: not a record: no JSON object, or a key is missing or of another kind.
         """
-        values = json.loads(text)
-        if not isinstance(values, dict):
-            raise ValueError(f"a record is a JSON object, not {type(values).__name__}")
-        names = [field.name for field in dataclasses.fields(cls)]
-        missing = [name for name in names if name not in values]
-        if missing:
-            raise ValueError(f"a record without {', '.join(missing)}")
-        return cls(**{name: values[name] for name in names})
+        from hmrlab.files import parse_json
+
+        if len(text) > MAX_ROW_BYTES:
+            raise ValueError(
+                f"a row of {len(text):,} bytes; a record has {MAX_ROW_BYTES:,} at most"
+            )
+        record = parse_json(text, cls)
+        if not 0 <= record.seconds < math.inf:
+            raise ValueError(f"seconds: {record.seconds} is no time that a run can take")
+        try:
+            date.fromisoformat(record.date[:10])  # the day is what tables show
+        except ValueError as error:
+            raise ValueError(f"date: {error}") from error
+        _check_artifacts(record.artifacts)
+        return record
 
 
 def record_run(
@@ -81,12 +94,7 @@ def record_run(
         TypeError: a setting is not a plain value.
     """
     artifacts = dict(artifacts or {})
-    for label, path in artifacts.items():
-        if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
-            raise ValueError(
-                f"artifact {label!r} is at {path}; expected a path relative to hmrlab's home, "
-                "so that the ledger still holds when the home moves"
-            )
+    _check_artifacts(artifacts)
     return RunRecord(
         name=name,
         settings=json.loads(json.dumps(dict(settings))),  # tuples become lists once, not on reading
@@ -101,3 +109,12 @@ def record_run(
         command=command or current_command(),
         artifacts=artifacts,
     )
+
+
+def _check_artifacts(artifacts: Mapping[str, str]) -> None:
+    for label, path in artifacts.items():
+        if PurePath(path).is_absolute() or ".." in PurePath(path).parts:
+            raise ValueError(
+                f"artifact {label!r} is at {path}; expected a path relative to hmrlab's home, "
+                "so that the ledger still holds when the home moves"
+            )

@@ -18,6 +18,7 @@ from hmrlab.geometry.crops import REFERENCE_SIDE
 BOX_FACTOR = 1.2  # SPIN's, for all sets but Human3.6M
 CONFIDENT = 0.2  # least confidence of a keypoint that a box must hold; SPIN's demo
 LEAST_PIXELS = 10.0  # size of a person, below which hardly anything is in pixels
+FARTHEST = 1e6  # pixels; photos have a tenth of that on a side
 _STRIP = 1 << 20  # pixels of a photo that are held as floats at a time
 
 
@@ -149,6 +150,8 @@ def targets_in(boxes: Boxes, keypoints: np.ndarray) -> Targets:
 def _why_no_crop(rectangle: np.ndarray, size: tuple[int, int]) -> str:
     if not np.isfinite(rectangle).all():
         return "has a number that is NaN or infinite; expected x, y, width, height in pixels"
+    if np.abs(rectangle).max() > FARTHEST:
+        return f"has a number beyond {FARTHEST:,.0f} pixels, which no photo has"
     left, top, width, height = rectangle
     if width <= 0 or height <= 0:
         return "has no area: width and height are positive, in pixels; x, y is the upper left"

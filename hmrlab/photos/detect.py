@@ -15,6 +15,7 @@ from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
 from torchvision.ops.misc import FrozenBatchNorm2d
 
 from hmrlab.models.hub import hub_path, hub_weights
+from hmrlab.photos.picture import shrunk
 
 WEIGHTS = KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
 LONGEST = 1333  # pixels: what the network would shrink a photo to anyway
@@ -59,10 +60,7 @@ class NetworkDetector:
     def __call__(self, image: np.ndarray) -> Detections:
         """Look at a photo; a large one is shrunk first."""
         height, width = image.shape[:2]
-        zoom = min(1.0, LONGEST / max(height, width))
-        if zoom < 1:
-            size = max(1, round(width * zoom)), max(1, round(height * zoom))
-            image = np.asarray(Image.fromarray(image).resize(size, Image.Resampling.BILINEAR))
+        image, _ = shrunk(image, LONGEST, Image.Resampling.BILINEAR)
         back = np.array([width / image.shape[1], height / image.shape[0]])
         device = next(self.network.parameters()).device
         picture = torch.from_numpy(image.copy()).permute(2, 0, 1).to(device).float() / 255

@@ -6,7 +6,6 @@ known again.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
@@ -17,7 +16,7 @@ from torch import Tensor
 from hmrlab.files import FileProblem
 from hmrlab.photos.boxes import BOX_FACTOR, Boxes, why_no_box
 from hmrlab.photos.detect import Detector, people_among
-from hmrlab.photos.openpose import read_openpose
+from hmrlab.photos.openpose import openpose_digest, read_openpose
 
 KEYPOINT_NAMES = ("{stem}_keypoints.json", "{stem}.json")  # OpenPose's own name first
 
@@ -111,7 +110,7 @@ class ByKeypoints:
     where: Path
 
     def key(self, photo: Path) -> str:
-        return f"keypoints {hashlib.sha256(self.file(photo).read_bytes()).hexdigest()}"
+        return f"keypoints {openpose_digest(self.file(photo))}"
 
     def file(self, photo: Path) -> Path:
         """The file of one photo's keypoints.
@@ -120,8 +119,6 @@ class ByKeypoints:
             FileProblem: there is none in the folder.
         """
         if not self.where.is_dir():
-            if not self.where.is_file():
-                read_openpose(self.where)  # tells what is wrong
             return self.where
         names = [name.format(stem=photo.stem) for name in KEYPOINT_NAMES]
         for name in names:

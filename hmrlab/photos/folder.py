@@ -6,22 +6,28 @@ import hashlib
 import json
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import Body
-from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.files import (
+    MAX_PIXELS,
+    FileProblem,
+    open_regular,
+    read_json,
+    sha256_of,
+    write_text_whole,
+)
 from hmrlab.models import HMR
-from hmrlab.photos.finding import Finder, Found, NobodyFoundError
-from hmrlab.photos.network import NoBodyError, answer, bodies_of
+from hmrlab.photos.finding import Finder, NobodyFoundError
+from hmrlab.photos.network import NoBodyError, ask
 from hmrlab.photos.page import save_page
 from hmrlab.photos.picture import read_photo
 from hmrlab.photos.result import PhotoBodies
@@ -30,8 +36,7 @@ from hmrlab.photos.save import save_bodies, summary
 FORMAT = "hmrlab-photo-1"
 NOTE = "photo.json"  # written last: a folder with it is whole
 ENDINGS = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif")
-MOST_CROPS = 32  # people that the network sees at a time
-MOST_PIXELS = 64_000_000  # of the photos that wait for them
+_MAX_NOTE = 2**22  # bytes
 
 
 @dataclass(frozen=True)
@@ -52,6 +57,7 @@ class Asker:
     resolution: int  # side of the crops, pixels
     include_body: bool = False  # write a licensed body into pages
     pages: bool = True
+    max_pixels: int = MAX_PIXELS  # of a photo; larger ones are not decoded
 
     @cached_property
     def digests(self) -> tuple[str, str]:
@@ -65,14 +71,10 @@ class Asker:
         Raises:
             FileProblem: the photo, or a file that belongs to it, cannot be read.
         """
-        try:
-            content = photo.read_bytes()
-        except OSError as error:
-            raise FileProblem(f"{photo} cannot be read ({error.strerror or error}).") from error
         return {
             "format": FORMAT,
-            "photo": photo.name,
-            "sha256": hashlib.sha256(content).hexdigest(),
+            "photo": _as_utf8(photo.name),
+            "sha256": sha256_of(photo),
             "model": self.digests[0],
             "resolution": self.resolution,
             "n_iter": self.model.n_iter,
@@ -131,7 +133,7 @@ def ask_for_all(
     progress: bool = False,
     report: Callable[[Job, str], None] | None = None,
 ) -> Outcome:
-    """Bodies for the people of many photos, several photos to a batch of the network.
+    """Bodies for the people of many photos, photo after photo.
 
     A photo that cannot be used is noted, and the next one taken. One whose results are there, made
     of the same photo in the same way, is left alone, so that a run which was stopped goes on.
@@ -149,34 +151,46 @@ def ask_for_all(
     for job in jobs:
         _check_place(job.folder)
     outcome = Outcome()
-    with tqdm(total=len(jobs), desc="photos", unit="photo", disable=not progress) as bar:
-        for group in _groups(jobs, asker, force, outcome, bar):
-            crops = torch.cat([one.found.boxes.crops(one.image, asker.resolution) for one in group])
-            said = answer(asker.model, crops, batch=MOST_CROPS)
-            first = 0
-            for one in group:
-                rows = slice(first, first + len(one.found))
-                first = rows.stop
-                part = type(said)(said.rotations[rows], said.betas[rows], said.camera[rows])
-                try:
-                    result = bodies_of(one.image, one.found, part, asker.body)
-                except NoBodyError as error:
-                    outcome.problems[one.job.photo] = str(error)
-                else:
-                    text = _write(one.job, one.key, result, asker)
-                    outcome.done.append(one.job)
-                    if report is not None:
-                        report(one.job, text)
-                bar.update()
+    for job in tqdm(jobs, desc="photos", unit="photo", disable=not progress):
+        try:
+            key = asker.key(job.photo)
+            if not force and _is_done(job, key):
+                outcome.skipped.append(job)
+                continue
+            image = read_photo(job.photo, asker.max_pixels)
+            found = asker.finder.find(job.photo, image)
+            result = ask(asker.model, image, found, asker.body, asker.resolution)
+        except (FileProblem, NobodyFoundError, NoBodyError, MemoryError) as error:
+            outcome.problems[job.photo] = str(error) or "it takes more memory than there is"
+            continue
+        try:
+            text = _write(job, key, result, asker, progress)
+        except FileProblem as error:
+            raise FileProblem(f"{error}{_what_stays(outcome)}") from error
+        outcome.done.append(job)
+        if report is not None:
+            report(job, text)
     return outcome
 
 
+def _what_stays(outcome: Outcome) -> str:
+    done = [*outcome.skipped, *outcome.done]
+    if not done:
+        return ""
+    folders = " and ".join(dict.fromkeys(str(job.folder.parent) for job in done))
+    return f" The {len(done)} photos done before stay in {folders}; the same command goes on there."
+
+
 @dataclass(frozen=True)
-class _Read:
-    job: Job
-    key: dict[str, Any]
-    image: np.ndarray
-    found: Found
+class _Note:
+    """What is read of a `photo.json`."""
+
+    made_of: dict[str, Any]
+
+
+def _as_utf8(text: str) -> str:
+    """A file's name may hold what JSON cannot."""
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _digest(values: Iterable[Tensor]) -> str:
@@ -190,7 +204,9 @@ def _photos_of(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise FileProblem(f"{path} is missing. Give a photo, or a folder with photos.")
+        missing = f"{path} is missing. Give a photo, or a folder with photos."
+        with open_regular(path, missing):  # says what it is instead
+            return [path]
     files = sorted(one for one in path.iterdir() if one.is_file())
     photos = [one for one in files if one.suffix.lower() in ENDINGS and one.name[0] != "."]
     if not photos:
@@ -202,49 +218,25 @@ def _photos_of(path: Path) -> list[Path]:
     return photos
 
 
-def _groups(
-    jobs: Sequence[Job], asker: Asker, force: bool, outcome: Outcome, bar: tqdm
-) -> Iterator[list[_Read]]:
-    """Photos that are read, in groups for the network; the others are noted and counted."""
-    group: list[_Read] = []
-    for job in jobs:
-        try:
-            key = asker.key(job.photo)
-            if not force and _is_done(job, key):
-                outcome.skipped.append(job)
-                bar.update()
-                continue
-            image = read_photo(job.photo)
-            group.append(_Read(job, key, image, asker.finder.find(job.photo, image)))
-        except (FileProblem, NobodyFoundError, MemoryError) as error:
-            outcome.problems[job.photo] = str(error) or "it takes more memory than there is"
-            bar.update()
-        crops = sum(len(one.found) for one in group)
-        if crops >= MOST_CROPS or sum(one.image[..., 0].size for one in group) >= MOST_PIXELS:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
 def _is_done(job: Job, key: dict[str, Any]) -> bool:
     try:
-        return json.loads((job.folder / NOTE).read_text(encoding="utf-8"))["made_of"] == key
-    except (OSError, ValueError, KeyError, TypeError):
+        return read_json(job.folder / NOTE, _Note, max_bytes=_MAX_NOTE).made_of == key
+    except FileProblem:
         return False
 
 
-def _write(job: Job, key: dict[str, Any], result: PhotoBodies, asker: Asker) -> str:
+def _write(job: Job, key: dict[str, Any], result: PhotoBodies, asker: Asker, progress: bool) -> str:
     """Write beside the folder, and put it into its place when it is whole."""
     part = job.folder.parent / f".{job.folder.name}.part"
     try:
         _remove(part)
-        written = save_bodies(result, part)
+        written = save_bodies(result, part, progress=progress and len(result) > 1)
         if asker.pages:
             page = save_page(result, part, include_body=asker.include_body, title=job.photo.name)
             written += [page] if page else []
         text = summary(result, [job.folder / path.name for path in written])
-        note = {"made_of": key, "files": sorted(path.name for path in written), "summary": text}
+        names = sorted(path.name for path in written)
+        note = {"made_of": key, "files": names, "summary": _as_utf8(text)}
         write_text_whole(part / NOTE, json.dumps(note, indent=1))
         _put_in_place(part, job.folder)
     except OSError as error:

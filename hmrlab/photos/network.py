@@ -19,7 +19,9 @@ from hmrlab.photos.result import PhotoBodies
 
 SMALL_CROP = 64  # pixels, what the small encoder is made for
 LEAST_SCALE = 0.05  # crop half-sides per metre: a person would be a twentieth of the crop tall
+LARGEST = 5.0  # metres from its own origin, that a body's vertices are at most
 N_ITER = 3
+MOST_CROPS = 32  # that are held at a time
 
 
 class NoBodyError(ValueError):
@@ -67,13 +69,12 @@ def resolution_of(model: HMR) -> int:
 
 
 @torch.inference_mode()
-def answer(model: HMR, crops: Tensor, *, batch: int = 32) -> Prediction:
-    """What a network says about crops, on its own device, `batch` at a time.
+def answer(model: HMR, crops: Tensor) -> Prediction:
+    """What a network says about crops, on its own device.
 
     Args:
         model: in evaluation mode; the number of corrections is the one it was trained with.
         crops: (N, 3, R, R) in [0, 1].
-        batch: crops at a time.
 
     Returns:
         Of N bodies, on the CPU; not necessarily finite.
@@ -83,12 +84,8 @@ def answer(model: HMR, crops: Tensor, *, batch: int = 32) -> Prediction:
         torch.tensor(values, device=device)[:, None, None]
         for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
     )
-    parts = []
-    for some in crops.split(batch):
-        said = model((some.to(device) - mean) / deviation, n_iter=model.n_iter or N_ITER)
-        parts.append(said.float().to("cpu"))
-    names = ("rotations", "betas", "camera")
-    return Prediction(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+    said = model((crops.to(device) - mean) / deviation, n_iter=model.n_iter or N_ITER)
+    return said.float().to("cpu")
 
 
 def bodies_of(image: np.ndarray, found: Found, said: Prediction, body: Body) -> PhotoAnswers:
@@ -107,7 +104,7 @@ def bodies_of(image: np.ndarray, found: Found, said: Prediction, body: Body) -> 
     Raises:
         NoBodyError: there are none.
     """
-    reasons = [_why_not(said, row) for row in range(len(found))]
+    reasons = [_why_not(said, row, body) for row in range(len(found))]
     left_out = found.left_out | {
         number: reason for number, reason in zip(found.numbers, reasons, strict=True) if reason
     }
@@ -138,6 +135,9 @@ def bodies_of(image: np.ndarray, found: Found, said: Prediction, body: Body) -> 
 def ask(model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int) -> PhotoAnswers:
     """The bodies of one photo's people: crops, the network's answer, and both together.
 
+    No other photo's people are in a batch with them: a network's last digits depend on how many
+    there are, and the answer is to be the same whichever photos come before and after.
+
     Args:
         model: in evaluation mode.
         image: (H, W, 3) uint8.
@@ -148,15 +148,23 @@ def ask(model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int
     Raises:
         NoBodyError: see `bodies_of`.
     """
-    said = answer(model, found.boxes.crops(image, resolution))
+    rows = torch.arange(len(found)).split(MOST_CROPS)
+    parts = [answer(model, found.boxes.rows(some).crops(image, resolution)) for some in rows]
+    names = ("rotations", "betas", "camera")
+    said = Prediction(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
     return bodies_of(image, found, said, body)
 
 
-def _why_not(said: Prediction, row: int) -> str:
+def _why_not(said: Prediction, row: int, body: Body) -> str:
     values = (said.rotations[row], said.betas[row], said.camera[row])
     if not all(bool(value.isfinite().all()) for value in values):
         return "the network's answer is not finite: are its weights whole?"
     scale = float(said.camera[row, 0])
     if scale < LEAST_SCALE:
         return f"the network saw nobody in its box: its camera's scale is {scale:.2f}"
+    points = body.vertices(said.rotations[row, None], said.betas[row, None])[0]
+    away = float(points.abs().max())
+    depth = float(weak_perspective_to_translation(said.camera[row, None])[0, 2])
+    if not away < min(LARGEST, depth):
+        return f"the network's body is {away:.1f} metres large: are its weights whole?"
     return ""

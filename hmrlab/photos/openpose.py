@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
-import json
+import hashlib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from hmrlab.bodies.joints import OPENPOSE_NAMES
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, read_bytes, read_json
+from hmrlab.photos.boxes import FARTHEST
 
 N_KEYPOINTS = len(OPENPOSE_NAMES)
-_FIELDS = ("pose_keypoints_2d", "pose_keypoints")  # since version 1.2, and before
+MOST_PEOPLE = 100  # of one picture: each takes about a second to draw
+_MAX_BYTES = 16 * 2**20  # 100 people with hands and face take 1
 _OTHER_MODELS = {18: "COCO", 15: "MPI"}
+_REMEDY = "Expected what OpenPose writes with --write_json; write it anew."
+
+
+@dataclass(frozen=True)
+class _Person:
+    """In both of OpenPose's spellings: since version 1.2, and before."""
+
+    pose_keypoints_2d: list[float] | None = None
+    pose_keypoints: list[float] | None = None
+
+
+@dataclass(frozen=True)
+class _Picture:
+    people: list[_Person]
 
 
 def read_openpose(path: str | Path) -> np.ndarray:
@@ -22,72 +39,67 @@ def read_openpose(path: str | Path) -> np.ndarray:
 
     Returns:
         (N, 25, 3) x and y in pixels of the picture (for OpenPose's default `--keypoint_scale 0`)
-        and confidence; 0, 0, 0 where a keypoint was not found. N is at least 1.
+        and confidence; 0, 0, 0 where a keypoint was not found. N is 1 to 100.
 
     Raises:
         FileProblem: it is missing or not such a file, a person has other than 25 keypoints or a
-            number that is none, or nobody is in it.
+            number that is none, or nobody is in it, or more than 100 are.
     """
-    path = Path(path)
-    people = _people(path, _content(path))
+    people = read_json(
+        path, _Picture, max_bytes=_MAX_BYTES, remedy=_REMEDY, missing=_missing(path)
+    ).people
+    if not people:
+        raise FileProblem(f"{path}: OpenPose found nobody in this picture. Try another one.")
+    if len(people) > MOST_PEOPLE:
+        raise FileProblem(
+            f"{path}: {len(people):,} people; at most {MOST_PEOPLE} are taken at a time. Write "
+            'some of the list "people" into a file of its own.'
+        )
     return np.stack([_keypoints(path, number, person) for number, person in enumerate(people)])
 
 
-def _content(path: Path) -> object:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise FileProblem(
-            f"{path} is missing. OpenPose writes one such file a picture: "
-            "openpose --image_dir FOLDER --write_json FOLDER"
-        ) from error
-    except OSError as error:
-        raise FileProblem(f"{path} cannot be read ({error.strerror or error}).") from error
-    except (ValueError, RecursionError) as error:  # also of the decoding
-        raise FileProblem(
-            f"{path} is not JSON, or cut short ({error}). Expected what OpenPose writes with "
-            "--write_json; write it anew."
-        ) from error
+def openpose_digest(path: str | Path) -> str:
+    """The SHA-256 of such a file, hexadecimal.
+
+    Raises:
+        FileProblem: it is missing, no regular file, or too large for one.
+    """
+    return hashlib.sha256(read_bytes(path, _MAX_BYTES, _missing(path))).hexdigest()
 
 
-def _people(path: Path, content: object) -> list:
-    people = content.get("people") if isinstance(content, dict) else None
-    if not isinstance(people, list):
-        found = ", ".join(content) if isinstance(content, dict) else type(content).__name__
-        raise FileProblem(
-            f'{path}: expected OpenPose\'s JSON with a list "people", found {found or "nothing"}.'
-        )
-    if not people:
-        raise FileProblem(f"{path}: OpenPose found nobody in this picture. Try another one.")
-    return people
+def _missing(path: str | Path) -> str:
+    return (
+        f"{path} is missing. OpenPose writes one such file a picture: "
+        "openpose --image_dir FOLDER --write_json FOLDER"
+    )
 
 
-def _keypoints(path: Path, number: int, person: object) -> np.ndarray:
+def _keypoints(path: str | Path, number: int, person: _Person) -> np.ndarray:
     where = f"{path}: person {number}"
-    fields = [name for name in _FIELDS if isinstance(person, dict) and name in person]
-    if not fields:
-        raise FileProblem(f"{where} has no {_FIELDS[0]}.")
-    try:
-        values = np.asarray(person[fields[0]], dtype=np.float64)
-    except (ValueError, TypeError) as error:
-        raise FileProblem(f"{where}: {fields[0]} is not a list of numbers ({error}).") from error
-    if values.shape != (3 * N_KEYPOINTS,):
-        raise FileProblem(f"{where}: {_wrong_count(values)}")
-    if not np.isfinite(values).all():
-        first = int((~np.isfinite(values)).argmax())
+    numbers = (
+        person.pose_keypoints if person.pose_keypoints_2d is None else person.pose_keypoints_2d
+    )
+    if numbers is None:
+        raise FileProblem(f"{where} has no pose_keypoints_2d. {_REMEDY}")
+    if len(numbers) != 3 * N_KEYPOINTS:
+        raise FileProblem(f"{where}: {_wrong_count(len(numbers))}")
+    values = np.array(numbers)
+    usable = np.abs(values) <= FARTHEST
+    if not usable.all():
+        first = int((~usable).argmax())
         raise FileProblem(
-            f"{where}: the {OPENPOSE_NAMES[first // 3]}'s keypoint is {values[first]}, no number. "
-            "OpenPose writes 0, 0, 0 for what it did not find."
+            f"{where}: the {OPENPOSE_NAMES[first // 3]}'s keypoint is {values[first]}, no number "
+            "of a pixel. OpenPose writes 0, 0, 0 for what it did not find."
         )
     return values.reshape(N_KEYPOINTS, 3)
 
 
-def _wrong_count(values: np.ndarray) -> str:
+def _wrong_count(found: int) -> str:
     expected = f"expected {3 * N_KEYPOINTS} numbers (x, y, confidence of BODY_25's 25 keypoints)"
-    model = _OTHER_MODELS.get(values.size // 3) if values.ndim == 1 else None
-    if model and values.size % 3 == 0:
-        return (
-            f"{expected}, found {values.size}: the {values.size // 3} keypoints of OpenPose's "
-            f"{model} model. Run it with --model_pose BODY_25."
-        )
-    return f"{expected}, found {values.size}."
+    model = _OTHER_MODELS.get(found // 3) if found % 3 == 0 else None
+    if model is None:
+        return f"{expected}, found {found}."
+    return (
+        f"{expected}, found {found}: the {found // 3} keypoints of OpenPose's {model} model. Run "
+        "it with --model_pose BODY_25."
+    )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from hmrlab.fitting import Fits
 from hmrlab.fitting.objective import project
 from hmrlab.geometry import apply_affine, invert_affine
 from hmrlab.photos.boxes import CONFIDENT, Boxes
+from hmrlab.photos.picture import shrunk
 from hmrlab.photos.scene import Posed, Scene, one_camera, own_focals, pixels_per_metre
 from hmrlab.rendering import over_photo
 from hmrlab.rendering.backends import Pinhole
@@ -83,6 +85,10 @@ class PhotoBodies:
         Raises:
             ValueError: there are no keypoints.
         """
+        return self._pixel_errors
+
+    @cached_property
+    def _pixel_errors(self) -> np.ndarray:
         if self.keypoints is None:
             raise ValueError("there are no keypoints to compare with")
         with torch.no_grad():
@@ -119,7 +125,7 @@ class PhotoBodies:
         Returns:
             (h, w, 3) uint8.
         """
-        photo, zoom = _shrunk(self.image, longest)
+        photo, zoom = shrunk(self.image, longest, Image.Resampling.LANCZOS)
         height, width = photo.shape[:2]
         order = pixels_per_metre(self.posed, self.boxes).numpy().argsort()
         own = self.cameras()
@@ -135,7 +141,16 @@ class PhotoBodies:
 
     def scene(self) -> Scene:
         """Everybody before one camera in the middle of the photo (see `one_camera`)."""
-        return one_camera(self.posed, self.boxes, self.body, self.image.shape[:2])
+        return self._scenes[0]
+
+    def cliff_scene(self) -> Scene:
+        """The same as CLIFF has it, without a turn."""
+        return self._scenes[1]
+
+    @cached_property
+    def _scenes(self) -> tuple[Scene, Scene]:
+        given = self.posed, self.boxes, self.body, self.image.shape[:2]
+        return one_camera(*given), one_camera(*given, turned=False)
 
     def scene_vertices(self) -> np.ndarray:
         """(N, V, 3) metres, in the frame of the one camera: x right, y down, z forward."""
@@ -170,12 +185,3 @@ def _in_sight(vertices: np.ndarray) -> np.ndarray:
     """Bodies (N, V, 3) brought nearer along their rays, where renderers see them; same pictures."""
     depth = vertices[..., 2].mean(1)[:, None, None]
     return vertices * np.minimum(1, DRAWN_AT / np.maximum(depth, DRAWN_AT))
-
-
-def _shrunk(photo: np.ndarray, longest: int) -> tuple[np.ndarray, float]:
-    height, width = photo.shape[:2]
-    zoom = min(1.0, longest / max(height, width))
-    if zoom == 1:
-        return photo, zoom
-    size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    return np.asarray(Image.fromarray(photo).resize(size, Image.Resampling.LANCZOS)), zoom

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import numpy as np
 import trimesh
 from tqdm.auto import tqdm
 
-from hmrlab.files import save_npz_whole, write_text_whole, write_whole
+from hmrlab.files import FileProblem, save_npz_whole, write_text_whole, write_whole
 from hmrlab.geometry import matrix_to_axis_angle
-from hmrlab.photos.result import PhotoBodies
-from hmrlab.photos.scene import one_camera, own_focals
+from hmrlab.photos.result import LONGEST, PhotoBodies
+from hmrlab.photos.scene import own_focals
 from hmrlab.rendering import save_png, turntable
 
 Y_UP = np.array([1.0, -1.0, -1.0])  # from the camera's frame to glTF's: y up, looking along -z
@@ -20,7 +23,7 @@ VIEW_SIZE = 320  # pixels of each of a turntable's views
 
 
 def save_bodies(result: PhotoBodies, folder: str | Path, *, progress: bool = False) -> list[Path]:
-    """Write pictures, meshes and parameters, each file whole or not at all.
+    """Write pictures, meshes and parameters, all of them or nothing.
 
     `overlay.png`, everybody over the photo; `scene.glb`, everybody where the photo's camera sees
     them (camera at the origin, y up, looking along -z; see `one_camera`); and for each person
@@ -46,24 +49,9 @@ def save_bodies(result: PhotoBodies, folder: str | Path, *, progress: bool = Fal
         FileProblem: the folder cannot be written to.
     """
     folder = Path(folder)
-    scene = _meshes(result, result.scene_vertices())
-    written = [
-        save_png(folder / "overlay.png", result.overlay()),
-        _save_glb(folder / "scene.glb", dict(zip(_names(result), scene, strict=True))),
-    ]
-    own = result.vertices() - result.posed.translation.numpy()[:, None]
-    people = list(zip(_names(result), _meshes(result, own), strict=True))
-    bar = tqdm(people, desc="drawing", unit="person", disable=not progress)
-    for row, (name, mesh) in enumerate(bar):
-        strip = turntable(mesh.vertices, mesh.faces, size=VIEW_SIZE, colours=result.colours()[row])
-        text = mesh.export(file_type="obj", include_color=False, include_texture=False)
-        written += [
-            save_png(folder / f"{name}_turntable.png", strip),
-            write_text_whole(folder / f"{name}.obj", text),
-            _save_glb(folder / f"{name}.glb", {name: mesh}),
-            save_npz_whole(folder / f"{name}.npz", **parameters(result, row)),
-        ]
-    return written
+    with _all_or_nothing(folder) as part:
+        names = _write(result, part, progress)
+    return [folder / name for name in names]
 
 
 save_fits = save_bodies  # by the name that it had when there were fits alone
@@ -76,6 +64,8 @@ def summary(result: PhotoBodies, written: list[Path]) -> str:
         own = [path.name for path in written if path.name.startswith((f"{name}.", f"{name}_"))]
         lines[number] = f"{result.told(row)}: {', '.join(own)}"
     of_all = [path.name for path in written if not path.name.startswith("person_")]
+    if max(result.image.shape) > LONGEST:
+        of_all[0] += f" (shrunk to {LONGEST:,} pixels)"
     text = [
         f"person_{number}: {'left out, ' if number in result.left_out else ''}{line}"
         for number, line in sorted(lines.items())
@@ -105,7 +95,7 @@ def parameters(result: PhotoBodies, row: int) -> dict[str, np.ndarray]:
       of a detected person score () and coco_keypoints (17, 3): x, y and score.
     """
     posed, boxes, scene = result.posed, result.boxes, result.scene()
-    cliff = one_camera(posed, boxes, result.body, result.image.shape[:2], turned=False)
+    cliff = result.cliff_scene()
     values = {
         "pose": posed.pose[row].flatten(),
         "betas": posed.betas[row],
@@ -125,14 +115,60 @@ def parameters(result: PhotoBodies, row: int) -> dict[str, np.ndarray]:
     return {name: np.asarray(value, dtype=np.float32) for name, value in values.items()}
 
 
+def _write(result: PhotoBodies, folder: Path, progress: bool) -> list[str]:
+    names = _names(result)
+    scene = _meshes(result, result.scene_vertices())
+    written = [
+        save_png(folder / "overlay.png", result.overlay()),
+        _save_glb(folder / "scene.glb", dict(zip(names, scene, strict=True))),
+    ]
+    own = _meshes(result, result.vertices() - result.posed.translation.numpy()[:, None])
+    bar = tqdm(names, desc="drawing", unit="person", leave=False, disable=not progress)
+    for row, (name, mesh) in enumerate(zip(bar, own, strict=True)):
+        strip = turntable(mesh.vertices, mesh.faces, size=VIEW_SIZE, colours=result.colours()[row])
+        text = mesh.export(file_type="obj", include_color=False, include_texture=False)
+        written += [
+            save_png(folder / f"{name}_turntable.png", strip),
+            write_text_whole(folder / f"{name}.obj", text),
+            _save_glb(folder / f"{name}.glb", {name: mesh}),
+            save_npz_whole(folder / f"{name}.npz", **parameters(result, row)),
+        ]
+    return [path.name for path in written]
+
+
+@contextmanager
+def _all_or_nothing(folder: Path) -> Iterator[Path]:
+    """A folder to fill, whose files come into `folder` at the end; a failure leaves no trace.
+
+    Raises:
+        FileProblem: the folder cannot be written to.
+    """
+    made = not folder.exists()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".part.", dir=folder) as part:
+            yield Path(part)
+            for path in Path(part).iterdir():
+                path.replace(folder / path.name)
+            made = False
+    except OSError as error:
+        raise FileProblem(
+            f"could not write {folder}: {error.strerror or error}. Free some disk space, or name a "
+            "folder that you may write to (--out)."
+        ) from error
+    finally:
+        if made:
+            with suppress(OSError):
+                folder.rmdir()
+
+
 def _names(result: PhotoBodies) -> list[str]:
     return [f"person_{number}" for number in result.numbers]
 
 
-def _meshes(result: PhotoBodies, vertices: np.ndarray) -> list[trimesh.Trimesh]:
-    """Meshes with y up of vertices (N, V, 3) in a camera's frame."""
+def _meshes(result: PhotoBodies, vertices: np.ndarray) -> Iterator[trimesh.Trimesh]:
+    """Meshes with y up of vertices (N, V, 3) in a camera's frame, one by one: each is large."""
     faces = result.body.faces.numpy()
-    meshes = []
     for points, colour in zip(vertices, result.colours(), strict=True):
         mesh = trimesh.Trimesh(points * Y_UP, faces, process=False)
         mesh.visual = trimesh.visual.TextureVisuals(
@@ -142,8 +178,7 @@ def _meshes(result: PhotoBodies, vertices: np.ndarray) -> list[trimesh.Trimesh]:
                 roughnessFactor=0.8,
             )
         )
-        meshes.append(mesh)
-    return meshes
+        yield mesh
 
 
 def _save_glb(path: Path, meshes: dict[str, trimesh.Trimesh]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import tempfile
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.files import read_json, scratch_folder, write_text_whole
 from hmrlab.ledger import current_command, describe_machine, source_commit, versions
 from hmrlab.models import HMR
 from hmrlab.models.cost import (
@@ -39,6 +39,8 @@ from hmrlab.models.quantise import quantise_onnx
 RESULTS = ("figures",)  # what stands there is no part of the source
 INT8 = "_int8"  # behind a network's name
 _SEED = 0
+_MAX_BOOK = 2**24  # bytes
+_REMEDY = "So it holds no measured costs: delete it, and measure again with --measure."
 
 
 @dataclass(frozen=True)
@@ -108,19 +110,15 @@ class CostBook:
         Raises:
             FileProblem: the file is damaged, or another kind of file.
         """
-        if not path.is_file():
+        if not os.path.lexists(path):
             return None
-        try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-            costs = [_cost(values) for values in content["costs"]]
-            plan = CostPlan(**content["plan"])
-            found = {cost.name: cost for cost in costs}
-            return cls(content["scale"], plan, content["provenance"], found)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise FileProblem(
-                f"{path} holds no measured costs ({type(error).__name__}: {error}); delete it and "
-                "measure again with --measure"
-            ) from error
+        saved = read_json(path, _Saved, remedy=_REMEDY, max_bytes=_MAX_BOOK)
+        return cls(
+            saved.scale,
+            saved.plan,
+            asdict(saved.provenance),
+            {cost.name: cost for cost in saved.costs},
+        )
 
     @property
     def origin(self) -> str:
@@ -135,6 +133,29 @@ class CostBook:
             f"turn); torch {made['versions']['torch']}, onnxruntime "
             f"{made['versions']['onnxruntime']}."
         )
+
+
+@dataclass(frozen=True)
+class _Provenance:
+    """Where a book's figures come from (see `where_and_how`)."""
+
+    command: str
+    commit: str
+    machine: str
+    versions: dict[str, str]
+    threads: int
+    seed: int
+    date: str
+
+
+@dataclass(frozen=True)
+class _Saved:
+    """What `CostBook.save` writes."""
+
+    scale: str
+    plan: CostPlan
+    provenance: _Provenance
+    costs: list[Cost]
 
 
 def timing_name(runtime: str, device: str, precision: str, batch: int) -> str:
@@ -163,9 +184,9 @@ def measure(
     """
     provenance = where_and_how()  # asked before anything is written
     made = {subject.name: subject.make().eval() for subject in subjects}
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch_folder() as folder:
         with _memories(subjects, plan) as memories:
-            files, low = _exported(subjects, made, plan, list(calibration), Path(folder))
+            files, low = _exported(subjects, made, plan, list(calibration), folder)
             costs = {
                 subject.name: _counted(subject, made[subject.name], plan, memories)
                 for subject in tqdm(subjects, desc="counting, memory of a step", unit="network")
@@ -330,14 +351,3 @@ def _pictures(batch: int, plan: CostPlan, device: str) -> Tensor:
     generator = torch.Generator().manual_seed(_SEED)
     side = plan.resolution
     return torch.randn(batch, 3, side, side, generator=generator).to(device)
-
-
-def _cost(values: dict[str, Any]) -> Cost:
-    timings = {
-        name: Timing(
-            Spread(**timing["milliseconds"]),
-            Spread(**timing["ratio"]) if timing["ratio"] else None,
-        )
-        for name, timing in values["timings"].items()
-    }
-    return Cost(**(values | {"timings": timings}))

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+import json
 import re
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +25,7 @@ from hmrlab.evaluation.protocols import METRICS, Protocol, Truth, get_protocol
 from hmrlab.evaluation.result import Evaluation, format_estimate
 from hmrlab.evaluation.run import evaluate_on
 from hmrlab.evaluation.worst import PICTURE, save_worst
+from hmrlab.files import parse_json, resolve, sha256_of
 from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
 from hmrlab.models import HMR
 from hmrlab.reproduce.exporting import SHIPPED, find_network
@@ -125,7 +128,7 @@ def evaluate_network(
             network=name if name == SHIPPED else Path(name).name,
             weights=_weights_digest(model),
             protocol=each.protocol.name,
-            records=_digest(each.dataset.records.path),
+            records=sha256_of(each.dataset.records.path)[:16],
             resolution=resolution,
             n_iter=n_iter,
             limit=limit,
@@ -160,13 +163,33 @@ def evaluations_tables(records: Sequence[RunRecord]) -> list[Table]:
     """Recorded evaluations, each figure with its 95 % interval.
 
     Those on real people and those on synthetic ones never share a table, nor do joints and masks.
+    A record that lacks what an evaluation has is warned about and passed over.
     """
-    chosen = [record for record in records if record.settings.get("kind") == EVALUATION]
+    chosen = []
+    for record in records:
+        if record.settings.get("kind") == EVALUATION:
+            try:
+                _check(record)
+            except ValueError as error:
+                words = f"the ledger's evaluation {record.name!r} of {record.date} is passed over"
+                warnings.warn(f"{words}: {error}", stacklevel=2)
+            else:
+                chosen.append(record)
     kinds = [
         [r for r in chosen if (_on(r).synthetic, _on(r).truth is Truth.MASKS) == kind]
         for kind in itertools.product((False, True), (False, True))
     ]
     return [_table(kind) for kind in kinds if kind]
+
+
+def _check(record: RunRecord) -> None:
+    """Raise ValueError where a record has not all that a row takes."""
+    get_protocol(parse_json(json.dumps(record.settings), EvaluationRun).protocol)
+    kept = [_key(record, name) for name in METRICS if _key(record, name) in record.metrics]
+    needed = [_key(record, "count"), *(f"{key}{end}" for key in kept for end in ("_low", "_high"))]
+    missing = [name for name in needed if name not in record.metrics]
+    if missing:
+        raise ValueError(f"metrics without {', '.join(missing)}")
 
 
 def _table(records: Sequence[RunRecord]) -> Table:
@@ -275,7 +298,7 @@ def _record(
         metrics |= {f"{name}{end}": value for end, value in ends.items()}
     on_gpu = torch.device(device).type == "cuda"
     home = paths.home()
-    inside = folder.resolve().is_relative_to(home)
+    folder = resolve(folder)
     return record_run(
         name=f"{run.network} on {run.protocol}",
         settings=vars(run) | {"intervals": result.interval_in_words(run.draws)},
@@ -283,7 +306,9 @@ def _record(
         seed=run.seed,
         metrics={f"{run.protocol}/{name}": value for name, value in metrics.items()},
         seconds=seconds,
-        artifacts={"folder": str(folder.resolve().relative_to(home))} if inside else {},
+        artifacts=(
+            {"folder": str(folder.relative_to(home))} if folder.is_relative_to(home) else {}
+        ),
         accelerator=torch.cuda.get_device_name(device) if on_gpu else None,
     )
 
@@ -303,8 +328,3 @@ def _weights_digest(model: HMR) -> str:
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()[:16]
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
 
 from hmrlab import paths
-from hmrlab.files import FileProblem, write_text_whole
+from hmrlab.files import FileProblem, read_bytes, write_text_whole
 from hmrlab.ledger import Ledger, RunRecord
 from hmrlab.reproduce.tables import newest
 
@@ -17,13 +18,13 @@ def read_references(folder: Path) -> list[RunRecord]:
     """The rows of a folder's `runs.jsonl`; none where it is missing.
 
     Raises:
-        FileProblem: a line is no record.
+        FileProblem: it is no regular file or cannot be read, or a line is no record.
     """
     path = folder / FILE
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     records = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), start=1):
+    for number, line in enumerate(read_bytes(path).splitlines(), start=1):
         try:
             records.append(RunRecord.from_json(line))
         except ValueError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import itertools
 import math
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -27,6 +28,7 @@ LISTED = (
 )
 EVALUATION = "evaluation"  # `kind` in the settings of runs that have a table of their own
 _UNITS = ("mm", "deg", "percent", "px")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a line's end, what moves a terminal's cursor
 _NAMES = {"mpjpe": "MPJPE", "pa_mpjpe": "PA-MPJPE", "pve": "PVE"}
 
 
@@ -39,7 +41,8 @@ class Table:
 
     def to_markdown(self) -> str:
         """The table in Markdown, columns padded so that it reads well as text too."""
-        cells = [[cell.replace("|", "\\|") for cell in row] for row in (self.header, *self.rows)]
+        plain = [[_CONTROL.sub(" ", cell) for cell in row] for row in (self.header, *self.rows)]
+        cells = [[cell.replace("|", "\\|") for cell in row] for row in plain]
         widths = [max(3, *(len(row[i]) for row in cells)) for i in range(len(self.header))]
         lines = [
             "| " + " | ".join(c.ljust(w) for c, w in zip(row, widths, strict=True)) + " |"
@@ -112,6 +115,12 @@ def newest(records: Iterable[RunRecord]) -> list[RunRecord]:
     return list(last.values())
 
 
+def scale_name(record: RunRecord) -> str:
+    """Name of the scale that a run was made at; a dash where its settings have none."""
+    scale = record.settings.get("scale", {})
+    return str(scale.get("name", "-") if isinstance(scale, dict) else scale)
+
+
 def metric_heading(name: str) -> str:
     """`studio/pa_mpjpe_mm` -> `studio (synthetic): PA-MPJPE, mm`."""
     group, _, metric = name.rpartition("/")
@@ -131,12 +140,10 @@ def number(value: float | None) -> str:
 
 
 def _run_row(record: RunRecord, metrics: Sequence[str]) -> tuple[str, ...]:
-    scale = record.settings.get("scale", {})
-    name = scale.get("name", "-") if isinstance(scale, dict) else str(scale)
     commit = record.commit[:8] + ("+dirty" if record.commit.endswith("+dirty") else "")
     return (
         record.name,
-        name,
+        scale_name(record),
         str(record.seed),
         *(number(record.metrics.get(metric)) for metric in metrics),
         f"{record.seconds:.0f}",

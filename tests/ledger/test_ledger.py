@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
+from hmrlab.files import FileProblem
 from hmrlab.ledger import (
     Ledger,
     RunRecord,
@@ -185,10 +186,100 @@ def test_artifacts_outside_the_home_are_refused(path):
         )
 
 
-def test_the_ledger_needs_the_standard_library_only():
+def changed(record, **values):
+    """A row with other values, or without those that are `...`."""
+    row = json.loads(record.to_json()) | values
+    return json.dumps({name: value for name, value in row.items() if value is not ...})
+
+
+NESTED = "[" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"settings": []}, r"settings: .* found \[\]"),
+        ({"settings": None}, "settings: .* found None"),
+        ({"settings": "none"}, "settings: .* found 'none'"),
+        ({"date": None}, "date: .* found None"),
+        ({"date": 20260101}, "date: .* found 20260101"),
+        ({"date": "yesterday"}, "date: .*'yesterday'"),
+        ({"settings_hash": ["a"]}, r"settings_hash: .* found \['a'\]"),
+        ({"name": None}, "name: .* found None"),
+        ({"name": ["a"]}, r"name: .* found \['a'\]"),
+        ({"metrics": None}, "metrics: .* found None"),
+        ({"metrics": [1.0]}, r"metrics: .* found \[1.0\]"),
+        ({"metrics": {"studio/mpjpe_mm": "12"}}, "metrics.studio/mpjpe_mm: .* found '12'"),
+        ({"seconds": "12"}, "seconds: .* found '12'"),
+        ({"seconds": None}, "seconds: .* found None"),
+        ({"seconds": 10**400}, "seconds: inf is no time"),
+        ({"seconds": float("nan")}, "seconds: nan is no time"),
+        ({"seconds": -1}, "seconds: -1.0 is no time"),
+        ({"seed": 1.5}, "seed: .* found 1.5"),
+        ({"seed": ...}, "seed: Field required"),
+        ({"artifacts": {"folder": "../../etc"}}, "relative to hmrlab's home"),
+        ({"command": "x" * 5_000_000}, "a row of 5,0.* bytes"),
+    ],
+)  # fmt: skip
+def test_a_row_of_another_kind_is_passed_over_with_its_place(ledger, record, values, words):
+    good = record.to_json()
+    ledger.path.parent.mkdir()
+    ledger.path.write_text(f"{good}\n{changed(record, **values)}\n{good}\n")
+    with pytest.warns(UserWarning, match=rf"ledger\.jsonl, line 2: passed over.*{words}"):
+        assert len(ledger.records()) == 2
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        NESTED.encode(),
+        b'{"name": "x", "settings": {"a": ' + NESTED.encode() + b"}}",
+        b'{"name": "\xff"}',
+        b'{"name": "\\udcff"}',
+        b'{"seed": 1' + b"0" * 5000 + b"}",
+    ],
+)
+def test_a_row_that_no_reader_takes_is_passed_over(ledger, record, line):
+    ledger.path.parent.mkdir()
+    ledger.path.write_bytes(line + b"\n" + record.to_json().encode() + b"\n")
+    with pytest.warns(UserWarning, match=r"line 1: passed over.*not readable as JSON"):
+        assert len(ledger.records()) == 1
+
+
+def test_names_that_are_no_utf8_are_kept_in_words(ledger, record):
+    ledger.append(replace(record, command="hmrlab evaluate caf\udce9.pt"))
+    (found,) = ledger.records()
+    assert found.command == r"hmrlab evaluate caf\udce9.pt"
+
+
+def test_what_is_no_file_in_the_ledgers_place_is_told(ledger, record):
+    ledger.path.mkdir(parents=True)
+    with pytest.raises(FileProblem, match=r"ledger\.jsonl is a folder; a file is expected"):
+        ledger.records()
+    ledger.path.rmdir()
+    os.mkfifo(ledger.path)
+    with pytest.raises(FileProblem, match=r"ledger\.jsonl is a pipe"):
+        ledger.find("a")
+    with pytest.raises(OSError, match="has to be a regular file"):
+        ledger.append(record)
+    ledger.path.unlink()
+    ledger.path.symlink_to(ledger.path)
+    with pytest.raises(FileProblem, match="a link that leads back to itself"):
+        ledger.records()
+
+
+def test_a_ledger_beyond_all_measure_is_not_read(ledger):
+    ledger.path.parent.mkdir()
+    with open(ledger.path, "wb") as file:
+        file.truncate(2**26 + 1)
+    with pytest.raises(FileProblem, match=r"larger than the 67,108,864 bytes.*Move it away"):
+        ledger.records()
+
+
+def test_to_import_the_ledger_takes_the_standard_library_only():
     program = (
         "import sys; import hmrlab.ledger; "
-        "print([name for name in ('numpy', 'torch', 'roma') if name in sys.modules])"
+        "print([name for name in ('numpy', 'torch', 'pydantic') if name in sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -1,17 +1,20 @@
 """Two synthetic people before a camera whose numbers are known."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from torch import Tensor
 
 from hmrlab.bodies import Body, load_body
+from hmrlab.files import save_npz_whole
 from hmrlab.fitting import PosePrior, load_prior
 from hmrlab.geometry import axis_angle_to_matrix
 from hmrlab.models.shipped import load_reference_model
-from hmrlab.photos import PhotoFits, fit_photo
+from hmrlab.photos import PhotoFits, fit_photo, folder
 
 
 @dataclass(frozen=True)
@@ -76,3 +79,32 @@ def scenery():
     y, x = np.mgrid[:480, :640]
     colours = [x / 640, y / 480, 0.5 + 0.5 * np.sin(x / 17) * np.cos(y / 11)]
     return (255 * np.stack(colours, 2)).astype(np.uint8)
+
+
+@pytest.fixture
+def light_files(monkeypatch):
+    """Numbers in place of meshes and pictures, which others test; gives the order of writing."""
+    written = []
+
+    def save(result, where, **_):
+        written.append(Path(where).name)
+        numbers = {"camera": result.camera.numpy(), "number": np.array(result.numbers)}
+        return [save_npz_whole(Path(where) / "person_0.npz", **numbers)]
+
+    monkeypatch.setattr(folder, "save_bodies", save)
+    return written
+
+
+@pytest.fixture
+def photos(tmp_path):
+    """Three photos, one of which is grey, a broken one, and what is no photo."""
+    where = tmp_path / "photos"
+    where.mkdir()
+    rng = np.random.default_rng(0)
+    for name, size in (("a.png", (60, 40, 3)), ("b.png", (50, 70)), ("d.jpg", (64, 64, 3))):
+        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(where / name)
+    whole = (where / "d.jpg").read_bytes()
+    (where / "c.jpg").write_bytes(whole[: len(whole) // 2])
+    (where / "notes.txt").write_text("holidays")
+    (where / ".hidden.png").write_bytes(b"")
+    return where

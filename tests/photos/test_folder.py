@@ -1,6 +1,8 @@
-"""Photo after photo: whole or not there, done once, the bad ones named; and the command."""
+"""Photo after photo: whole or not there, done once, the bad ones named."""
 
+import errno
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,10 +13,10 @@ from PIL import Image
 
 from hmrlab.files import FileProblem, save_npz_whole
 from hmrlab.models.shipped import load_reference_model
-from hmrlab.photos import ask, folder
-from hmrlab.photos.finding import NobodyFoundError, Whole
+from hmrlab.photos import folder, network
+from hmrlab.photos.finding import InBoxes, NobodyFoundError, Whole
 from hmrlab.photos.folder import Asker, ask_for_all, jobs_for
-from hmrlab.photos.picture import read_photo
+from hmrlab.photos.save import parameters
 
 
 @pytest.fixture(scope="module")
@@ -25,35 +27,6 @@ def model():
 @pytest.fixture
 def asker(model, body):
     return Asker(model, body, Whole(), 64, pages=False)
-
-
-@pytest.fixture
-def light_files(monkeypatch):
-    """Numbers in place of meshes and pictures, which others test; gives the order of writing."""
-    written = []
-
-    def save(result, where, **_):
-        written.append(Path(where).name)
-        numbers = {"camera": result.camera.numpy(), "number": np.array(result.numbers)}
-        return [save_npz_whole(Path(where) / "person_0.npz", **numbers)]
-
-    monkeypatch.setattr(folder, "save_bodies", save)
-    return written
-
-
-@pytest.fixture
-def photos(tmp_path):
-    """Three photos, one of which is grey, a broken one, and what is no photo."""
-    where = tmp_path / "photos"
-    where.mkdir()
-    rng = np.random.default_rng(0)
-    for name, size in (("a.png", (60, 40, 3)), ("b.png", (50, 70)), ("d.jpg", (64, 64, 3))):
-        Image.fromarray(rng.integers(0, 256, size, dtype=np.uint8)).save(where / name)
-    whole = (where / "d.jpg").read_bytes()
-    (where / "c.jpg").write_bytes(whole[: len(whole) // 2])
-    (where / "notes.txt").write_text("holidays")
-    (where / ".hidden.png").write_bytes(b"")
-    return where
 
 
 def test_each_photo_has_a_folder_and_the_broken_one_is_named(photos, tmp_path, asker, light_files):
@@ -74,38 +47,56 @@ def test_each_photo_has_a_folder_and_the_broken_one_is_named(photos, tmp_path, a
     assert note["made_of"]["photo"] == "a.png"
 
 
-def test_in_batches_the_answers_are_those_of_photo_after_photo(
-    photos, tmp_path, asker, light_files, monkeypatch
+class InTwos(Whole):
+    """Two people in a photo whose name begins with b, one in others."""
+
+    def find(self, photo, image):
+        height, width = image.shape[:2]
+        count = 2 if photo.stem.startswith("b") else 1
+        rectangles = np.array([[k, k, width, height] for k in range(count)], float)
+        return InBoxes(rectangles).find(photo, image)
+
+
+def test_a_photos_numbers_are_the_same_wherever_the_run_was_stopped(
+    photos, tmp_path, model, body, monkeypatch
 ):
-    monkeypatch.setattr(folder, "MOST_CROPS", 2)
+    asker = Asker(model, body, InTwos(), 64, pages=False)
+    straight, stopped = (jobs_for([photos], tmp_path / name) for name in ("one", "two"))
+
+    def numbers(result, where, **_):
+        return [
+            save_npz_whole(Path(where) / f"person_{k}.npz", **parameters(result, k))
+            for k in range(len(result))
+        ]
+
+    monkeypatch.setattr(folder, "save_bodies", numbers)
+    ask_for_all(straight, asker)
+    for job in stopped:  # stopped after each photo
+        ask_for_all([job], asker)
+    names = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.npz")]
+    assert len(names) == 4
+    for name in names:
+        whole, part = ((tmp_path / run / name).read_bytes() for run in ("one", "two"))
+        assert whole == part
+
+
+def test_the_network_sees_the_people_of_one_photo_at_a_time(
+    photos, tmp_path, model, body, light_files, monkeypatch
+):
+    monkeypatch.setattr(network, "MOST_CROPS", 1)
     sizes = []
-    forward = asker.model.forward
+    forward = model.forward
 
     def counted(images, n_iter=3):
         sizes.append(len(images))
         return forward(images, n_iter)
 
-    monkeypatch.setattr(asker.model, "forward", counted)
-    outcome = ask_for_all(jobs_for([photos], tmp_path / "out"), asker)
-    assert sizes == [2, 1]
-    for job in outcome.done:
-        image = read_photo(job.photo)
-        alone = ask(asker.model, image, Whole().find(job.photo, image), asker.body, 64)
-        with np.load(job.folder / "person_0.npz") as saved:
-            np.testing.assert_allclose(saved["camera"], alone.camera, atol=1e-4)
-
-
-def test_large_photos_do_not_wait_for_a_full_batch(
-    photos, tmp_path, asker, light_files, monkeypatch
-):
-    monkeypatch.setattr(folder, "MOST_PIXELS", 1)
-    groups = []
-    crops = folder.answer
-    monkeypatch.setattr(
-        folder, "answer", lambda model, some, batch: groups.append(len(some)) or crops(model, some)
+    monkeypatch.setattr(model, "forward", counted)
+    outcome = ask_for_all(
+        jobs_for([photos], tmp_path / "out"), Asker(model, body, InTwos(), 64, pages=False)
     )
-    ask_for_all(jobs_for([photos], tmp_path / "out"), asker)
-    assert groups == [1, 1, 1]
+    assert sizes == [1, 1, 1, 1]  # a crowd in parts, too
+    assert len(outcome.done) == 3
 
 
 def test_what_is_done_is_left_alone_unless_forced_or_made_of_something_else(
@@ -201,6 +192,43 @@ def test_where_nothing_can_be_written_the_run_ends_with_the_reason(
         ask_for_all(jobs_for([photos], tmp_path / "file"), asker)
 
 
+def test_where_writing_fails_half_way_what_stays_is_told(
+    photos, tmp_path, asker, light_files, monkeypatch
+):
+    save = folder.save_bodies
+
+    def full(result, where, **options):
+        if len(light_files) == 1:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return save(result, where, **options)
+
+    monkeypatch.setattr(folder, "save_bodies", full)
+    out = tmp_path / "out"
+    with pytest.raises(FileProblem, match=rf"out/b: No space.*1 photos done .* stay in {out}"):
+        ask_for_all(jobs_for([photos], out), asker)
+    assert [path.name for path in out.iterdir()] == ["a"]
+    monkeypatch.setattr(folder, "save_bodies", save)
+    assert len(ask_for_all(jobs_for([photos], out), asker).skipped) == 1
+
+
+@pytest.mark.parametrize("note", [b"{", b"[]", b'{"made_of": 1}', b"\xff", b"[" * 100_000])
+def test_a_photo_whose_note_is_damaged_is_made_anew(photos, tmp_path, asker, light_files, note):
+    jobs = jobs_for([photos / "a.png"], tmp_path / "out")
+    ask_for_all(jobs, asker)
+    (tmp_path / "out" / "a" / "photo.json").write_bytes(note)
+    assert len(ask_for_all(jobs, asker).done) == 1
+    assert len(ask_for_all(jobs, asker).skipped) == 1
+
+
+def test_a_pipe_and_a_link_that_loops_are_told(photos, tmp_path):
+    os.mkfifo(tmp_path / "pipe.png")
+    with pytest.raises(FileProblem, match=r"pipe\.png is a pipe"):
+        jobs_for([photos, tmp_path / "pipe.png"], tmp_path / "out")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(FileProblem, match="leads back to itself"):
+        jobs_for([tmp_path / "loop"], tmp_path / "out")
+
+
 def test_a_photo_without_people_is_named_and_the_next_one_taken(
     photos, tmp_path, asker, light_files
 ):
@@ -225,6 +253,18 @@ def test_a_network_that_answers_nan_is_told_photo_by_photo(photos, tmp_path, bod
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize("bias", [1e3, 1e30])
+def test_a_network_whose_bodies_are_giants_is_told(photos, tmp_path, body, light_files, bias):
+    broken = load_reference_model()
+    with torch.no_grad():
+        broken.regressor.decshape.bias += bias
+    outcome = ask_for_all(
+        jobs_for([photos / "a.png"], tmp_path / "out"),
+        Asker(broken, body, Whole(), 64, pages=False),
+    )
+    assert "metres large: are its weights whole?" in outcome.problems[photos / "a.png"]
+
+
 def test_photos_of_one_name_have_folders_of_their_own(photos, tmp_path):
     (photos / "a.jpg").write_bytes((photos / "d.jpg").read_bytes())
     out = tmp_path / "out"
@@ -246,105 +286,3 @@ def test_a_path_without_photos_is_named(tmp_path):
     (tmp_path / "empty" / "a.heic").write_bytes(b"")
     with pytest.raises(FileProblem, match=r"but \.heic"):
         jobs_for([tmp_path / "empty"], tmp_path)
-
-
-@pytest.fixture
-def hmrlab(hmrlab, monkeypatch, tmp_path, body):
-    """Calls `hmrlab photo`; what it printed as an error comes without a frame."""
-    monkeypatch.setenv("HMRLAB_HOME", str(tmp_path / "home"))
-    monkeypatch.delenv("HMRLAB_BODY", raising=False)
-    monkeypatch.setattr("hmrlab.bodies.load_body", lambda *_: body)  # the light one: quicker
-
-    def call(*words):
-        found = hmrlab("photo", *words)
-        found.err = " ".join(found.err.replace("│", " ").split())
-        return found
-
-    return call
-
-
-def test_the_command_makes_everything_of_a_photo_and_says_what_to_think_of_it(
-    hmrlab, photos, tmp_path
-):
-    out = tmp_path / "out"
-    done = hmrlab(photos / "a.png", "--box", "-5,0,30,60", "--box", "10,5,25,50", "--out", out)
-    assert done.code == 0, done.err
-    assert "on a real photo it is a toy" in done.out
-    assert "person_1: box of 50 px about (22, 30)" in done.out
-    people = [f"person_{k}{kind}" for k in (0, 1) for kind in (".glb", ".npz", ".obj")]
-    turntables = [f"person_{k}_turntable.png" for k in (0, 1)]
-    wanted = [*people, *turntables, "overlay.png", "scene.glb", "view.html", "photo.json"]
-    assert {path.name for path in (out / "a").iterdir()} == set(wanted)
-    again = hmrlab(photos / "a.png", "--box", "-5,0,30,60", "--box", "10,5,25,50", "--out", out)
-    assert again.code == 0
-    assert "was done before" in again.out
-
-
-def test_the_command_ends_with_1_where_a_photo_was_bad(hmrlab, photos, tmp_path, light_files):
-    done = hmrlab(photos, "--whole", "--no-page")
-    assert done.code == 1
-    assert "3 photos done, 1 not\n  c.jpg: " in done.out
-    made = tmp_path / "home" / "runs" / "photos"
-    assert sorted(path.name for path in made.iterdir()) == ["a", "b", "d"]
-    (photos / "c.jpg").unlink()
-    assert hmrlab(photos, "--whole", "--no-page").code == 0
-    alone = photos.parent / "c.jpg"
-    alone.write_bytes(b"no picture")
-    done = hmrlab(alone, "--whole")
-    assert (done.code, "c.jpg cannot be read as a picture" in done.err) == (1, True)
-
-
-@pytest.mark.parametrize(
-    ("words", "says"),
-    [
-        ((), "who is in the photo? Say it by --box x,y,w,h"),
-        (("--whole", "--detect"), "--detect and --whole: give one of them"),
-        (("--box", "1,2,3"), "'1,2,3' is not x,y,w,h"),
-        (("--box", "1,2,3,big"), "'1,2,3,big' is not x,y,w,h"),
-        (("--box", "1,2,0,40"), "box 0 (1, 2, 0, 40) has no area"),
-        (("--box", "nan,2,30,40"), "NaN or infinite"),
-        (("--box", "900,900,30,40"), "lies outside the photo (40 x 60)"),
-        (("--keypoints", "gone.json"), "gone.json is missing"),
-        (("--whole", "--model", "gone.pt"), "there is no file gone.pt"),
-        (("--whole", "--model", "with_smpl"), "with_smpl was not run here at laptop scale"),
-        (("--whole", "--model", "with_smlp"), "with_smlp"),
-        (("--whole", "--device", "gpu"), "not one of auto, cpu, cuda"),
-    ],
-)
-def test_the_command_says_what_is_missing_or_wrong(hmrlab, photos, tmp_path, words, says):
-    done = hmrlab(photos / "a.png", *words, "--out", tmp_path / "out")
-    assert done.code != 0
-    assert says in done.err
-    assert not (tmp_path / "out").exists()
-
-
-def test_boxes_and_a_keypoint_file_are_of_one_photo(hmrlab, photos, tmp_path):
-    (tmp_path / "k.json").write_text("{}")
-    for words in (("--box", "1,2,30,40"), ("--keypoints", tmp_path / "k.json")):
-        done = hmrlab(photos, *words)
-        assert done.code != 0
-        assert "is of one photo, and 4 are given" in done.err
-
-
-def test_without_the_detectors_weights_the_command_asks_for_a_box(
-    hmrlab, photos, monkeypatch, tmp_path
-):
-    monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    done = hmrlab(photos / "a.png", "--detect")
-    assert done.code == 1
-    assert "keypointrcnn_resnet50_fpn_coco-fc266e95.pth" in done.err
-    assert "--allow-download" in done.err
-    assert "--box x,y,w,h" in done.err
-
-
-def test_others_networks_and_bodies_are_told_apart(hmrlab, monkeypatch):
-    from hmrlab.cli.photographs import _notes
-    from hmrlab.models import HMR, Opened, create_encoder
-
-    spins = Opened(HMR(create_encoder("small")), "SPIN's")
-    (first, second) = _notes("spin.pt", spins)
-    assert first.startswith("spin.pt: SPIN's layout")
-    assert "HMRLAB_BODY=smpl" in second
-    monkeypatch.setenv("HMRLAB_BODY", "smpl")
-    assert len(_notes("spin.pt", spins)) == 1
-    assert "Leave HMRLAB_BODY unset" in _notes("shipped", spins)[1]

@@ -244,7 +244,7 @@ def test_a_model_tells_its_crops_size_and_its_corrections(model):
         assert resolution_of(model) == 96
         with torch.no_grad():
             wanted = model((crops - mean) / deviation, n_iter=1)
-        said = answer(model, crops, batch=2)
+        said = answer(model, crops)
     finally:
         model.resolution = model.n_iter = None
     torch.testing.assert_close(said.rotations, wanted.rotations, atol=1e-5, rtol=0)

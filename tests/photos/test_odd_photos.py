@@ -1,5 +1,6 @@
 """Photos in odd guises and sizes: the same answer, or a clear word."""
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 from PIL import Image
 
 from hmrlab.files import FileProblem
-from hmrlab.photos import Boxes, ask, read_photo
+from hmrlab.photos import Boxes, ask, picture, read_photo
 from hmrlab.photos.finding import Found, NobodyFoundError, Whole
+from hmrlab.photos.picture import shrunk
 
 SIZE = (480, 640)
 RECTANGLE = (20, 30, 150, 300)
@@ -91,10 +93,58 @@ def test_of_a_huge_photo_only_strips_are_held_as_floats():
     assert float(whole[:, :26].max()) == float(whole[:, 38:].max()) == 0
 
 
-def test_more_pixels_than_can_be_meant_are_an_error(tmp_path, monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
-    Image.new("L", (50, 30)).save(tmp_path / "a.png")
-    assert read_photo(tmp_path / "a.png").shape == (30, 50, 3)  # suspicious, says Pillow
-    Image.new("L", (50, 50)).save(tmp_path / "b.png")
-    with pytest.raises(FileProblem, match=r"b\.png cannot be read as a picture .*exceeds limit"):
-        read_photo(tmp_path / "b.png")
+def test_more_pixels_than_can_be_meant_are_an_error(tmp_path):
+    Image.new("L", (50, 31)).save(tmp_path / "a.png")
+    with pytest.raises(FileProblem, match=r"a\.png has 50 x 31 pixels; at most 1,500.*max-pixels"):
+        read_photo(tmp_path / "a.png", max_pixels=1500)
+    assert read_photo(tmp_path / "a.png", max_pixels=1550).shape == (31, 50, 3)
+    Image.new("1", (1, 65536)).save(tmp_path / "line.png")
+    with pytest.raises(FileProblem, match=r"line\.png has 1 x 65,536 pixels; .* 65,535 on a side"):
+        read_photo(tmp_path / "line.png")
+
+
+@pytest.mark.parametrize("ending", ["png", "tif"])
+@pytest.mark.parametrize("held", range(1, 9))
+def test_however_the_camera_was_held_the_photo_stands_upright(tmp_path, held, ending):
+    upright = np.arange(6, dtype=np.uint8).reshape(2, 3) * 40
+    # how EXIF's numbers say that the picture lies in the file
+    lying = {
+        1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1],
+        5: upright.T, 6: np.rot90(upright), 7: upright[::-1, ::-1].T, 8: np.rot90(upright, -1),
+    }[held]  # fmt: skip
+    picture = Image.fromarray(np.ascontiguousarray(lying))
+    exif = picture.getexif()
+    exif[0x0112] = held
+    picture.save(tmp_path / f"a.{ending}", exif=exif)
+    np.testing.assert_array_equal(read_photo(tmp_path / f"a.{ending}")[..., 0], upright)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux how much memory was taken")
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P"])
+def test_a_photo_of_40_megapixels_is_read_and_shrunk_without_further_copies(tmp_path, mode):
+    """120 MB as an array; Pillow holds 160 MB of it (RGB and RGBA take four bytes a pixel)."""
+    Image.new(mode, (8000, 5000), 7).save(tmp_path / "a.png", compress_level=1)
+    program = (
+        "import sys, resource\n"
+        "from hmrlab.photos.picture import Image, read_photo, shrunk\n"
+        "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000\n"
+        "Image.init()\n"
+        "before = peak()\n"
+        "small, zoom = shrunk(read_photo(sys.argv[1]), 2000, Image.Resampling.LANCZOS)\n"
+        "assert (small.shape, zoom) == ((1250, 2000, 3), 0.25)\n"
+        "print(peak() - before)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, tmp_path / "a.png"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert float(done.stdout) < 360
+
+
+def test_shrinking_in_strips_is_shrinking(scenery, monkeypatch):
+    monkeypatch.setattr(picture, "_STRIP", 5000)
+    small, zoom = shrunk(scenery, 100, Image.Resampling.LANCZOS)
+    assert (small.shape, zoom) == ((75, 100, 3), 100 / 640)
+    wanted = Image.fromarray(scenery).resize((100, 75), Image.Resampling.BOX)
+    assert np.abs(small.astype(int) - np.asarray(wanted)).mean() < 4
+    assert shrunk(scenery, 640, Image.Resampling.LANCZOS)[0] is scenery

@@ -1,10 +1,13 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import trimesh
 from PIL import Image
 
 from hmrlab.files import FileProblem
-from hmrlab.photos import fit_photo, save_fits
+from hmrlab.photos import fit_photo, save, save_bodies, save_fits
 from hmrlab.photos.save import summary
 
 
@@ -82,3 +85,28 @@ def test_a_folder_that_cannot_be_made_is_named(fitted, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileProblem, match="could not write"):
         save_fits(fitted, tmp_path / "file")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("the disk is full")])
+def test_a_failure_half_way_leaves_nothing_and_takes_nothing(fitted, tmp_path, monkeypatch, error):
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(save, "parameters", fails)  # the last of a person's files
+    raised = FileProblem if isinstance(error, OSError) else KeyboardInterrupt
+    with pytest.raises(raised):
+        save_bodies(fitted, tmp_path / "out")
+    assert list(tmp_path.iterdir()) == []
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "overlay.png").write_text("of an older run")
+    with pytest.raises(raised):
+        save_bodies(fitted, tmp_path / "out")
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["overlay.png"]
+    assert (tmp_path / "out" / "overlay.png").read_text() == "of an older run"
+
+
+def test_that_the_overlay_of_a_large_photo_is_shrunk_is_told(fitted):
+    names = [Path("overlay.png"), Path("scene.glb")]
+    assert "everybody: overlay.png, scene.glb" in summary(fitted, names)
+    large = replace(fitted, image=np.zeros((10, 2001, 3), np.uint8))
+    assert "everybody: overlay.png (shrunk to 2,000 pixels), scene.glb" in summary(large, names)

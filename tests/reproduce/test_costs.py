@@ -1,4 +1,6 @@
 import copy
+import json
+import os
 from dataclasses import replace
 
 import pytest
@@ -84,5 +86,17 @@ def test_a_book_is_read_as_it_was_written(book, tmp_path):
 def test_a_damaged_book_says_what_to_do(text, tmp_path):
     path = tmp_path / "book.json"
     path.write_text(text)
-    with pytest.raises(FileProblem, match=r"holds no measured costs.*--measure"):
+    with pytest.raises(FileProblem, match=r"book\.json: .*holds no measured costs.*--measure"):
         CostBook.load(path)
+
+
+def test_a_book_whose_numbers_are_none_says_which(book, tmp_path):
+    content = json.loads(book.save(tmp_path / "book.json").read_text())
+    content["costs"][0]["timings"][ONNX]["milliseconds"]["least"] = "1"
+    (tmp_path / "book.json").write_text(json.dumps(content))
+    with pytest.raises(FileProblem, match=rf"costs\[0\]\.timings\.{ONNX}\.milliseconds\.least"):
+        CostBook.load(tmp_path / "book.json")
+    (tmp_path / "book.json").unlink()
+    os.mkfifo(tmp_path / "book.json")
+    with pytest.raises(FileProblem, match=r"book\.json is a pipe"):
+        CostBook.load(tmp_path / "book.json")

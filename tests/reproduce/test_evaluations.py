@@ -10,7 +10,7 @@ from PIL import Image
 from hmrlab.bodies import load_body
 from hmrlab.data.prepared import note_set, prepared_folder
 from hmrlab.evaluation.result import Evaluation
-from hmrlab.ledger import Ledger
+from hmrlab.ledger import Ledger, record_run
 from hmrlab.reproduce import evaluations
 from hmrlab.reproduce.evaluations import evaluate_network, evaluations_tables, protocols_named
 from hmrlab.reproduce.tables import runs_table
@@ -171,3 +171,32 @@ def test_the_same_settings_have_the_same_key_and_other_weights_another(home):
     one, same, other = run(), run(), run(limit=4)
     assert one.settings_hash == same.settings_hash != other.settings_hash
     assert one.metrics == same.metrics
+
+
+def without(settings, metrics):
+    """A record of an evaluation, with some of its values changed or (`...`) left out."""
+    run = evaluations.EvaluationRun("net", "w", "lsp", "r", 64, 3, None, "free", 0)
+    values = {"count": 4.0, "mask_f1": 0.5, "mask_f1_low": 0.4, "mask_f1_high": 0.6}
+    given = (vars(run) | settings, {f"lsp/{name}": v for name, v in (values | metrics).items()})
+    kept = [{name: v for name, v in each.items() if v is not ...} for each in given]
+    return record_run(
+        name="net on lsp", settings=kept[0], settings_hash="a", seed=0, metrics=kept[1], seconds=1
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "metrics", "says"),
+    [
+        (dict.fromkeys(("network", "protocol", "body"), ...), {}, "network: Field required"),
+        ({"protocol": ["lsp"]}, {}, r"protocol: .* found \['lsp'\]"),
+        ({"protocol": "4dpw"}, {}, "no evaluation protocol '4dpw'"),
+        ({"limit": "all"}, {}, "limit: .* found 'all'"),
+        ({}, {"count": ...}, "metrics without lsp/count"),
+        ({}, {"mask_f1_high": ...}, "metrics without lsp/mask_f1_high"),
+    ],
+)
+def test_a_record_that_lacks_what_a_row_takes_is_passed_over(settings, metrics, says):
+    good = without({}, {})
+    with pytest.warns(UserWarning, match=f"'net on lsp' .* is passed over: .*{says}"):
+        (table,) = evaluations_tables([good, without(settings, metrics)])
+    assert len(table.rows) == 1

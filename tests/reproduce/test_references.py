@@ -1,3 +1,4 @@
+import os
 from dataclasses import replace
 
 import pytest
@@ -48,3 +49,13 @@ def test_a_line_that_is_no_record_is_named(tmp_path):
     with pytest.raises(FileProblem, match=r"runs.jsonl, line 2, is no record"):
         keep_references(tmp_path, [a_record("b")])
     assert path.read_text().endswith("{}\n")  # and nothing is lost
+
+
+def test_what_is_no_file_in_the_references_place_is_told(tmp_path):
+    os.mkfifo(tmp_path / "runs.jsonl")
+    with pytest.raises(FileProblem, match=r"runs\.jsonl is a pipe"):
+        read_references(tmp_path)
+    (tmp_path / "runs.jsonl").unlink()
+    (tmp_path / "runs.jsonl").write_bytes(b"\xff\n")
+    with pytest.raises(FileProblem, match=r"runs\.jsonl, line 1, is no record"):
+        read_references(tmp_path)

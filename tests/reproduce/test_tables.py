@@ -4,7 +4,14 @@ from dataclasses import replace
 import pytest
 
 from hmrlab.ledger import RunRecord
-from hmrlab.reproduce.tables import Table, metric_heading, newest, number, runs_table
+from hmrlab.reproduce.tables import (
+    Table,
+    metric_heading,
+    newest,
+    number,
+    runs_table,
+    scale_name,
+)
 
 RECORD = RunRecord(
     name="with_smpl",
@@ -88,6 +95,20 @@ def test_markdown_lines_up_and_escapes():
         "| three | 4    |",
     ]
     assert repr(table) == table.to_markdown()
+
+
+def test_a_cell_keeps_to_its_line():
+    table = Table(("run",), (("a\nb\x1b[2J",),))
+    assert table.to_markdown().splitlines()[2:] == ["| a b [2J |"]
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [({}, "-"), ({"scale": {"name": "smoke"}}, "smoke"), ({"scale": "smoke"}, "smoke"),
+     ({"scale": None}, "None"), ({"scale": ["a"]}, "['a']")],
+)  # fmt: skip
+def test_a_scale_has_a_name_whatever_the_settings_say(settings, name):
+    assert scale_name(replace(RECORD, settings=settings)) == name
 
 
 def test_html_groups_headings_and_escapes():

@@ -24,7 +24,7 @@ PYTHON ?= $(FOUND)
 export UV_PYTHON_DOWNLOADS := never
 export UV_HTTP_TIMEOUT ?= 300
 
-.PHONY: help install run test lint lab notebooks bench body viewer lock
+.PHONY: help install run test hostile lint lab notebooks bench body viewer lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ lab: $(STAMP) ## open the notebooks in JupyterLab
 test: lint ## everything that CI checks: style, unit tests, a browser, all notebooks at smoke scale
 	@$(BIN)/python tests/viewer/chromium.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile
+
+hostile: $(STAMP) ## every damage to every file that a command reads, and five seeds of those drawn
+	OMP_NUM_THREADS=1 HMRLAB_HOSTILE_SEEDS=5 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 \
+		--dist load tests/hostile tests/unpickling
 
 lint: $(STAMP) ## style only
 	$(BIN)/ruff check .

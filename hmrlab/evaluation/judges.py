@@ -24,10 +24,10 @@ from hmrlab.evaluation.joint_sets import ANNOTATED_24, J14, Joints, JointSet, na
 from hmrlab.evaluation.metrics import wrapped_difference
 from hmrlab.evaluation.protocols import Protocol, Truth
 from hmrlab.evaluation.segmentation import (
+    draw_parts,
     mask_confusion,
     parts_confusion,
     picture_size,
-    predicted_parts,
     read_mask,
 )
 from hmrlab.files import FileProblem
@@ -183,7 +183,7 @@ class MaskJudge:
         records, rows = self.dataset.records, batch.index.cpu().numpy()
         sizes = [picture_size(self.dataset.images, str(name)) for name in records.imgname[rows]]
         device = batch.index.device
-        drawn = predicted_parts(
+        drawn = draw_parts(
             prediction,
             self.body,
             torch.from_numpy(records.center[rows]).to(device),

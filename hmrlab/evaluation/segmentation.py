@@ -34,6 +34,17 @@ def predicted_parts(
     center: Tensor,
     scale: Tensor,
     sizes: Sequence[tuple[int, int]],
+) -> list[np.ndarray]:
+    """All of `draw_parts`."""
+    return list(draw_parts(prediction, body, center, scale, sizes))
+
+
+def draw_parts(
+    prediction: Prediction,
+    body: Body,
+    center: Tensor,
+    scale: Tensor,
+    sizes: Sequence[tuple[int, int]],
 ) -> Iterator[np.ndarray]:
     """Predicted bodies as the network's cameras see them, drawn in the original pictures.
 

@@ -50,6 +50,6 @@ def test_a_forged_type_makes_numpys_own_unpickling_follow_a_pointer(tmp_path):
 
 def test_ten_thousand_programs_drawn_at_random_are_read_or_refused(tmp_path):
     outcomes = run("fuzz", tmp_path, 10_000)
-    assert sum(outcomes.values()) == 30_000  # each by three readers
+    assert sum(outcomes.values()) == 12_000  # every tenth by all three readers
     assert outcomes["read"] > 300
     assert outcomes["refused"] > 3_000

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.ndimage import affine_transform
 
+from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP
 from hmrlab.data.augment import (
     Augmentation,
     AugmentationSettings,
@@ -14,6 +15,7 @@ from hmrlab.data.augment import (
     to_pictures,
 )
 from hmrlab.data.crops import crop_picture, warp
+from hmrlab.fitting.memory import View
 from hmrlab.geometry import apply_affine, axis_angle_to_matrix, crop_matrix, matrix_to_axis_angle
 
 
@@ -171,3 +173,80 @@ def test_axis_angles_come_back_from_flipped_matrices():
     torch.testing.assert_close(
         twice.rotations, axis_angle_to_matrix(raw.pose), atol=1e-5, rtol=1e-5
     )
+
+
+def varied(n=6):
+    """A raw batch whose confidences and flags differ from sample to sample."""
+    raw, g = raw_batch(n), torch.Generator().manual_seed(7)
+    raw.keypoints[..., 2] = torch.rand(n, 49, generator=g)
+    raw.joints_3d[..., 3] = torch.rand(n, 24, generator=g)
+    flags = {"has_smpl": torch.arange(n) % 2 == 0, "has_pose_3d": torch.arange(n) % 3 == 0}
+    return RawBatch(**(vars(raw) | flags | {"source": 2, "index": torch.arange(n) + 10}))
+
+
+def test_a_batch_says_how_its_pictures_were_seen():
+    """What is said is what the memory of fits needs to see a plain body as the picture does."""
+    raw = varied()
+    drawn = draw(
+        AugmentationSettings(no_rotation_probability=0.0), 6, torch.Generator().manual_seed(1)
+    )
+    assert 0 < drawn.flip.sum() < 6
+    batch = augment(raw, drawn, 64)
+    assert torch.equal(batch.flipped, drawn.flip)
+    assert torch.equal(batch.turned, drawn.rotation)
+    seen = View(batch.flipped, batch.turned).of(axis_angle_to_matrix(raw.pose))
+    torch.testing.assert_close(batch.rotations, seen)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_confidences_and_what_is_known_stay_with_their_sample_and_joint(flip):
+    raw = varied()
+    batch = augment(raw, one(flip, rotation=20.0, n=6), 64)
+    keypoints, joints = (
+        (list(KEYPOINT_FLIP), list(ANNOTATED_FLIP)) if flip else (slice(None), slice(None))
+    )
+    assert torch.equal(batch.keypoints_2d[..., 2], raw.keypoints[:, keypoints, 2])
+    assert torch.equal(batch.keypoints_3d[..., 3], raw.joints_3d[:, joints, 3])
+    for name in ("betas", "has_smpl", "has_pose_3d", "index"):
+        assert torch.equal(getattr(batch, name), getattr(raw, name)), name
+    assert batch.source.tolist() == [2] * 6
+
+
+def test_settings_are_what_is_drawn_with():
+    def drawn(**changes):
+        settings = AugmentationSettings(**changes)
+        return draw(settings, 4000, torch.Generator().manual_seed(0))
+
+    assert drawn(flip_probability=1.0).flip.all()
+    assert not drawn(flip_probability=0.0).flip.any()
+    assert drawn(flip_probability=0.2).flip.float().mean() == pytest.approx(0.2, abs=0.03)
+    assert (drawn(no_rotation_probability=0.1).rotation == 0).float().mean() < 0.15
+    assert drawn(rotation_deviation=5.0).rotation.abs().max() == 10.0
+    assert (drawn(scale_deviation=0.1).scale.aminmax()) == (0.9, 1.1)
+    channels = drawn(channel_noise=0.2).channels
+    assert 0.8 <= channels.min() < 0.81
+    assert 1.19 < channels.max() <= 1.2
+    assert channels.T.corrcoef().triu(1).abs().max() < 0.1  # each colour by itself
+
+
+def test_a_draw_that_is_split_is_the_same_draw():
+    drawn = draw(AugmentationSettings(), 6, torch.Generator().manual_seed(0))
+    parts = drawn.split([1, 3, 2])
+    assert [len(part.flip) for part in parts] == [1, 3, 2]
+    for name, value in vars(drawn).items():
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), value)
+
+
+def test_an_unchanged_picture_comes_back_to_the_last_bit():
+    """A box as large as the picture, at its own resolution; and red, green, blue in this order."""
+    raw = raw_batch(2, size=64)
+    whole = {"center": torch.full((2, 2), 32.0), "scale": torch.full((2,), 64 / 200)}
+    raw = RawBatch(**(vars(raw) | whole))
+    images = augment(raw, Augmentation.none(2), 64).images
+    assert torch.equal(to_pictures(images), raw.images)
+    colours = raw.images[0, 5, 7] / 255
+    expected = (colours - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
+    torch.testing.assert_close(images[0, :, 5, 7], expected, atol=1e-5, rtol=0)
+    bright = augment(raw, one(channels=9.0, n=2), 64).images
+    assert to_pictures(bright)[raw.images > 30].min() == 255
+    assert torch.equal(to_pictures(bright + 100.0), torch.full((2, 64, 64, 3), 255).byte())

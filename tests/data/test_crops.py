@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from hmrlab.data.augment import (
     IMAGENET_DEVIATION,
@@ -14,7 +15,7 @@ from hmrlab.data.augment import (
     draw,
 )
 from hmrlab.data.boxes import MARGIN, crop_box
-from hmrlab.data.crops import warp
+from hmrlab.data.crops import crop_picture, warp
 from hmrlab.geometry import crop_matrix
 
 
@@ -133,3 +134,68 @@ def test_the_one_pass_gives_what_warping_and_colouring_step_by_step_gives(margin
     steps = (steps * drawn.channels[:, :, None, None]).clamp(0, 1)
     mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
     torch.testing.assert_close(images, ((steps - mean) / deviation).float(), atol=3e-5, rtol=0)
+
+
+def noise(height, width):
+    """A picture in which no pixel tells anything of the next."""
+    return np.random.default_rng(0).integers(0, 256, (height, width, 3), dtype=np.uint8)
+
+
+@pytest.mark.parametrize("side", [30.0, 61.7, 150.3])
+def test_the_outermost_pixels_of_a_crop_see_beyond_the_box(side):
+    """As if the box had been taken out of the whole picture."""
+    picture, left, top = noise(300, 400), 120.0, 90.8
+    crop = crop_box(picture, np.array([left + side / 2, top + side / 2]), side / 200, 40)
+    box = (left, top, left + side, top + side)
+    whole = Image.fromarray(picture).resize((40, 40), Image.Resampling.BILINEAR, box=box)
+    np.testing.assert_allclose(crop.astype(int), np.asarray(whole).astype(int), atol=1)
+
+
+@pytest.mark.parametrize("side", [130.0, 420.0, 2000.0])
+def test_all_of_the_pictures_light_is_in_the_crop_of_a_larger_box(side):
+    """Of each block of pixels that is averaged, too, that hangs over the picture's edge."""
+    picture = np.full((109, 117, 3), 255, np.uint8)
+    crop = crop_box(picture, np.array([58.5, 54.5]), side / 200, 10)
+    light = crop[..., 0].mean() / 255 * side**2
+    assert light == pytest.approx(109 * 117, rel=0.02)
+
+
+def test_a_large_box_is_averaged_before_it_is_cut_out(monkeypatch):
+    """What is resized has about sixteen times the crop's pixels, and not the box's."""
+    cut, crop = [], Image.Image.crop
+    monkeypatch.setattr(
+        Image.Image, "crop", lambda self, box: cut.append(crop(self, box)) or cut[-1]
+    )
+    crop_box(noise(300, 400), np.array([200.0, 150.0]), 1500 / 200, 40)
+    assert cut[-1].width * cut[-1].height < 25 * 40**2
+
+
+def test_a_box_beyond_all_measure_is_black():
+    assert not crop_box(noise(10, 10), np.array([5.0, 5.0]), 1e12, 8).any()
+
+
+def test_a_picture_that_is_shrunk_is_averaged_wherever_the_box_is():
+    """Of noise every mean is near the middle; a sample is not."""
+    picture = torch.from_numpy(noise(800, 800)).permute(2, 0, 1).float()
+    for x in (400.0, 400.3, 405.5):
+        matrix = crop_matrix(torch.tensor([x, 399.1]), torch.tensor(3.0), 60)
+        crop = crop_picture(picture, matrix, 60)
+        assert crop.std() < picture.std() / 4
+        assert crop.mean() == pytest.approx(127.5, abs=1)
+
+
+def test_a_picture_smaller_than_a_block_is_one_dot():
+    """Averaged over itself alone, since there is nothing else."""
+    picture = torch.full((3, 4, 5), 255.0)
+    matrix = crop_matrix(torch.tensor([2.5, 2.0]), torch.tensor(50.0), 60)
+    crop = crop_picture(picture, matrix, 60)
+    assert crop.shape == (3, 60, 60)
+    assert crop.mean() < 5
+
+
+@pytest.mark.parametrize("side", [20.0, 125.0, 250.0])
+def test_a_picture_that_is_shrunk_by_less_than_four_is_not_blurred_first(side):
+    picture = torch.from_numpy(noise(300, 400)).permute(2, 0, 1).float()
+    matrix = crop_matrix(torch.tensor([198.2, 147.9]), torch.tensor(side / 200), 64)
+    expected = warp(picture[None], matrix[None], 64)[0]
+    torch.testing.assert_close(crop_picture(picture, matrix, 64), expected)

@@ -157,3 +157,8 @@ def test_batch_equals_loop(pose, axes):
 def test_wrong_joints_are_refused():
     with pytest.raises(ValueError, match="one shape"):
         metrics.mpjpe(torch.zeros(2, 14, 3), torch.zeros(2, 17, 3))
+
+
+def test_a_joint_at_its_limit_is_not_beyond_it(axes):
+    still = torch.eye(3).double().expand(2, 24, 3, 3)
+    assert not metrics.beyond_twist_limits(still, axes, torch.zeros(24).double()).any()

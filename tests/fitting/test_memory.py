@@ -129,3 +129,28 @@ def test_one_beta_out_of_bounds_takes_the_whole_shape_away():
     kept = believable_betas(betas)
     assert torch.equal(kept[[0, 2]], betas[[0, 2]])
     assert (kept[1] == 0).all()
+
+
+def test_a_shape_at_the_bounds_is_still_believed():
+    betas = torch.zeros(1, 10)
+    betas[0, :2] = torch.tensor([3.0, -3.0])
+    assert torch.equal(believable_betas(betas), betas)
+
+
+def test_of_invalid_fits_nothing_is_kept():
+    memory, valid = FitMemory(3), torch.tensor([True, False, True])
+    memory.fill(0, make_fits(3, valid))
+    assert not memory.betas[1].any()
+    assert torch.equal(memory.betas[valid], make_fits(3).betas[valid])
+    memory.fill(0, make_fits(3))  # as many as fit in
+    assert memory.known.all()
+
+
+def test_a_restored_memory_knows_whom_it_knew():
+    memory, other = FitMemory(3), FitMemory(3)
+    memory.fill(0, make_fits(3, torch.tensor([True, False, True])))
+    other.restore(memory.state())
+    plain = View(torch.zeros(3, dtype=torch.bool), torch.zeros(3))
+    for ours, theirs in zip(other.read(ROWS[:3], plain), memory.read(ROWS[:3], plain), strict=True):
+        assert torch.equal(ours, theirs)
+    assert other.known.tolist() == [True, False, True]

@@ -361,3 +361,40 @@ def test_gradients_switched_on_or_not_make_no_difference(people, body, prior, st
     fits = fit_with_newton(body, prior, people.targets, wanting, FEW)
     assert not fits.pose.requires_grad
     assert_same(fits, fitted)
+
+
+@pytest.mark.parametrize("steps", [(25, 0), (0, 25)], ids=["first stage", "second stage"])
+def test_a_heavy_damping_is_soon_got_rid_of(people, nudged, body, prior, steps):
+    """Each step that helps takes three quarters of it away: after ten, 1e4 is less than 1e-2."""
+
+    def values(damping):
+        settings, seen = NewtonSettings(*steps, damping=damping, tolerance=0), []
+        fit_with_newton(body, prior, people.targets, nudged(people.truth, 0.05), settings,
+                        watch=lambda *told: seen.append(told[2]))  # fmt: skip
+        return seen
+
+    light, heavy = values(1e-2), values(1e4)
+    assert (heavy[0] > 1.2 * light[-1]).all()
+    torch.testing.assert_close(heavy[-1], light[-1], rtol=0.02, atol=0)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("length", [0.0, 1e-6, 1e-4, 9.9e-4, 0.03, 0.29, 1.0, 3.1, 6.0])
+def test_the_left_jacobian_is_its_power_series(length, dtype):
+    """The sum of [a]x^n / (n + 1)!; to rounding, where a small angle's own series is used, too."""
+    angles = length * torch.tensor([0.48, -0.6, 0.64], dtype=torch.float64)
+    skew = torch.linalg.cross(angles.expand(3, 3), torch.eye(3, dtype=torch.float64)).mT
+    powers = (torch.linalg.matrix_power(skew, n) / float(math.factorial(n + 1)) for n in range(40))
+    found = left_jacobian(angles.to(dtype))
+    tolerance = 1e-12 if dtype == torch.float64 else 2e-6
+    torch.testing.assert_close(found.double(), sum(powers), atol=tolerance, rtol=0)
+
+
+def test_the_gradient_is_autograds_where_keypoints_are_half_believed(people, nudged, body, prior):
+    """A confidence weighs by its square, as in the objective; 0 and 1 do not tell."""
+    confidence = torch.linspace(0, 1, 49, dtype=torch.float64).expand(len(people.targets), 49)
+    targets = dataclasses.replace(people.targets, confidence=confidence)
+    stage = _BodyStage(body, prior, targets, nudged(people.truth, 0.2), ObjectiveWeights())
+    _, gradient = derivatives(stage)
+    expected = torch.autograd.functional.jacobian(as_function(stage, 1), 0 * gradient[1])
+    torch.testing.assert_close(gradient[1], expected, rtol=1e-5, atol=1e-4)

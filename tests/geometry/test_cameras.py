@@ -116,3 +116,36 @@ def test_wrong_shapes_are_named():
         project_normalised(torch.zeros(2, 49, 3), torch.zeros(2, 4))
     with pytest.raises(ValueError, match="points must have shape"):
         perspective_projection(torch.zeros(2, 49, 2), torch.zeros(2, 3), 1.0)
+
+
+@pytest.mark.parametrize("scale", [2.0, 0.9, 1e-2, 1e-4])
+def test_however_small_a_person_is_the_depth_is_that_of_the_scale(scale):
+    """2 f / (side s): what guards against a scale of 0 is far below any that a camera has."""
+    camera = torch.tensor([[scale, 0.1, -0.2]]).double()
+    expected = torch.tensor([[0.1, -0.2, 2 * 5000 / (224 * scale)]]).double()
+    assert_close(weak_perspective_to_translation(camera), expected, rtol=1e-6, atol=0)
+
+
+def test_a_scale_of_zero_puts_the_body_very_far_away():
+    depth = weak_perspective_to_translation(torch.zeros(1, 3))[0, 2]
+    assert_close(depth, torch.tensor(1e13))  # 2 f over SPIN's guard of 1e-9
+
+
+def test_two_keypoints_a_tenth_of_a_pixel_apart_determine_a_depth():
+    """In single precision; what is refused as one keypoint is equal to rounding."""
+    points = torch.tensor([[[0.0, 0.0, 0.0], [6e-4, 0.0, 0.0]]])
+    keypoints = torch.tensor([[[212.0, 112.0, 1.0], [212.1, 112.0, 1.0]]])
+    depth = estimate_translation(points, keypoints)[0, 2]
+    assert_close(depth, torch.tensor(5000 * 6e-4 / 0.1), rtol=1e-2, atol=0)
+
+
+def test_a_keypoint_of_confidence_two_counts_as_two_of_confidence_one():
+    """Confidence is the weight of the squared error, neither its root nor its square."""
+    points, places = 0.5 * random(3, 10, 3), 112 + 30 * random(3, 10, 2, seed=1)
+    ones = torch.ones(3, 10, 1).double()
+    heavy, twice = ones.clone(), torch.cat((points, points[:, :4]), 1)
+    heavy[:, :4] = 2
+    repeated = torch.cat((torch.cat((places, places[:, :4]), 1), torch.ones(3, 14, 1).double()), -1)
+    weighted = estimate_translation(points, torch.cat((places, heavy), -1))
+    assert_close(weighted, estimate_translation(twice, repeated))
+    assert (weighted - estimate_translation(points, torch.cat((places, ones), -1))).abs().max() > 1

@@ -114,3 +114,31 @@ def test_bones_without_length_are_named():
         bone_axes(torch.zeros(2, 3), [-1, 0])
     with pytest.raises(ValueError, match=r"rest_joints must be \(2, 3\)"):
         bone_axes(torch.zeros(3, 3), [-1, 0])
+
+
+@given(axes, axes, st.sampled_from([0.1, 1e-2, 1e-3, 1e-4]), st.floats(-3.0, 3.0))
+def test_a_bone_that_is_all_but_reversed_has_the_swing_that_was_made(axis, other, left, twist):
+    """Only where a bone is reversed to rounding, any of the half turns may stand in."""
+    across = torch.linalg.cross(axis, other)
+    assume(across.norm() > 1e-2)
+    made_swing = axis_angle_to_matrix((math.pi - left) * across / across.norm())
+    swing, angle = swing_twist(made_swing @ axis_angle_to_matrix(twist * axis), axis)
+    assert_close(swing, made_swing, rtol=0, atol=1e-6)
+    assert_close(angle, torch.tensor(twist, dtype=torch.float64), rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+@pytest.mark.parametrize("number", [0, 1, 2])
+def test_a_bone_along_an_axis_is_reversed_by_a_half_turn_across_it(number, sign):
+    """A right arm points to -x: its least coordinate is not the one that it has least of."""
+    axis = sign * torch.eye(3)[number]
+    rotation = axis_angle_to_matrix(math.pi * torch.eye(3)[number - 1])
+    swing, angle = swing_twist(rotation, axis)
+    assert_close(swing @ axis, -axis, rtol=0, atol=1e-6)
+    assert_close(swing @ twist_matrix(axis, angle), rotation, rtol=0, atol=1e-6)
+
+
+def test_the_spine_is_the_child_whose_bone_leans_least_however_long_it_is():
+    joints = torch.tensor([[0, 0, 0], [0.1, 0.1, 0], [0.2, 2.0, 0]])
+    upwards = torch.nn.functional.normalize(joints[2], dim=0)
+    assert_close(bone_axes(joints, [-1, 0, 0])[0], upwards)

@@ -7,8 +7,14 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hmrlab.geometry import axis_angle_to_matrix, rotation_angle_between
+from hmrlab.geometry import (
+    axis_angle_to_matrix,
+    matrix_to_six_d,
+    rotation_angle_between,
+    six_d_to_matrix,
+)
 from hmrlab.models import HMR, Regressor, create_encoder, load_spin_state_dict
+from hmrlab.models.means import MeanParameters
 
 SPIN_PARAMETERS = 26_977_501
 
@@ -198,3 +204,59 @@ def test_the_start_is_what_the_first_correction_corrects():
     start, after = regressor.start(2), regressor(torch.randn(2, 4), n_iter=1)
     for name, value in vars(start).items():
         torch.testing.assert_close(value, vars(after)[name])
+
+
+@pytest.mark.parametrize("rectified", [False, True])
+def test_a_correction_is_two_hidden_layers_of_all_that_is_known(rectified):
+    """Features, pose, shape and camera in, and their corrections out; written out, three times."""
+    regressor = small_regressor(rectified=rectified).double()
+    for decoder in (regressor.decpose, regressor.decshape, regressor.deccam):
+        torch.nn.init.normal_(decoder.weight, std=0.05)
+    features = torch.randn(2, 16, dtype=torch.float64, generator=torch.Generator().manual_seed(1))
+    bend = torch.relu if rectified else torch.clone
+    pose, shape, camera = regressor.start_state(2)
+    for prediction in regressor.iterations(features, 3):
+        hidden = bend(regressor.fc1(torch.cat([features, pose, shape, camera], 1)))
+        hidden = bend(regressor.fc2(hidden))
+        pose, shape, camera = (
+            before + decoder(hidden)
+            for before, decoder in (
+                (pose, regressor.decpose), (shape, regressor.decshape), (camera, regressor.deccam),
+            )
+        )  # fmt: skip
+        assert_close(prediction.rotations, six_d_to_matrix(pose.view(2, 24, 6)))
+        assert_close(prediction.betas, shape)
+        assert_close(prediction.camera, camera)
+
+
+@pytest.mark.parametrize("still", ["drop1", "drop2"])
+def test_each_hidden_layer_has_a_dropout_of_the_probability_asked_for(still):
+    features = torch.randn(2, 16)
+    regressor = small_regressor(dropout=0.3).train()
+    getattr(regressor, still).eval()
+    assert not torch.equal(regressor(features).betas, regressor(features).betas)
+    assert regressor.drop1.p == regressor.drop2.p == 0.3
+    without = small_regressor(dropout=0.0).train()
+    assert torch.equal(without(features).betas, without(features).betas)
+
+
+def test_means_of_another_network_are_where_the_corrections_begin():
+    generator = torch.Generator().manual_seed(0)
+    rotations = axis_angle_to_matrix(torch.randn(24, 3, generator=generator))
+    pose = matrix_to_six_d(rotations).flatten()
+    shape, camera = torch.randn(10, generator=generator), torch.tensor([0.7, 0.1, -0.2])
+    regressor = small_regressor()
+    regressor.set_means(MeanParameters(pose, shape, camera))
+    start = regressor.start(2)
+    assert_close(start.rotations, rotations.expand(2, -1, -1, -1))
+    assert_close(start.betas, shape.expand(2, -1))
+    assert_close(start.camera, camera.expand(2, -1))
+    again = small_regressor()
+    again.load_state_dict(regressor.state_dict())
+    assert_close(again.start(1).camera[0], camera)
+
+
+def test_a_network_hands_its_settings_on_to_its_regressor():
+    model = HMR(create_encoder("small"), dropout=0.1, rectified=True)
+    assert model.regressor.drop1.p == model.regressor.drop2.p == 0.1
+    assert isinstance(model.regressor.activation, torch.nn.ReLU)

@@ -16,6 +16,7 @@ from hmrlab.training.losses import (
     betas_loss,
     camera_loss,
     compute_losses,
+    heatmap_loss,
     keypoint_3d_loss,
     keypoint_loss,
     pose_loss,
@@ -248,3 +249,44 @@ def test_gradients():
     assert gradcheck(lambda p: keypoint_3d_loss(p, labels, mask), (predicted.requires_grad_(),))
     camera = torch.tensor([[0.3, 0.0, 0.0]], dtype=torch.float64, requires_grad=True)
     assert gradcheck(camera_loss, (camera,))
+
+
+def test_labels_are_left_as_they_are(labelled, golden):
+    """What a weight of 0 switches off is still there for whoever looks at the batch next."""
+    batch = make_batch(labelled)
+    before = {name: value.clone() for name, value in vars(batch).items()}
+    prediction = make_prediction(labelled, golden)
+    compute_losses(prediction, batch, golden["l_pred_kp3d"], LossWeights(openpose=0.0))
+    for name, value in vars(batch).items():
+        assert torch.equal(value, before[name]), name
+
+
+def test_a_keypoint_on_the_pictures_edge_is_within_the_picture():
+    label = torch.tensor([[[1.0, -1.0, 1.0]]])
+    assert heatmap_loss(torch.zeros(1, 1, 4, 4), label, 1.0) > 0
+    assert heatmap_loss(torch.zeros(1, 1, 4, 4), label + 1e-6, 1.0) == 0
+
+
+def test_detected_and_annotated_keypoints_have_weights_of_their_own():
+    """An error of 1 in x of every keypoint, half of each believed: 0.5 of each group's share."""
+    labelled = torch.zeros(2, 49, 3)
+    labelled[..., 2] = 0.5
+    predicted = torch.tensor([1.0, 0.0]).expand(2, 49, 2)
+    for openpose, annotated in ((1.0, 0.0), (0.0, 1.0), (0.3, 0.7), (2.0, 2.0)):
+        expected = 0.5 * (25 * openpose + 24 * annotated) / (49 * 2)
+        loss = keypoint_loss(predicted, labelled, openpose, annotated)
+        assert_close(loss, torch.tensor(expected))
+
+
+def test_a_joint_of_a_labelled_person_that_is_not_known_may_be_nan(golden, labelled):
+    """Without confidence it counts as if it were met."""
+    predicted = golden["l_pred_kp3d"][:, ANNOTATED].clone().requires_grad_()
+    labels, known = labelled["l_gt_kp3d"], torch.ones(8, dtype=torch.bool)
+    labels[:, 20:, 3] = 0
+    expected = keypoint_3d_loss(predicted, labels, known).detach()
+    labels[:, 20:, :3] = torch.nan
+    loss = keypoint_3d_loss(predicted, labels, known)
+    assert_close(loss.detach(), expected)
+    loss.backward()
+    assert torch.isfinite(predicted.grad).all()
+    assert not predicted.grad[:, 20:].any()

@@ -38,7 +38,7 @@ def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
 def crop_picture(picture: Tensor, matrix: Tensor, resolution: int) -> Tensor:
     """One crop from one picture of any size.
 
-    Where the crop shrinks the picture by more than two, whole blocks of pixels are averaged first,
+    Where the crop shrinks the picture by four or more, whole blocks of pixels are averaged first,
     so that fine patterns do not turn into moire.
 
     Args:

@@ -92,11 +92,12 @@ def parts_confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         ValueError: the two are of different sizes, or the truth holds another value.
     """
     values = true.astype(np.int64)
-    values[true == OPEN] = CLASSES
-    if values.max(initial=0) > CLASSES:
+    others = values[(values >= CLASSES) & (values != OPEN)]
+    if others.size:
         raise ValueError(
-            f"a part mask holds 0 to {CLASSES - 1} and {OPEN}, found {int(values.max())}"
+            f"a part mask holds 0 to {CLASSES - 1} and {OPEN}, found {int(others.max())}"
         )
+    values[values == OPEN] = CLASSES
     return _counts(values, predicted.astype(np.int64), CLASSES + 1, CLASSES)
 
 

@@ -144,9 +144,10 @@ def test_what_is_nearer_to_the_camera_hides_what_is_behind_it(body, near, degree
     assert UPI_S1H_PARTS[parts[y, x] - 1] == f"{near}_arm"
 
 
-def test_a_mask_with_a_value_of_no_part_is_refused_by_its_value():
-    with pytest.raises(ValueError, match="found 8"):
-        parts_confusion(np.full((2, 2), 8, np.uint8), np.zeros((2, 2), np.uint8))
+@pytest.mark.parametrize("value", [7, 8, 254])
+def test_a_mask_with_a_value_of_no_part_is_refused_by_its_value(value):
+    with pytest.raises(ValueError, match=f"found {value}"):
+        parts_confusion(np.full((2, 2), value, np.uint8), np.zeros((2, 2), np.uint8))
 
 
 def test_twists_differ_the_short_way_round_and_what_is_not_known_is_not_averaged():

@@ -35,9 +35,11 @@ run: $(STAMP) ## run the whole series at SCALE=quick (some 40 minutes on 2 cores
 lab: $(STAMP) ## open the notebooks in JupyterLab
 	$(BIN)/jupyter lab --notebook-dir notebooks
 
+# The chapters first: they take longest, and would keep one process busy alone at the end.
 test: lint ## everything that CI checks: style, unit tests, a browser, all notebooks at smoke scale
 	@$(BIN)/python tests/viewer/chromium.py
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile \
+		--no-loadscope-reorder tests/notebooks tests
 
 hostile: $(STAMP) ## every damage to every file that a command reads, and five seeds of those drawn
 	OMP_NUM_THREADS=1 HMRLAB_HOSTILE_SEEDS=5 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 \

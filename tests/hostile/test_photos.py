@@ -34,7 +34,8 @@ def of_network(change):
         import torch
 
         content = torch.load(io.BytesIO(good), weights_only=True)
-        content = change(content) or content
+        made = change(content)
+        content = content if made is None else made
         file = io.BytesIO()
         torch.save(content, file)
         return file.getvalue()

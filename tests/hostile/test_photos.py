@@ -95,8 +95,15 @@ TARGETS = [
     Target("photo's keypoints", "p.json", KEYPOINTS, photograph, json_changes(READ)),
     Target("fit's photo", "p.png", FIT, photograph, PICTURES),
     Target("fit's keypoints", "p.json", FIT, photograph, json_changes(READ)),
-    Target("photo's network", "net.pt", (*WHOLE, "--model", "{folder}/net.pt"), with_network,
-           _networks()),
+    *(
+        Target(name, "net.pt", words, with_network, _networks())
+        for name, words in (
+            ("photo's network", (*WHOLE, "--model", "{file}")),
+            ("export", ("export", "{file}", "--out", "{out}/net.onnx", "--scale", "smoke")),
+            ("evaluate", ("evaluate", "{file}", "--on", "studio-test", "--scale", "smoke",
+                          "--limit", "4", "--out", "{out}")),
+        )
+    ),
 ]  # fmt: skip
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from torch import Tensor
@@ -60,11 +62,10 @@ class Augmentation:
         return [Augmentation(*values) for values in zip(*fields, strict=True)]
 
 
-@dataclass(frozen=True)
-class RawBatch:
-    """B samples of one set as stored: pictures of one size and labels in their pixels."""
+@dataclass(frozen=True, kw_only=True)
+class RawLabels(ABC):
+    """What is known of B samples of one set, in the pixels of their pictures as stored."""
 
-    images: Tensor  # (B, H, W, 3) uint8
     center: Tensor  # (B, 2) pixels
     scale: Tensor  # (B,) box side / 200 pixels
     keypoints: Tensor  # (B, 49, 3) pixels, confidence
@@ -79,10 +80,30 @@ class RawBatch:
     def __len__(self) -> int:
         return len(self.index)
 
-    def to(self, device: torch.device | str) -> RawBatch:
+    def to(self, device: torch.device | str) -> Self:
         """The same samples on a device."""
         tensors = {key: value for key, value in vars(self).items() if isinstance(value, Tensor)}
         return replace(self, **{key: value.to(device) for key, value in tensors.items()})
+
+    @abstractmethod
+    def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
+        """The samples as batches have them: cropped, turned, mirrored and coloured.
+
+        Args:
+            augmentation: one draw each; `Augmentation.none` for testing.
+            resolution: side of the crops, pixels.
+        """
+
+
+@dataclass(frozen=True, kw_only=True)
+class RawBatch(RawLabels):
+    """B samples of one set as stored, with their pictures, of one size."""
+
+    images: Tensor  # (B, H, W, 3) uint8
+
+    def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
+        """See `RawLabels`."""
+        return augment(self, augmentation, resolution)
 
 
 def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> Augmentation:
@@ -112,12 +133,37 @@ def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch
         augmentation: one draw each; `Augmentation.none` for testing.
         resolution: side of the crops, pixels.
     """
+    matrix = matrix_to_crop(raw, augmentation, resolution)
     device = raw.images.device
-    flip = augmentation.flip.to(device)
-    rotation = augmentation.rotation.to(device)
-    matrix = crop_matrix(
-        raw.center, raw.scale * augmentation.scale.to(device), resolution, rotation
-    )
+    flip, channels = augmentation.flip.to(device), augmentation.channels.to(device)
+    crops = _pictures(raw.images, matrix, flip, channels, resolution)
+    return with_labels(crops, raw, augmentation, matrix)
+
+
+def matrix_to_crop(raw: RawLabels, augmentation: Augmentation, resolution: int) -> Tensor:
+    """(B, 3, 3) from pixels of the stored pictures to those of the crops, before they are mirrored.
+
+    Args:
+        raw: the samples.
+        augmentation: one draw each.
+        resolution: side of the crops, pixels.
+    """
+    device = raw.center.device
+    scale, rotation = augmentation.scale.to(device), augmentation.rotation.to(device)
+    return crop_matrix(raw.center, raw.scale * scale, resolution, rotation)
+
+
+def with_labels(crops: Tensor, raw: RawLabels, augmentation: Augmentation, matrix: Tensor) -> Batch:
+    """Crops with their labels, these changed as the pictures were.
+
+    Args:
+        crops: (B, 3, R, R), augmented and normalised.
+        raw: what is known of the samples.
+        augmentation: one draw each.
+        matrix: from `matrix_to_crop`.
+    """
+    device, resolution = crops.device, crops.shape[-1]
+    flip, rotation = augmentation.flip.to(device), augmentation.rotation.to(device)
     keypoints = apply_affine(matrix, raw.keypoints[..., :2])
     keypoints = torch.cat([pixels_to_normalised(keypoints, resolution), raw.keypoints[..., 2:]], -1)
     upright = torch.eye(3, device=device).expand(len(rotation), 3, 3)
@@ -126,7 +172,7 @@ def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch
     rotations = axis_angle_to_matrix(raw.pose)
     rotations = torch.cat([(turn @ rotations[:, 0])[:, None], rotations[:, 1:]], 1)
     return Batch(
-        images=_pictures(raw.images, matrix, flip, augmentation.channels.to(device), resolution),
+        images=crops,
         keypoints_2d=_where(flip, flip_keypoints(keypoints, KEYPOINT_FLIP), keypoints),
         keypoints_3d=_where(flip, flip_keypoints(joints, ANNOTATED_FLIP), joints),
         rotations=_where(flip, flip_rotations(rotations, POSE_FLIP), rotations),
@@ -147,7 +193,11 @@ def _pictures(
     if images.device.type == "cpu":
         return _pictures_in_one_pass(images, matrix, flip, channels, resolution)
     crops = warp(images.permute(0, 3, 1, 2).float() / 255, matrix, resolution)
-    crops = _where(flip, crops.flip(-1), crops)
+    return coloured(_where(flip, crops.flip(-1), crops), channels)
+
+
+def coloured(crops: Tensor, channels: Tensor) -> Tensor:
+    """Pictures (B, 3, R, R) in [0, 1], each colour times its factor (B, 3), normalised."""
     crops = (crops * channels[:, :, None, None]).clamp(0, 1)
     mean = crops.new_tensor(IMAGENET_MEAN)[:, None, None]
     deviation = crops.new_tensor(IMAGENET_DEVIATION)[:, None, None]

@@ -13,7 +13,7 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from hmrlab.data.augment import Augmentation, AugmentationSettings, RawBatch, augment, draw
+from hmrlab.data.augment import Augmentation, AugmentationSettings, RawLabels, augment, draw
 from hmrlab.data.batch import Batch
 from hmrlab.data.boxes import MARGIN
 from hmrlab.data.dataset import MixedDataset, PoseDataset
@@ -112,7 +112,7 @@ class BatchLoader:
                 if batch is not None:
                     yield self._handed_over(batch)
 
-    def first_samples(self, count: int) -> list[RawBatch]:
+    def first_samples(self, count: int) -> list[RawLabels]:
         """What the first epoch's first samples are given as, by set, before augmentation."""
         return self.dataset.gather_by_set(self._order(0)[:count], round(MARGIN * self.resolution))
 
@@ -143,7 +143,7 @@ class BatchLoader:
         draws = self._draw(sum(counts), epoch, number).split(counts)
         return Batch.joined(
             [
-                augment(part.to(self.device), drawn, self.resolution)
+                part.to(self.device).augmented(drawn, self.resolution)
                 for part, drawn in zip(parts, draws, strict=True)
             ]
         )

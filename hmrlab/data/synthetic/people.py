@@ -40,8 +40,32 @@ class Chunk:
     activity: np.ndarray  # (n,) index into ACTIVITIES
 
 
+@dataclass(frozen=True)
+class Placed:
+    """n bodies before their cameras, as `Chunk` has them."""
+
+    pose: np.ndarray  # (n, 24, 3)
+    betas: np.ndarray  # (n, 10)
+    activity: np.ndarray  # (n,)
+    keypoints: np.ndarray  # (n, 49, 3) metres, about the body's own origin
+    translation: np.ndarray  # (n, 3)
+    focal: np.ndarray  # (n,)
+    principal: np.ndarray  # (n, 2)
+    flat: np.ndarray  # (n, 49, 2) the keypoints in the picture, pixels
+
+    @property
+    def center(self) -> np.ndarray:
+        """(n, 2) middle of each person's box, pixels."""
+        return (self.flat.min(1) + self.flat.max(1)) / 2
+
+    @property
+    def side(self) -> np.ndarray:
+        """(n,) of each person's box, pixels."""
+        return BOX_FACTOR * (self.flat.max(1) - self.flat.min(1)).max(1)
+
+
 @lru_cache(maxsize=1)
-def _model(digest: str) -> tuple[Body, Wardrobe]:
+def figure(digest: str) -> tuple[Body, Wardrobe]:
     """The body in use, whose digest is given, and what it can wear."""
     body = load_body(detail="light")
     return body, Wardrobe.of(body)
@@ -61,13 +85,42 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
         hard: `wild` (patterns, things in front, a second person, noise) or `studio`.
         rng: source of all randomness.
     """
-    body, wardrobe = _model(body_digest())
+    body, wardrobe = figure(body_digest())
+    placed = place_people(n, size, hard, rng)
+    pose, betas = torch.from_numpy(placed.pose).float(), torch.from_numpy(placed.betas).float()
+    with torch.no_grad():
+        vertices = body.vertices(pose, betas).double().numpy()
+    flat, translation = placed.flat, placed.translation
+    images = np.empty((n, size, size, 3), np.uint8)
+    seen = np.empty((n, size, size), np.int64)
+    hidden = np.empty((n, 49), bool)
+    for k in range(n):
+        before = None
+        if hard and rng.random() < 0.2:
+            before = vertices[k - 1] + translation[k] + beside(1, rng)[0]
+        images[k], seen[k], hidden[k] = _photograph(
+            vertices[k] + translation[k], before, placed.focal[k], placed.principal[k],
+            flat[k], size, hard, wardrobe, rng,
+        )  # fmt: skip
+    joints = placed.keypoints[:, ANNOTATED] + translation[:, None]
+    return Chunk(
+        images, raster.label_picture(seen, wardrobe.part),
+        raster.label_picture(seen, wardrobe.lsp_part), placed.center, placed.side / 200,
+        observe(placed, size, hidden, hard, rng),
+        np.concatenate([joints, np.ones((n, 24, 1))], 2),
+        placed.pose, placed.betas, translation, placed.focal, placed.principal, placed.activity,
+    )  # fmt: skip
+
+
+def place_people(n: int, size: float, hard: bool, rng: np.random.Generator) -> Placed:
+    """Draw n bodies, and for each a camera that looks at it: see `make_chunk`."""
+    body, _ = figure(body_digest())
     poses, activity = sample_poses(n, rng)
     poses[:, 0] = _to_camera(poses[:, 0], rng)
     betas = sample_betas(n, rng)
     with torch.no_grad():
-        out = body(torch.from_numpy(poses).float(), torch.from_numpy(betas).float())
-    vertices, keypoints = out.vertices.double().numpy(), out.keypoints.double().numpy()
+        keypoints = body.keypoints(torch.from_numpy(poses).float(), torch.from_numpy(betas).float())
+    keypoints = keypoints.double().numpy()
     distance = rng.uniform(3, 8, n)
     most = OFF_AXIS[hard]
     aside = np.tan(np.radians(rng.uniform(-most, most, n))) * distance
@@ -75,32 +128,32 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
     translation = np.stack([aside, above, distance], 1)
     cameras = _frame(keypoints + translation[:, None], size, rng)
     flat = _project(keypoints + translation[:, None], *cameras)
-    center = (flat.min(1) + flat.max(1)) / 2
-    side = BOX_FACTOR * (flat.max(1) - flat.min(1)).max(1)
-    images = np.empty((n, size, size, 3), np.uint8)
-    seen = np.empty((n, size, size), np.int64)
-    hidden = np.empty((n, 49), bool)
-    for k in range(n):
-        before = None
-        if hard and rng.random() < 0.2:
-            before = vertices[k - 1] + translation[k] + _beside(rng)
-        images[k], seen[k], hidden[k] = _photograph(
-            vertices[k] + translation[k], before, cameras[0][k], cameras[1][k], flat[k],
-            size, hard, wardrobe, rng,
-        )  # fmt: skip
-    inside = ((flat >= 0) & (flat < size)).all(-1)
-    confidence = inside.astype(np.float64)
-    observed = flat.copy()
+    return Placed(poses, betas, activity, keypoints, translation, *cameras, flat)
+
+
+def observe(
+    placed: Placed, size: float, hidden: np.ndarray, hard: bool, rng: np.random.Generator
+) -> np.ndarray:
+    """The 2D keypoints as a data set has them: (n, 49, 3), pixels and confidence.
+
+    Args:
+        placed: the people.
+        size: side of their pictures, pixels.
+        hidden: (n, 49) bool, what stands behind something.
+        hard: make the OpenPose keypoints as imperfect as a detector's.
+        rng: source of all randomness.
+    """
+    flat = placed.flat.copy()
+    confidence = ((flat >= 0) & (flat < size)).all(-1).astype(np.float64)
     if hard:
-        _worsen_detections(observed, confidence, hidden, side, rng)
-    joints = keypoints[:, ANNOTATED] + translation[:, None]
-    return Chunk(
-        images, raster.label_picture(seen, wardrobe.part),
-        raster.label_picture(seen, wardrobe.lsp_part), center, side / 200,
-        np.concatenate([observed, confidence[..., None]], 2),
-        np.concatenate([joints, np.ones((n, 24, 1))], 2),
-        poses, betas, translation, cameras[0], cameras[1], activity,
-    )  # fmt: skip
+        _worsen_detections(flat, confidence, hidden, placed.side, rng)
+    return np.concatenate([flat, confidence[..., None]], 2)
+
+
+def beside(n: int, rng: np.random.Generator) -> np.ndarray:
+    """Where a second person stands relative to the first: (n, 3) metres."""
+    aside = rng.choice([-1, 1], n) * rng.uniform(0.45, 0.9, n)
+    return np.stack([aside, np.zeros(n), rng.uniform(-0.8, 1.5, n)], 1)
 
 
 def _to_camera(roots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -112,7 +165,7 @@ def _to_camera(roots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def _frame(
-    points: np.ndarray, size: int, rng: np.random.Generator
+    points: np.ndarray, size: float, rng: np.random.Generator
 ) -> tuple[np.ndarray, np.ndarray]:
     """Focal length (n,) and principal point (n, 2) that put each box in the picture's middle."""
     n = len(points)
@@ -127,11 +180,6 @@ def _frame(
 def _project(points: np.ndarray, focal: np.ndarray, principal: np.ndarray) -> np.ndarray:
     """(n, K, 3) camera frame -> (n, K, 2) pixels."""
     return focal[:, None, None] * points[..., :2] / points[..., 2:] + principal[:, None]
-
-
-def _beside(rng: np.random.Generator) -> np.ndarray:
-    """Where a second person stands relative to the first, metres."""
-    return np.array([rng.choice([-1, 1]) * rng.uniform(0.45, 0.9), 0.0, rng.uniform(-0.8, 1.5)])
 
 
 def _photograph(

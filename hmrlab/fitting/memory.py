@@ -2,7 +2,7 @@
 
 Source: SPIN's `train/fits_dict.py` and its use in `train/trainer.py`. Bodies are kept as seen in
 the picture as it is; what a batch's augmentation did to the picture is done to a body that is read,
-and undone on one that is written. All rows are tensors on one device, 83 numbers for each sample.
+and undone on one that is kept. All rows are tensors on one device, 83 numbers for each sample.
 """
 
 from __future__ import annotations
@@ -44,6 +44,14 @@ class View:
         root = rotate_in_image_plane(rotations[:, 0], -self.turned)
         return torch.cat([root[:, None], rotations[:, 1:]], 1)
 
+    def shown(self, pose: Tensor) -> Tensor:
+        """(B, 72) remembered axis-angles as rotations (B, 24, 3, 3) in the augmented pictures."""
+        return self.of(axis_angle_to_matrix(pose.view(-1, 24, 3)))
+
+    def stored(self, rotations: Tensor) -> Tensor:
+        """The inverse of `shown`: what to remember of bodies in the augmented pictures."""
+        return matrix_to_axis_angle(self.undone(rotations)).flatten(1)
+
     def rows(self, index: Tensor) -> View:
         """Of some of the samples, by position or by mask."""
         return View(self.flipped[index], self.turned[index])
@@ -62,12 +70,29 @@ class FitMemory:
     """
 
     def __init__(self, count: int, device: torch.device | str = "cpu") -> None:
-        self.pose = torch.zeros(count, 72, device=device)
-        self.betas = torch.zeros(count, 10, device=device)
-        self.known = torch.zeros(count, dtype=torch.bool, device=device)
+        # One row more than there are samples, for what `keep` is not to keep: to pick the others
+        # out would let the host wait for a GPU.
+        self._pose = torch.zeros(count + 1, 72, device=device)
+        self._betas = torch.zeros(count + 1, 10, device=device)
+        self._known = torch.zeros(count + 1, dtype=torch.bool, device=device)
 
     def __len__(self) -> int:
-        return len(self.known)
+        return len(self._known) - 1
+
+    @property
+    def pose(self) -> Tensor:
+        """(N, 72) axis-angles, radians, to read and to change in place."""
+        return self._pose[:-1]
+
+    @property
+    def betas(self) -> Tensor:
+        """(N, 10), to read and to change in place."""
+        return self._betas[:-1]
+
+    @property
+    def known(self) -> Tensor:
+        """(N,) bool, whether there is a body, to read and to change in place."""
+        return self._known[:-1]
 
     @property
     def nbytes(self) -> int:
@@ -84,21 +109,26 @@ class FitMemory:
         Returns:
             rotations (B, 24, 3, 3), betas (B, 10), and whether there is a body (B,) bool.
         """
-        rotations = view.of(axis_angle_to_matrix(self.pose[index].view(-1, 24, 3)))
-        return rotations, self.betas[index], self.known[index]
+        pose, betas, known = self.at(index)
+        return view.shown(pose), betas, known
 
-    def write(self, index: Tensor, rotations: Tensor, betas: Tensor, view: View) -> None:
-        """Keep bodies that were fitted to augmented pictures, in place of what was there.
+    def at(self, index: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Rows as they are stored: pose (B, 72), betas (B, 10), and whether there is a body."""
+        return self._pose[index], self._betas[index], self._known[index]
+
+    def keep(self, index: Tensor, pose: Tensor, betas: Tensor, chosen: Tensor) -> None:
+        """Put the chosen bodies, as `View.stored` gives them, in place of what was there.
 
         Args:
-            index: (B,) rows, each once.
-            rotations: (B, 24, 3, 3) as in the augmented pictures.
+            index: (B,) rows, each once among the chosen.
+            pose: (B, 72) axis-angles, radians.
             betas: (B, 10).
-            view: of the pictures.
+            chosen: (B,) bool; of the others nothing is kept.
         """
-        self.pose[index] = matrix_to_axis_angle(view.undone(rotations)).flatten(1)
-        self.betas[index] = betas
-        self.known[index] = True
+        index = torch.where(chosen, index, len(self))
+        self._pose[index] = pose
+        self._betas[index] = betas
+        self._known.index_fill_(0, index, True)
 
     def fill(self, first: int, fits: Fits) -> None:
         """Put fits to plain pictures in a row, from row `first` on; those not valid stay unknown.

@@ -31,6 +31,7 @@ from hmrlab.fitting.objective import (
 from hmrlab.fitting.prior import PosePrior
 from hmrlab.fitting.problem import Fits, Guess, Targets
 from hmrlab.geometry import SPIN_FOCAL, axis_angle_to_matrix, matrix_to_axis_angle
+from hmrlab.geometry.constants import constant
 
 N_POSE, N_BETAS = 72, 10
 SMALL_ANGLE = 1e-3  # radians, below which a series is more exact than the formula
@@ -102,7 +103,9 @@ class _Stage:
         factor, failed = torch.linalg.cholesky_ex(damped)
         factor = torch.where((failed == 0)[:, None, None], factor, torch.eye(
             factor.shape[-1], dtype=factor.dtype, device=factor.device))  # fmt: skip
-        step = -torch.cholesky_solve(gradient[..., None], factor)[..., 0]
+        # Not `cholesky_solve`, for which a host may wait, and which no CUDA graph can record then.
+        halfway = torch.linalg.solve_triangular(factor, gradient[..., None], upper=False)
+        step = -torch.linalg.solve_triangular(factor.mT, halfway, upper=True)[..., 0]
         return torch.where((failed == 0)[:, None] & step.isfinite(), step, 0)
 
     def _judge(self, value: Tensor, tolerance: float = 0.0) -> tuple[Tensor, Tensor]:
@@ -182,8 +185,9 @@ class _BodyStage(_Stage):
         self.limbs = matrix_to_axis_angle(start.rotations[:, 1:]).flatten(1)
         self.translation = start.translation
         self._squared_confidence = self.targets.confidence.square()
-        self._parents = torch.tensor(SMPL_PARENTS[1:], device=self.betas.device)
-        self.value = self._objective(self.root, self.limbs, self.betas)
+        self._parents = constant(SMPL_PARENTS[1:], torch.long, self.betas.device)
+        self.rotations = _rotations(self.root, self.limbs)
+        self.value = self._objective(self.rotations, self.limbs, self.betas)
 
     @property
     def pose(self) -> Tensor:
@@ -191,7 +195,7 @@ class _BodyStage(_Stage):
         return torch.cat([matrix_to_axis_angle(self.root), self.limbs], 1)
 
     def guess(self) -> Guess:
-        return Guess(_rotations(self.root, self.limbs), self.betas, self.translation)
+        return Guess(self.rotations, self.betas, self.translation)
 
     def step(self, damping: float, tolerance: float) -> Tensor:
         """One step; (B,) bool, for which bodies another may bring more than the tolerance."""
@@ -201,15 +205,17 @@ class _BodyStage(_Stage):
         root = axis_angle_to_matrix(step[:, :3]) @ self.root
         limbs = self.limbs + step[:, 3:N_POSE]
         betas = self.betas + step[:, N_POSE:]
-        better, promising = self._judge(self._objective(root, limbs, betas), tolerance)
+        rotations = _rotations(root, limbs)
+        better, promising = self._judge(self._objective(rotations, limbs, betas), tolerance)
         self.root = torch.where(better[:, None, None], root, self.root)
+        self.rotations = torch.where(better[:, None, None, None], rotations, self.rotations)
         self.limbs = torch.where(better[:, None], limbs, self.limbs)
         self.betas = torch.where(better[:, None], betas, self.betas)
         return promising
 
     def _keypoint_terms(self) -> tuple[Tensor, Tensor]:
         """Curvature (B, 82, 82) and gradient (B, 82) of the keypoints' term."""
-        model = self.body.keypoint_points.linearise(_rotations(self.root, self.limbs), self.betas)
+        model = self.body.keypoint_points.linearise(self.rotations, self.betas)
         rows = _projection_rows(model.points, self.translation).transpose(1, 2)  # (B, 2, 49, 3)
         rows = rows.permute(3, 0, 1, 2)  # (3, B, 2, 49)
         x, y, z = model.levers[:, :, :, None].unbind(2)  # (B, 24, 1, 49) each
@@ -237,18 +243,17 @@ class _BodyStage(_Stage):
             hessian[:, 3:N_POSE, 3:N_POSE] += weights.pose_prior**2 * precision
             gradient[:, 3:N_POSE] += weights.pose_prior**2 * away
         if weights.angle:
-            bent = weights.angle**2 * angle_prior(self.pose)
-            hinges = list(HINGES)
-            gradient[:, hinges] += 2 * bent * bent.new_tensor(HINGE_SIGNS)
+            bent = weights.angle**2 * angle_prior(_pose_of(self.limbs))
+            hinges = constant(HINGES, torch.long, bent.device)
+            signs = constant(HINGE_SIGNS, bent.dtype, bent.device)
+            gradient[:, hinges] += 2 * bent * signs
             hessian[:, hinges, hinges] += 4 * bent
         if weights.shape:
             gradient[:, N_POSE:] += 2 * weights.shape**2 * self.betas
             hessian[:, N_POSE:, N_POSE:].diagonal(dim1=1, dim2=2).add_(2 * weights.shape**2)
 
-    def _objective(self, root: Tensor, limbs: Tensor, betas: Tensor) -> Tensor:
-        keypoints = self.body.keypoints(_rotations(root, limbs), betas)
-        unused = limbs.new_zeros(len(limbs), 3)  # no term looks at the root's numbers
-        pose = torch.cat([unused, limbs], 1)
+    def _objective(self, rotations: Tensor, limbs: Tensor, betas: Tensor) -> Tensor:
+        keypoints, pose = self.body.keypoints(rotations, betas), _pose_of(limbs)
         return body_objective(
             keypoints, pose, betas, self.translation, self.targets, self.prior, self.weights
         )
@@ -275,6 +280,11 @@ def left_jacobian(axis_angle: Tensor) -> Tensor:
 
 def _rotations(root: Tensor, limbs: Tensor) -> Tensor:
     return torch.cat([root[:, None], axis_angle_to_matrix(limbs.view(-1, 23, 3))], 1)
+
+
+def _pose_of(limbs: Tensor) -> Tensor:
+    """(B, 72) axis-angles, radians, for the priors, none of which looks at the root's three."""
+    return torch.cat([limbs.new_zeros(len(limbs), 3), limbs], 1)
 
 
 def _projection_rows(points: Tensor, translation: Tensor) -> Tensor:

@@ -16,6 +16,7 @@ from hmrlab.bodies.joints import KEYPOINT_NAMES, SMPL_JOINTS
 from hmrlab.fitting.prior import PosePrior
 from hmrlab.fitting.problem import Targets
 from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, perspective_projection
+from hmrlab.geometry.constants import constant
 
 _TORSO = ("right_hip", "left_hip", "right_shoulder", "left_shoulder")
 OPENPOSE_TORSO = [KEYPOINT_NAMES.index(f"openpose_{name}") for name in _TORSO]
@@ -71,8 +72,9 @@ def angle_prior(pose: Tensor) -> Tensor:
 
     Bogo et al., equation 4.
     """
-    signs = pose.new_tensor(HINGE_SIGNS)
-    return torch.exp(pose[:, list(HINGES)] * signs).square()
+    hinges = constant(HINGES, torch.long, pose.device)
+    signs = constant(HINGE_SIGNS, pose.dtype, pose.device)
+    return torch.exp(pose[:, hinges] * signs).square()
 
 
 def body_objective(
@@ -114,9 +116,10 @@ def torso_of(targets: Targets) -> tuple[Tensor, Tensor]:
     Returns:
         indices (B, 4) among the 49, and which of them count (B, 4) bool.
     """
-    detected = (targets.confidence[:, OPENPOSE_TORSO] > 0).all(1)
-    openpose = torch.tensor(OPENPOSE_TORSO, device=detected.device)
-    annotated = torch.tensor(ANNOTATED_TORSO, device=detected.device)
+    device = targets.confidence.device
+    openpose = constant(tuple(OPENPOSE_TORSO), torch.long, device)
+    annotated = constant(tuple(ANNOTATED_TORSO), torch.long, device)
+    detected = (targets.confidence[:, openpose] > 0).all(1)
     index = torch.where(detected[:, None], openpose, annotated)
     return index, targets.confidence.gather(1, index) > 0
 

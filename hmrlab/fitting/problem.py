@@ -14,6 +14,7 @@ from hmrlab.geometry import (
     matrix_to_axis_angle,
     normalised_to_pixels,
 )
+from hmrlab.geometry.constants import constant
 
 LEAST_KEYPOINTS = 4  # with fewer there is no telling how a body stands
 FARTHEST_PIXEL = 1e5
@@ -24,6 +25,7 @@ IGNORED = tuple(
     )
 )  # fmt: skip
 """Keypoints that SPIN's second stage leaves out: annotators and SMPL mean other places by them."""
+_COUNTS = tuple(k not in IGNORED for k in range(len(KEYPOINT_NAMES)))
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,7 @@ class Targets:
         broken = (known & ~sane) | ~confidence.isfinite()
         far = torch.where((known & sane)[..., None], places, -torch.inf).amax(1)
         near = torch.where((known & sane)[..., None], places, torch.inf).amin(1)
-        counted = known.clone()
-        counted[:, list(IGNORED)] = False
+        counted = known & constant(_COUNTS, torch.bool, known.device)
         valid = ~broken.any(1) & (counted.sum(1) >= LEAST_KEYPOINTS) & ((far - near) > 1).all(1)
         kept = known & valid[:, None]
         return cls(torch.where(kept[..., None], places, 0), torch.where(kept, confidence, 0), valid)
@@ -75,9 +76,8 @@ class Targets:
 
         A copy: SPIN empties them in place, and its first stage then misses the hips that it needs.
         """
-        confidence = self.confidence.clone()
-        confidence[:, list(IGNORED)] = 0
-        return replace(self, confidence=confidence)
+        counts = constant(_COUNTS, torch.bool, self.confidence.device)
+        return replace(self, confidence=torch.where(counts, self.confidence, 0))
 
     def rows(self, index: Tensor) -> Targets:
         """Some of the targets, by position or by mask."""

@@ -7,6 +7,7 @@ from hmrlab.geometry.cameras import (
     estimate_translation,
     perspective_projection,
     project_normalised,
+    translation_if_determined,
     weak_perspective_to_translation,
 )
 from hmrlab.geometry.crops import (
@@ -52,5 +53,6 @@ __all__ = [
     "rotation_angle_between",
     "six_d_to_matrix",
     "swing_twist",
+    "translation_if_determined",
     "weak_perspective_to_translation",
 ]

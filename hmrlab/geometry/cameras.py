@@ -42,8 +42,7 @@ def perspective_projection(
         check_trailing(rotation, "rotation", 3, 3)
         points = points @ rotation.transpose(-1, -2)
     in_camera = points + translation[..., None, :]
-    focal = torch.as_tensor(focal, dtype=points.dtype, device=points.device)
-    image = focal[..., None, None] * in_camera[..., :2] / in_camera[..., 2:]
+    image = _for_each(focal, points) * in_camera[..., :2] / in_camera[..., 2:]
     if center is not None:
         check_trailing(center, "center", 2)
         image = image + center[..., None, :]
@@ -121,11 +120,38 @@ def estimate_translation(
         ValueError: a last dimension is not 3, or a sample has fewer than two distinct keypoints of
             positive confidence, which do not determine a depth.
     """
+    translation, sure = translation_if_determined(points, keypoints, focal, image_size)
+    if not bool(sure.all()):
+        bad = torch.nonzero(~sure).flatten().tolist()
+        raise ValueError(
+            f"sample(s) {bad} have fewer than two distinct keypoints of positive confidence, "
+            "which do not determine a translation; leave them out"
+        )
+    return translation
+
+
+def translation_if_determined(
+    points: Tensor,
+    keypoints: Tensor,
+    focal: Tensor | float = SPIN_FOCAL,
+    image_size: float = SPIN_IMAGE_SIZE,
+) -> tuple[Tensor, Tensor]:
+    """`estimate_translation` that asks a GPU for no answer: who has none is told in a tensor.
+
+    Args:
+        points, keypoints, focal, image_size: as there.
+
+    Returns:
+        (B, 3) translation, metres, and (B,) bool, whether it is determined; where it is not, the
+        numbers mean nothing.
+
+    Raises:
+        ValueError: a last dimension is not 3.
+    """
     check_trailing(points, "points", 3)
     check_trailing(keypoints, "keypoints", 3)
-    focal = torch.as_tensor(focal, dtype=points.dtype, device=points.device)
     weight = keypoints[..., 2:]
-    ray = (keypoints[..., :2] - image_size / 2) / focal[..., None, None]
+    ray = (keypoints[..., :2] - image_size / 2) / _for_each(focal, points)
     offset = ray * points[..., 2:] - points[..., :2]
 
     total = weight.sum(-2, keepdim=True)
@@ -136,12 +162,17 @@ def estimate_translation(
     steepness = (ray_spread * (ray - mean_ray)).sum((-2, -1))
     # One keypoint's distance from its own mean is 0 up to rounding.
     rounding = (8 * torch.finfo(ray.dtype).eps) ** 2 * (weight * ray.square()).sum((-2, -1))
-    if not bool((steepness > rounding).all()):
-        bad = torch.nonzero(~(steepness > rounding)).flatten().tolist()
-        raise ValueError(
-            f"sample(s) {bad} have fewer than two distinct keypoints of positive confidence, "
-            "which do not determine a translation; leave them out"
-        )
     depth = -(ray_spread * (offset - mean_offset)).sum((-2, -1)) / steepness
     shift = mean_offset[..., 0, :] + mean_ray[..., 0, :] * depth[..., None]
-    return torch.cat((shift, depth[..., None]), dim=-1)
+    return torch.cat((shift, depth[..., None]), dim=-1), steepness > rounding
+
+
+def _for_each(number: Tensor | float, points: Tensor) -> Tensor | float:
+    """One number, or (B,) of them, as a factor of (B, N, D) points.
+
+    A plain number stays one: made a tensor, it would be copied to the points' device.
+    """
+    if isinstance(number, (int, float)):
+        return number
+    number = torch.as_tensor(number, dtype=points.dtype, device=points.device)
+    return number[..., None, None]

@@ -8,6 +8,10 @@ import torch
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
+from hmrlab.geometry.constants import constant
+
+_POSE_SIGNS = (1.0, -1.0, -1.0)
+_MATRIX_SIGNS = ((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0))
 
 
 def flip_pose(axis_angle: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
@@ -26,7 +30,7 @@ def flip_pose(axis_angle: Tensor, permutation: Sequence[int] | Tensor) -> Tensor
         ValueError: shapes do not fit.
     """
     check_trailing(axis_angle, "axis_angle", len(permutation), 3)
-    signs = axis_angle.new_tensor((1.0, -1.0, -1.0))
+    signs = constant(_POSE_SIGNS, axis_angle.dtype, axis_angle.device)
     return axis_angle[..., _indices(permutation, axis_angle), :] * signs
 
 
@@ -44,8 +48,7 @@ def flip_rotations(rotations: Tensor, permutation: Sequence[int] | Tensor) -> Te
         ValueError: shapes do not fit.
     """
     check_trailing(rotations, "rotations", len(permutation), 3, 3)
-    mirror = rotations.new_tensor((-1.0, 1.0, 1.0))
-    signs = mirror[:, None] * mirror
+    signs = constant(_MATRIX_SIGNS, rotations.dtype, rotations.device)
     return rotations[..., _indices(permutation, rotations), :, :] * signs
 
 
@@ -71,4 +74,6 @@ def flip_keypoints(keypoints: Tensor, permutation: Sequence[int] | Tensor) -> Te
 
 
 def _indices(permutation: Sequence[int] | Tensor, like: Tensor) -> Tensor:
-    return torch.as_tensor(permutation, dtype=torch.long, device=like.device)
+    if isinstance(permutation, Tensor):
+        return permutation.to(like.device, torch.long)
+    return constant(tuple(permutation), torch.long, like.device)

@@ -130,8 +130,9 @@ def rotate_in_image_plane(orientation: Tensor, degrees: Tensor | float) -> Tenso
     check_trailing(orientation, "orientation", 3, 3)
     angle = torch.as_tensor(degrees, dtype=orientation.dtype, device=orientation.device)
     angle = -math.pi / 180 * angle
-    optical_axis = angle.new_tensor((0.0, 0.0, 1.0))
-    return axis_angle_to_matrix(angle[..., None] * optical_axis) @ orientation
+    zero = torch.zeros_like(angle)
+    about_the_optical_axis = torch.stack((zero, zero, angle), -1)
+    return axis_angle_to_matrix(about_the_optical_axis) @ orientation
 
 
 def _vee(matrix: Tensor) -> Tensor:

@@ -15,10 +15,11 @@ from torch import Tensor
 from hmrlab.bodies.joints import ANNOTATED, ANNOTATED_NAMES, OPENPOSE
 from hmrlab.data.batch import Batch
 from hmrlab.geometry import project_normalised
+from hmrlab.geometry.constants import constant
 from hmrlab.models import Prediction
 from hmrlab.models.heatmaps import cell_middles
 
-HIPS = [ANNOTATED_NAMES.index("right_hip"), ANNOTATED_NAMES.index("left_hip")]
+HIPS = (ANNOTATED_NAMES.index("right_hip"), ANNOTATED_NAMES.index("left_hip"))
 STEEPEST_SCALE = -1.5  # of a camera; below it the camera's loss rises no more steeply
 
 
@@ -119,8 +120,9 @@ def keypoint_3d_loss(predicted: Tensor, labelled: Tensor, has_pose_3d: Tensor) -
         The mean over the samples that have labels, joints and x, y, z; 0 if none has.
     """
     points, confidence = labelled[..., :3], labelled[..., 3]
-    predicted = predicted - predicted[:, HIPS].mean(dim=1, keepdim=True)
-    points = points - points[:, HIPS].mean(dim=1, keepdim=True)
+    hips = constant(HIPS, torch.long, predicted.device)
+    predicted = predicted - predicted[:, hips].mean(dim=1, keepdim=True)
+    points = points - points[:, hips].mean(dim=1, keepdim=True)
     known = has_pose_3d.bool()[:, None] & (confidence > 0)
     squared = _masked_difference(predicted, points, known).square()
     weighted = torch.where(known, confidence, 0)[..., None] * squared

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,6 +20,7 @@ from hmrlab.files import FileProblem, write_whole
 from hmrlab.models.reading import read_torch, shown
 from hmrlab.training.objectives import Objective
 from hmrlab.training.pictures import PictureMaker
+from hmrlab.training.priced import Priced
 from hmrlab.training.scalars import BackgroundWriter
 from hmrlab.training.schedule import learning_rate
 
@@ -29,6 +31,10 @@ PICTURES_IN_ALL = 10
 
 class TrainingDivergedError(RuntimeError):
     """A loss became NaN or infinite; the message says where the batch was saved."""
+
+
+class TrainingStoppedError(RuntimeError):
+    """The time that was given is over; a checkpoint holds what was reached."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +70,11 @@ class Trainer:
 
     After a kill at any moment the next `fit` continues from the last whole checkpoint with the
     same batches, the same random numbers and, on the CPU, bit for bit the same result.
+
+    Args:
+        late: look whether a step's loss is finite only once the next step is under way, so that
+            the host need not wait for a GPU; by default so on a GPU. Before anything is saved or
+            scored, it is looked at in any case.
     """
 
     def __init__(
@@ -77,6 +88,7 @@ class Trainer:
         writer: BackgroundWriter | None = None,
         pictures: PictureMaker | None = None,
         check: Callable[[], dict[str, float]] | None = None,
+        late: bool | None = None,
     ) -> None:
         self.model = model.to(device, memory_format=torch.channels_last)
         self.objective = objective
@@ -87,6 +99,8 @@ class Trainer:
         self.writer = writer
         self.pictures = pictures
         self.check = check
+        self.late = device.type == "cuda" if late is None else late
+        self._unseen: deque[Priced] = deque()  # whose losses nobody has looked at yet
         # A step of Adam's moves a sum of 1,024 inputs a thousand times as far as one weight. At
         # the encoder's rate the regressor's camera is thrown through zero early in training.
         self.optimizer = torch.optim.AdamW(
@@ -100,11 +114,16 @@ class Trainer:
         self._logged: list[tuple[int, dict[str, float]]] = []
         self._checked: list[tuple[int, dict[str, float]]] = []
 
-    def fit(self, progress: bool = True) -> History:
+    def fit(self, progress: bool = True, deadline: float | None = None) -> History:
         """Train to the last step and leave a checkpoint there.
+
+        Args:
+            progress: show a bar.
+            deadline: of `time.monotonic()`; the first step that ends after it is the last one.
 
         Raises:
             TrainingDivergedError: a loss is not finite.
+            TrainingStoppedError: the deadline came before the last step; the checkpoint is saved.
             FileProblem: a checkpoint in the folder does not belong to this run or is damaged, or
                 the disk is full.
         """
@@ -132,7 +151,14 @@ class Trainer:
                 if time.monotonic() - saved > self.settings.checkpoint_seconds:
                     self.save()
                     saved = time.monotonic()
+                if deadline is not None and time.monotonic() > deadline:
+                    break
         self.save()
+        if self.step < self.settings.steps:
+            raise TrainingStoppedError(
+                f"the time is over at step {self.step:,} of {self.settings.steps:,}; run the same "
+                f"again, and it goes on from {self.folder / CHECKPOINT}"
+            )
         return self.history()
 
     def history(self) -> History:
@@ -140,7 +166,12 @@ class Trainer:
         return History(*_columns(self._logged), self._seconds, *_columns(self._checked))
 
     def save(self) -> Path:
-        """Write the checkpoint, whole or not at all."""
+        """Write the checkpoint, whole or not at all.
+
+        Raises:
+            TrainingDivergedError: a loss that led to these weights is not finite.
+        """
+        self._look()
         state = {
             "fingerprint": self.settings.fingerprint,
             "step": self.step,
@@ -183,6 +214,7 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Go on from what `save` wrote; entries that are missing or others raise whatever."""
+        self._unseen.clear()
         self.model.load_state_dict(state["model"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.loader.restore(state["loader"])
@@ -217,14 +249,18 @@ class Trainer:
         for _ in range(settings.accumulate):
             batch = next(batches).to(self.device)
             losses = self._losses(batch)
-            if not torch.isfinite(losses["total"]):
-                self._stop_diverged(batch, losses)
+            priced = Priced.of(self.step, batch, losses)
+            if self.late:
+                self._unseen.append(priced)
+            elif not priced.finite():
+                self._stop_diverged(priced)
             (losses["total"] / settings.accumulate).backward()
             for name, value in losses.items():
                 mean[name] = mean.get(name, 0) + value.detach() / settings.accumulate
         if settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimizer.step()
+        self._look(leaving=settings.accumulate)
         return mean, batch
 
     def _losses(self, batch: Batch) -> dict[str, torch.Tensor]:
@@ -243,28 +279,37 @@ class Trainer:
         if self.check is None or self.step not in due:
             return
         devices = [self.device] if self.device.type == "cuda" else []
+        self._look()
         with torch.random.fork_rng(devices=devices):
             scores = self.check()
         self._checked.append((self.step, scores))
         if self.writer is not None:
             self.writer.scalars({f"check/{k}": v for k, v in scores.items()}, self.step)
 
-    def _stop_diverged(self, batch: Batch, losses: dict[str, torch.Tensor]) -> None:
-        values = {name: float(value.detach()) for name, value in losses.items()}
-        content = {"step": self.step, "losses": values, "index": batch.index.cpu()}
-        content["images"] = batch.images.cpu()
+    def _look(self, leaving: int = 0) -> None:
+        """End the training where a loss is not finite, but for that many of the last ones."""
+        while len(self._unseen) > leaving:
+            if not self._unseen[0].finite():
+                self._stop_diverged(self._unseen[0])
+            self._unseen.popleft()
+
+    def _stop_diverged(self, priced: Priced) -> None:
+        values = {name: float(value) for name, value in priced.losses.items()}
+        content = {"step": priced.step, "losses": values, "index": priced.batch.index.cpu()}
+        content["images"] = priced.batch.images.cpu()
         path = write_whole(self.folder / BATCH_DUMP, lambda file: torch.save(content, file))
         worst = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
         raise TrainingDivergedError(
-            f"the loss is not finite at step {self.step} ({worst}). The batch (sample indices and "
-            f"images) is in {path}. Try a smaller learning rate; if it happens at once, look for "
-            "NaN in the data."
+            f"the loss is not finite at step {priced.step} ({worst}). The batch (sample indices "
+            f"and images) is in {path}. Try a smaller learning rate; if it happens at once, look "
+            "for NaN in the data."
         )
 
     def _report(self, losses: dict[str, torch.Tensor], batch: Batch, bar: tqdm) -> None:
         every = max(1, self.settings.steps // 200)
         if self.step % every and self.step != self.settings.steps:
             return
+        self._look()
         values = {name: float(value) for name, value in losses.items()}
         self._logged.append((self.step, values))
         bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)

@@ -38,12 +38,8 @@ def written(golden):
     """A memory in which the goldens' poses were written where they were better."""
     memory = FitMemory(16)
     better = golden["dict_update"]
-    memory.write(
-        ROWS[better],
-        rotations_of(golden["dict_pose"])[better],
-        golden["dict_betas"][better],
-        view_of(golden).rows(better),
-    )
+    pose = view_of(golden).stored(rotations_of(golden["dict_pose"]))
+    memory.keep(ROWS, pose, golden["dict_betas"], better)
     return memory
 
 
@@ -66,13 +62,34 @@ def test_what_is_read_is_what_spin_reads(golden, written):
     assert_close(betas[known], golden["dict_read_betas"][known], atol=1e-5, rtol=0)
 
 
+def test_only_the_chosen_are_kept_even_where_a_sample_comes_twice():
+    memory = FitMemory(4)
+    memory.fill(0, make_fits(4))
+    before = {name: value.clone() for name, value in memory.state().items()}
+    chosen = torch.tensor([True, False, False, True])
+    fitted = torch.full((4, 72), 0.1), torch.full((4, 10), 5.0)
+    memory.keep(torch.tensor([2, 2, 1, 3]), *fitted, chosen)
+    assert (memory.betas[2:] == 5).all()
+    assert (memory.pose[2:] == 0.1).all()
+    for name, value in before.items():
+        assert torch.equal(memory.state()[name][:2], value[:2])
+    assert len(memory) == len(memory.state()["known"]) == 4
+
+
+def test_what_is_not_kept_is_known_nowhere():
+    memory = FitMemory(2)
+    memory.keep(torch.tensor([1]), torch.ones(1, 72), torch.ones(1, 10), torch.tensor([False]))
+    assert not memory.known.any()
+    assert not any(value.any() for value in memory.state().values())
+
+
 @given(flip=st.booleans(), degrees=st.floats(-180, 180), seed=st.integers(0, 99))
 def test_a_body_comes_back_under_the_view_that_it_was_written_under(flip, degrees, seed):
     pose = torch.randn(1, 24, 3, generator=torch.Generator().manual_seed(seed))
     rotations = axis_angle_to_matrix(pose)
     view = View(torch.tensor([flip]), torch.tensor([degrees]))
     memory = FitMemory(3)
-    memory.write(torch.tensor([1]), rotations, torch.ones(1, 10), view)
+    memory.keep(torch.tensor([1]), view.stored(rotations), torch.ones(1, 10), torch.tensor([True]))
     again, betas, known = memory.read(torch.tensor([1]), view)
     assert_close(again, rotations, atol=2e-5, rtol=0)
     assert known.item()

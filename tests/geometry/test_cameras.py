@@ -10,6 +10,7 @@ from hmrlab.geometry import (
     estimate_translation,
     perspective_projection,
     project_normalised,
+    translation_if_determined,
     weak_perspective_to_translation,
 )
 
@@ -101,6 +102,28 @@ def test_estimate_names_samples_that_do_not_determine_a_depth(visible, seed, dty
     keypoints[1, visible:, 2] = 0
     with pytest.raises(ValueError, match=r"sample\(s\) \[1\]"):
         estimate_translation(points, keypoints)
+
+
+def test_who_determines_a_translation_is_told_and_the_others_get_theirs():
+    points, keypoints = random(3, 24, 3), random(3, 24, 3).abs()
+    keypoints[1, 1:, 2] = 0
+    found, sure = translation_if_determined(points, keypoints)
+    assert sure.tolist() == [True, False, True]
+    others = torch.tensor([0, 2])
+    assert_close(found[others], estimate_translation(points[others], keypoints[others]))
+
+
+@pytest.mark.parametrize("project", [perspective_projection, estimate_translation])
+def test_a_focal_length_may_be_a_number_or_one_for_each(project):
+    points, second = random(2, 6, 3), random(2, 6, 3).abs()
+    if project is perspective_projection:
+        second = second[:, 0] + torch.tensor([0.0, 0.0, 10.0])
+    found = [project(points, second, focal) for focal in (50, 50.0, torch.tensor([50.0, 50.0]))]
+    assert_close(found[0], found[1], atol=0, rtol=0)
+    assert_close(found[0], found[2])
+    other = project(points, second, torch.tensor([50.0, 60.0]))
+    assert_close(other[0], found[0][0])
+    assert not torch.allclose(other[1], found[0][1])
 
 
 def test_gradients():

@@ -38,6 +38,7 @@ def make_trainer(studio, body, tmp_path):
         batch_size=8,
         dataset=None,
         losses=WEIGHTS,
+        late=None,
         **settings,
     ):
         torch.manual_seed(0)
@@ -55,7 +56,7 @@ def make_trainer(studio, body, tmp_path):
         device = torch.device("cpu")
         return Trainer(
             model, objective, loader, TrainerSettings(**wanted), folder, device, writer, pictures,
-            check,
+            check, late,
         )  # fmt: skip
 
     return make

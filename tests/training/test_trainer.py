@@ -151,6 +151,89 @@ def test_nan_stops_the_training_and_keeps_the_batch(make_trainer, tmp_path):
     assert not (tmp_path / CHECKPOINT).exists()
 
 
+def spoil(trainer, step):
+    """From this step on, and there alone, the loss is NaN; gives each step's sample indices."""
+    plain, seen = trainer._losses, []
+
+    def losses(batch):
+        seen.append(batch.index.clone())
+        spoilt = float("nan") if len(seen) == step + 1 else 1.0
+        return {name: value * spoilt for name, value in plain(batch).items()}
+
+    trainer._losses = losses
+    return seen
+
+
+def test_a_late_look_stops_one_step_later_and_keeps_the_very_batch(make_trainer, tmp_path):
+    trainer = make_trainer(steps=1000, late=True)  # so many that not every step is logged
+    seen = spoil(trainer, step=2)
+    with pytest.raises(TrainingDivergedError, match="not finite at step 2"):
+        trainer.fit(progress=False)
+    assert len(seen) == 4  # the step after it was under way
+    kept = torch.load(tmp_path / BATCH_DUMP, weights_only=True)
+    assert kept["step"] == 2
+    assert torch.equal(kept["index"], seen[2])
+    assert not torch.equal(kept["index"], seen[3])
+
+
+def test_a_late_look_comes_before_anything_is_saved_or_logged(make_trainer, tmp_path):
+    """The spoilt step is the last one, which no other step follows."""
+    trainer = make_trainer(steps=3, late=True)
+    spoil(trainer, step=2)
+    with pytest.raises(TrainingDivergedError, match="not finite at step 2"):
+        trainer.fit(progress=False)
+    for _ in range(2):
+        with pytest.raises(TrainingDivergedError):
+            trainer.save()
+    assert not (tmp_path / CHECKPOINT).exists()
+    assert [step for step, _ in trainer._logged] == [1, 2]
+
+
+def test_a_late_look_comes_before_scores_are_taken(make_trainer):
+    trainer = make_trainer(steps=401, checks=3, late=True, check=pytest.fail)
+    spoil(trainer, step=0)
+    trainer.step, batches = 132, trainer.batches()
+    trainer.train_step(batches)
+    batches.close()
+    trainer.step += 1  # a third of the way, where no losses are logged
+    with pytest.raises(TrainingDivergedError, match="not finite at step 132"):
+        trainer._check_if_due()
+
+
+def test_steps_one_by_one_are_looked_at_late_and_then_let_go(make_trainer):
+    """As a benchmark takes them, which never counts them."""
+    trainer = make_trainer(late=True)
+    spoil(trainer, step=3)
+    batches = trainer.batches()
+    for _ in range(4):
+        trainer.train_step(batches)
+        assert len(trainer._unseen) == 1
+    with pytest.raises(TrainingDivergedError, match="not finite at step 0"):
+        trainer.train_step(batches)
+    batches.close()
+
+
+def test_every_micro_batch_is_looked_at_late(make_trainer, tmp_path):
+    trainer = make_trainer(steps=4, late=True, accumulate=2)
+    seen = spoil(trainer, step=3)  # the second micro-batch of the second step
+    with pytest.raises(TrainingDivergedError, match="not finite at step 1"):
+        trainer.fit(progress=False)
+    kept = torch.load(tmp_path / BATCH_DUMP, weights_only=True)
+    assert torch.equal(kept["index"], seen[3])
+
+
+def test_a_late_look_changes_no_training_that_goes_well(make_trainer, tmp_path):
+    totals, weights = [], []
+    for late in (True, False):
+        folder = tmp_path / str(late)
+        trainer = make_trainer(folder, steps=5, late=late, checkpoint_seconds=0.0)
+        totals.append(trainer.fit(progress=False).values["total"])
+        weights.append(trainer.model.regressor.fc1.weight)
+        assert checkpoint(folder)["step"] == 5
+    assert np.array_equal(*totals)
+    assert torch.equal(*weights)
+
+
 def test_a_damaged_checkpoint_is_named(make_trainer, tmp_path):
     make_trainer(steps=2).fit(progress=False)
     path = tmp_path / CHECKPOINT

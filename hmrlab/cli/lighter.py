@@ -78,6 +78,14 @@ def table_pruning(
     typer.echo(compare_pruning(sizes, folder, measured=measure, rounds=rounds))
 
 
+@tables.app.command("card")
+def table_card(scale: ScaleName = "gpu", folder: Folder = Path("figures")) -> None:
+    """Encoders after equal time on a GPU (tools/gpu.py), from recorded runs; trains nothing."""
+    from hmrlab.reproduce.card import compare_on_card
+
+    typer.echo(compare_on_card(scale_named(scale), folder))
+
+
 def _use_threads(count: int | None) -> None:
     import torch
 

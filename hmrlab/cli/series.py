@@ -61,11 +61,20 @@ def figures(
     rows_only: Annotated[
         bool, typer.Option("--rows-only", help="Draw nothing, add this ledger's rows alone.")
     ] = False,
+    merge: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Draw nothing, take over what tools/gpu.py left there."),
+    ] = None,
 ) -> None:
     """Make the README's figures from recorded runs; trains what the ledger lacks.
 
     The ledger's rows of that scale join the reference results in the folder's runs.jsonl.
     """
+    if merge is not None:
+        from hmrlab.reproduce.merging import merge_folder
+
+        typer.echo("\n".join(merge_folder(merge, folder)))
+        return
     from hmrlab import paths
     from hmrlab.bodies import require_free_body
     from hmrlab.ledger import Ledger

@@ -64,7 +64,7 @@ class Augmentation:
 
 @dataclass(frozen=True, kw_only=True)
 class RawLabels(ABC):
-    """What is known of B samples of one set, in the pixels of their pictures as stored."""
+    """What is known of B samples, in the pixels of their pictures as stored."""
 
     center: Tensor  # (B, 2) pixels
     scale: Tensor  # (B,) box side / 200 pixels
@@ -75,7 +75,12 @@ class RawLabels(ABC):
     has_smpl: Tensor  # (B,) bool
     has_pose_3d: Tensor  # (B,) bool
     index: Tensor  # (B,) long
-    source: int = 0  # number of the set
+    source: int | Tensor = 0  # number of the set, or of each sample's (B,) long
+
+    @property
+    def sources(self) -> Tensor:
+        """(B,) long, the number of each sample's set."""
+        return torch.as_tensor(self.source, device=self.index.device).expand(len(self))
 
     def __len__(self) -> int:
         return len(self.index)
@@ -180,7 +185,7 @@ def with_labels(crops: Tensor, raw: RawLabels, augmentation: Augmentation, matri
         has_smpl=raw.has_smpl,
         has_pose_3d=raw.has_pose_3d,
         index=raw.index,
-        source=torch.full_like(raw.index, raw.source),
+        source=raw.sources,
         flipped=flip,
         turned=rotation,
     )

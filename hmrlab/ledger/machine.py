@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +12,7 @@ from importlib import metadata
 from pathlib import Path
 
 _PACKAGES = ("torch", "torchvision", "numpy", "hmrlab")
+_COMMIT = re.compile(r"[0-9a-f]{7,40}(\+dirty)?")
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent
 
 
@@ -61,20 +63,34 @@ def source_commit(apart_from: Sequence[str] = ()) -> str:
     """The commit of the checkout that hmrlab runs from.
 
     "+dirty" is added where files differ from it; "unknown" stands where hmrlab was installed
-    without a checkout, or git is missing.
+    without a checkout, or git is missing. A copy of the files without `.git`, as on a machine that
+    was lent for an hour, is told by HMRLAB_COMMIT.
 
     Args:
         apart_from: folders of the checkout, relative to it, in which a change is no change of the
             source: what results are written to.
+
+    Raises:
+        ValueError: HMRLAB_COMMIT is needed and is no commit.
     """
     if not (_CHECKOUT / ".git").exists():
-        return "unknown"
+        return _told_commit()
     commit = _output("git", "-C", str(_CHECKOUT), "rev-parse", "HEAD")
     if not commit:
         return "unknown"
     changed = _output("git", "-C", str(_CHECKOUT), "status", "--porcelain", "--", ".",
                       *(f":!{folder}" for folder in apart_from))  # fmt: skip
     return commit + ("+dirty" if changed else "")
+
+
+def _told_commit() -> str:
+    told = os.environ.get("HMRLAB_COMMIT", "")
+    if told and not _COMMIT.fullmatch(told):
+        raise ValueError(
+            f"HMRLAB_COMMIT is {told[:80]!r}; expected 7 to 40 hexadecimal digits, as "
+            "`git rev-parse HEAD` prints them, and +dirty behind them if files were changed"
+        )
+    return told or "unknown"
 
 
 def current_command() -> str:

@@ -13,6 +13,8 @@ from PIL import Image, ImageDraw
 from hmrlab.bodies.joints import ANNOTATED_NAMES, SKELETON_24
 from hmrlab.files import write_whole
 
+FARTHEST = 10  # sides of a picture, beyond which no line is followed
+
 _LEFT, _RIGHT, _MIDDLE = (230, 80, 50), (40, 120, 220), (60, 160, 80)
 
 
@@ -80,7 +82,9 @@ def draw_keypoints(
     height, width, _ = image.shape
     picture = Image.fromarray(image).resize((width * zoom, height * zoom), Image.BICUBIC)
     pen = ImageDraw.Draw(picture)
-    places = [tuple(float(v) for v in point[:2] * zoom) for point in keypoints]
+    # Pillow walks along a line pixel by pixel, also where a body gone astray leads it miles away.
+    far = FARTHEST * zoom * max(height, width)
+    places = [tuple(np.clip(point[:2] * zoom, -far, far).tolist()) for point in keypoints]
     seen = keypoints[:, 2] >= least_confidence
     thick = max(1, zoom * width // 128)
     for a, b in SKELETON_24:

@@ -7,7 +7,12 @@ from hmrlab.training.results import RunResult
 from hmrlab.training.runs import Pretraining, Run, Training
 from hmrlab.training.scales import SCALES, Scale, get_scale
 from hmrlab.training.sets import load_set, load_training_set
-from hmrlab.training.trainer import Trainer, TrainerSettings, TrainingDivergedError
+from hmrlab.training.trainer import (
+    Trainer,
+    TrainerSettings,
+    TrainingDivergedError,
+    TrainingStoppedError,
+)
 
 __all__ = [
     "SCALES",
@@ -20,6 +25,7 @@ __all__ = [
     "TrainerSettings",
     "Training",
     "TrainingDivergedError",
+    "TrainingStoppedError",
     "find_result",
     "get_scale",
     "list_runs",

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from hmrlab.fitting import ObjectiveWeights
 from hmrlab.training.adversarial_runs import ADVERSARIAL_RUNS
+from hmrlab.training.card_runs import CARD_RUNS
 from hmrlab.training.lighter_runs import LIGHTER_RUNS
 from hmrlab.training.losses import LossWeights
 from hmrlab.training.runs import Pretraining, Run, Training
@@ -248,7 +249,15 @@ _FITTING: tuple[Training, ...] = (
         )
     ),
 )
-_ALL = (*_DIARY, *_STUDIES, *_COMPARISONS, *_FITTING, *ADVERSARIAL_RUNS, *LIGHTER_RUNS)
+_ALL = (
+    *_DIARY,
+    *_STUDIES,
+    *_COMPARISONS,
+    *_FITTING,
+    *ADVERSARIAL_RUNS,
+    *LIGHTER_RUNS,
+    *CARD_RUNS,
+)
 _NAMED: dict[str, Training] = {run.name: run for run in _ALL}
 
 

@@ -31,9 +31,11 @@ def label_shares(loader: BatchLoader) -> dict[str, dict[str, float]]:
     for part in parts:
         known = (part.keypoints[:, 25:, 2] > 0).any(1)
         flags = {"keypoints_2d": known, "pose_3d": part.has_pose_3d, "smpl": part.has_smpl}
-        shares[names[part.source]] = {"samples": len(part) / total} | {
-            name: float(flag.float().mean()) for name, flag in flags.items()
-        }
+        for number in part.sources.unique().tolist():
+            own = part.sources == number
+            shares[names[number]] = {"samples": int(own.sum()) / total} | {
+                name: float(flag[own].float().mean()) for name, flag in flags.items()
+            }
     return shares
 
 

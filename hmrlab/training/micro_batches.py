@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from hmrlab.data.batch import Batch
 from hmrlab.data.loader import BatchLoader
 from hmrlab.files import FileProblem, read_text, write_text_whole
+from hmrlab.training.equal_time import twin_of
 from hmrlab.training.objectives import Objective
 
 LEAST = 2  # batch normalisation has no variance to divide by with one picture
@@ -133,7 +134,7 @@ def kept_micro_batch(folder: Path) -> int:
 def _one_step(
     model: nn.Module, objective: Objective, batch: Batch, device: torch.device, precision: str
 ) -> None:
-    twin = copy.deepcopy(model).to(device, memory_format=torch.channels_last).train()
+    twin = twin_of(model).to(device, memory_format=torch.channels_last).train()
     question = copy.deepcopy(objective)
     optimizer = torch.optim.AdamW(twin.parameters(), lr=0.0, fused=True)
     images = batch.images.contiguous(memory_format=torch.channels_last)

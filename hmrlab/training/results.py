@@ -85,6 +85,16 @@ class RunResult:
         )  # fmt: skip
 
 
+def training_folder(run: Training, key: str) -> str:
+    """The name of the folder for a training's files.
+
+    Args:
+        run: gives name, scale and seed.
+        key: of the run in the ledger.
+    """
+    return f"{run.name}-{run.scale.name}-s{run.seed}-{key[:8]}"
+
+
 def model_on(encoder: Encoder, run: Training) -> HMR | HeatmapNet:
     """The run's network on an encoder, its other weights at random."""
     if isinstance(run, Pretraining):

@@ -13,6 +13,15 @@ from hmrlab.training.teacher import FitPlan
 
 
 @dataclass(frozen=True)
+class FreshPlan:
+    """People made on the training's device as they are needed, in place of stored ones."""
+
+    count: int = 2**24  # of each set; so many that nobody comes twice
+    labelled: bool = True  # wild people, too, have 3D and SMPL labels; stored ones have not
+    compiled: bool = later(False)  # the rasteriser: see `FreshPeople`
+
+
+@dataclass(frozen=True)
 class Run:
     """All that decides the result of training an HMR. Equal runs share one through the ledger."""
 
@@ -44,6 +53,8 @@ class Run:
     rate: float = later(1.0)  # learning rate over the scale's
     prune: PrunePlan | None = later(None)  # lighten the model before the first step
     adversary: AdversaryPlan | None = later(None)  # discriminators judge the bodies
+    fresh: FreshPlan | None = later(None)  # make the training sets' people on the device
+    seconds: float = later(0.0)  # of training; as many steps as take so long. 0: `steps`
 
     def __post_init__(self) -> None:
         if self.fits is not None and self.adversary is not None:
@@ -51,8 +62,13 @@ class Run:
 
     @property
     def steps(self) -> int:
-        """Optimiser steps of this training; none without effort."""
+        """Optimiser steps of this training; none without effort. By the clock: not known yet."""
         return max(1, round(self.effort * self.scale.steps)) if self.effort else 0
+
+    @property
+    def timed_seconds(self) -> float:
+        """How long a training by the clock takes at this scale; 0 for all others."""
+        return self.seconds * self.scale.timed
 
 
 @dataclass(frozen=True)
@@ -81,19 +97,22 @@ class Pretraining:
 
 
 Training = Run | Pretraining
+_LEAST_SHARE = 4  # pictures: batch normalisation needs some
 
 
 def wanted_batch(run: Training) -> int:
     """Pictures for one optimiser step, before `accumulate`.
 
     "auto" stands for the scale's batch, which the training puts together from the largest
-    micro-batches that fit into memory.
+    micro-batches that fit into memory. Of a training by the clock a small scale takes a share.
 
     Raises:
         ValueError: the batch size is neither a number nor "auto".
     """
     if isinstance(run.batch_size, int) and run.batch_size >= 0:
-        return run.batch_size or run.scale.batch_size
+        count = run.batch_size or run.scale.batch_size
+        share = run.scale.timed if getattr(run, "seconds", 0) else 1.0
+        return max(min(count, _LEAST_SHARE), round(share * count))
     if run.batch_size == "auto":
         return run.scale.batch_size
     raise ValueError(f"batch_size is a number, 0 (the scale's) or 'auto', not {run.batch_size!r}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from hmrlab.data.augment import AugmentationSettings
+from hmrlab.ledger import later
 
 # In trainings of minutes a network sees few people, and learns more from them when they are
 # changed less.
@@ -32,6 +33,7 @@ class Scale:
     gallery: int  # people in a notebook's gallery
     seeds: int  # trainings of each kind, where a notebook compares kinds
     augmentation: AugmentationSettings
+    timed: float = later(1.0)  # of the seconds, and of the batch, of a training by the clock
 
     @property
     def stored_size(self) -> int:
@@ -42,11 +44,11 @@ class Scale:
 SCALES: dict[str, Scale] = {
     scale.name: scale
     for scale in (
-        Scale("smoke", 64, "small", 128, 128, 32, 32, 6, 16, 2e-3, 5, 1, LIGHT),
+        Scale("smoke", 64, "small", 128, 128, 32, 32, 6, 16, 2e-3, 5, 1, LIGHT, 1 / 400),
         Scale("quick", 64, "small", 10_000, 10_000, 500, 500, 400, 64, 2e-3, 5, 1, LIGHT),
         Scale("laptop", 64, "small", 40_000, 40_000, 1_000, 1_000, 4_000, 64, 2e-3, 6, 3, LIGHT),
         Scale(
-            "gpu", 224, "resnet50", 100_000, 100_000, 4_000, 4_000, 60_000, 64, 2e-4, 10, 3, SPINS
+            "gpu", 224, "resnet50", 100_000, 100_000, 2_000, 2_000, 60_000, 64, 2e-4, 10, 3, SPINS
         ),
     )
 }

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from hmrlab.bodies import body_digest
 from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
 from hmrlab.data.prepared import open_prepared, require_set
 from hmrlab.data.static_fits import static_fits_digest
+from hmrlab.data.synthetic.fresh import FRESH_VERSION, FreshPeople
 from hmrlab.data.synthetic.generate import SETS, SetSpec, ensure_set
 from hmrlab.data.synthetic.twins import SOURCES, twin_set
-from hmrlab.training.runs import Training
+from hmrlab.training.runs import FreshPlan, Training
 from hmrlab.training.scales import Scale
 
 BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
@@ -58,8 +60,12 @@ def load_twin(name: str, scale: Scale, progress: bool = True) -> PoseDataset:
 
 
 def load_training_set(
-    names: tuple[str, ...], scale: Scale, share: float = 1.0, only_2d: bool = False
-) -> PoseDataset | MixedDataset:
+    names: tuple[str, ...],
+    scale: Scale,
+    share: float = 1.0,
+    only_2d: bool = False,
+    fresh: FreshPlan | None = None,
+) -> PoseDataset | MixedDataset | FreshPeople:
     """One training set, or several mixed by SPIN's shares.
 
     A name that is not of a synthetic set is of a real one, which has been prepared.
@@ -69,11 +75,24 @@ def load_training_set(
         scale: decides the sizes of the synthetic ones.
         share: of each set's people that is kept, the first ones; at least one batch.
         only_2d: forget every label but the 2D keypoints.
+        fresh: make the synthetic sets' people as they are needed, in place of stored ones.
 
     Raises:
         FileProblem: a real set is not prepared, or its pictures are not there.
-        ValueError: see `set_spec` and `spin_shares`; the share is not above 0 and at most 1.
+        ValueError: see `set_spec` and `spin_shares`; the share is not above 0 and at most 1; or
+            fresh people are wanted of a real set, or a share of them, or with 2D keypoints alone.
     """
+    if fresh is not None:
+        if share < 1 or only_2d:
+            raise ValueError("fresh people come without `share` and `only_2d`: see `FreshPlan`")
+        shares = spin_shares(dict.fromkeys(names, fresh.count))
+        return FreshPeople(
+            shares,
+            fresh.count,
+            labelled=fresh.labelled,
+            seed=SPLIT_SEED,
+            compiled=fresh.compiled,
+        )
     if not 0 < share <= 1:
         raise ValueError(f"the share of people to keep must be above 0 and at most 1, got {share}")
     parts = {
@@ -95,7 +114,7 @@ def load_training_set(
     return MixedDataset(list(parts.values()), list(shares.values()))
 
 
-def training_set_identity(name: str, scale: Scale) -> str:
+def training_set_identity(name: str, scale: Scale, fresh: FreshPlan | None = None) -> str:
     """What tells a training set from every other, in a run's key.
 
     Of a real set it is the digest of its records, and of the fits that came with them: whether its
@@ -105,6 +124,8 @@ def training_set_identity(name: str, scale: Scale) -> str:
         FileProblem: a real set is not prepared; the message has the command.
         ValueError: see `set_spec`.
     """
+    if fresh is not None:
+        return f"{name}-fresh-{FRESH_VERSION}-{body_digest()}"  # the rest stands in the plan
     if name in SETS:
         return set_spec(name, "train", scale).folder_name
     found = require_set(name, "train")

@@ -26,6 +26,7 @@ from hmrlab.rendering import (
     turntable,
 )
 from hmrlab.rendering.backends import BACKENDS, Pinhole, environment_for_children, probe
+from hmrlab.rendering.galleries import FARTHEST
 from hmrlab.rendering.pictures import depth_map
 
 HALF_TURN = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
@@ -230,6 +231,16 @@ def test_keypoints_are_drawn_where_they_are_and_only_if_seen():
     assert drawn.shape == (64, 64, 3)
     assert drawn[40, 20].any()
     assert not drawn[4:12, 54:].any()
+
+
+def test_lines_to_keypoints_gone_astray_are_not_followed_to_their_ends():
+    def drawn(far):
+        keypoints = np.full((24, 3), far)
+        keypoints[::2] = (10, 12, 1)
+        return draw_keypoints(np.zeros((32, 32, 3), np.uint8), keypoints)
+
+    np.testing.assert_array_equal(drawn(1e9), drawn(FARTHEST * 32))
+    assert drawn(1e9).any()
 
 
 def test_a_saved_picture_reads_the_same(tmp_path):

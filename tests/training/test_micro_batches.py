@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hmrlab.files import FileProblem
+from hmrlab.models.pruning.masks import mask_weights
 from hmrlab.training import get_scale, named_run, run_training
 from hmrlab.training.micro_batches import (
     MICRO_BATCH,
@@ -103,6 +104,15 @@ def test_trying_leaves_model_random_numbers_and_loader_as_they_were(make_trainer
     assert all(value.grad is None for value in model.parameters())
     assert torch.equal(torch.get_rng_state(), random)
     assert trainer.loader.state() == stands
+
+
+def test_a_pruned_network_is_tried_as_well(make_trainer):
+    """Its masked weights are products, made anew at each answer, and no leaves to be copied."""
+    trainer = make_trainer()
+    mask_weights(trainer.model, 0.2)
+    trainer.model(next(iter(trainer.loader)).images)
+    count = find_micro_batch(trainer.model, trainer.objective, trainer.loader, CPU, "fp32")
+    assert count == trainer.loader.batch_size
 
 
 def test_micro_batches_add_up_to_the_gradient_of_the_whole_batch(make_trainer):

@@ -6,7 +6,6 @@ chunk) alone. So a person is the same in every epoch, in every batch and on ever
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 
@@ -50,34 +49,32 @@ def unpack(table: Tensor, layout: Layout) -> dict[str, Tensor]:
     }
 
 
-def people_of(seed: int, hard: bool, index: Sequence[int] | np.ndarray) -> Cast:
+def people_of(seed: int, hard: np.ndarray, index: np.ndarray) -> Cast:
     """The people of these numbers; those that keep them company follow after them.
 
     Args:
-        seed: of the set.
-        hard: `wild` or `studio`.
+        seed: of the sets.
+        hard: (B,) bool, whose set is `wild`, not `studio`.
         index: (B,) numbers of people, each at least 0.
 
     Returns:
         all of a `Cast` of B people, but for the table: that has B rows and one more for each
         person with company.
     """
-    index = np.asarray(index)
-    chunks = {k: draw_chunk(seed, hard, k, body_digest()) for k in np.unique(index // CHUNK)}
-
-    def rows(of: str, wanted: np.ndarray) -> np.ndarray:
-        values = [getattr(chunks[i // CHUNK], of)[i % CHUNK] for i in wanted]
-        return np.stack(values) if values else getattr(next(iter(chunks.values())), of)[:0]
-
-    first = next(iter(chunks.values()))
-    company = rows("company", index)
-    others = index - 1 + CHUNK * (index % CHUNK == 0)  # the person before, within the chunk
-    labels = {
-        name: np.stack([chunks[i // CHUNK].labels[name][i % CHUNK] for i in index])
-        for name in first.labels
-    }
-    table = np.concatenate([rows("table", index), rows("table", others[company])])
-    return Cast(table, first.layout, labels, rows("kind", index), company, rows("blurred", index))
+    digest = body_digest()
+    at = [(draw_chunk(seed, bool(h), int(i) // CHUNK, digest), int(i) % CHUNK)
+          for h, i in zip(hard, index, strict=True)]  # fmt: skip
+    company = np.array([chunk.company[row] for chunk, row in at])
+    others = [at[k] for k in np.flatnonzero(company)]
+    return Cast(
+        # the person before, within the chunk
+        table=np.stack([c.table[r] for c, r in at] + [c.table[r - 1] for c, r in others]),
+        layout=at[0][0].layout,
+        labels={name: np.stack([c.labels[name][r] for c, r in at]) for name in at[0][0].labels},
+        kind=np.array([chunk.kind[row] for chunk, row in at]),
+        company=company,
+        blurred=np.array([chunk.blurred[row] for chunk, row in at]),
+    )
 
 
 @lru_cache(maxsize=KEPT_CHUNKS)
@@ -85,7 +82,8 @@ def draw_chunk(seed: int, hard: bool, number: int, digest: str) -> Cast:
     """One chunk of people.
 
     Args:
-        seed, hard: see `people_of`.
+        seed: of the sets.
+        hard: `wild` or `studio`.
         number: of the chunk.
         digest: of the body in use, on which the labels depend.
     """

@@ -49,7 +49,7 @@ class Studio:
 
 @dataclass(frozen=True, kw_only=True)
 class FreshBatch(RawLabels):
-    """B people of one set that no picture was taken of yet."""
+    """B people that no picture was taken of yet."""
 
     table: Tensor  # (B + O, P), see `casting.people_of`
     size: int  # side of the picture that the labels speak of, pixels
@@ -57,7 +57,6 @@ class FreshBatch(RawLabels):
     kind: np.ndarray  # (B,)
     company: np.ndarray  # (B,) bool, O of them
     blurred: np.ndarray  # (B,) bool
-    hard: bool  # `wild` or `studio`
     compiled: bool  # the rasteriser's heavy steps
 
     def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
@@ -146,43 +145,35 @@ class FreshPeople:
         return Order(self.count, tuple(self.shares.values()), int(rng.integers(2**62)))
 
     def gather_by_set(self, index: np.ndarray, working_size: int) -> list[FreshBatch]:
-        """The people of these rows, those of each set together; no picture is taken yet.
+        """The people of these rows, all sets' in one batch; no picture is taken yet.
 
         Args:
             index: rows, numbered through all sets.
             working_size: side of the picture that the labels are to speak of, pixels.
         """
-        which, person = np.divmod(index, self.count)
-        return [
-            self._batch(number, person[which == number], working_size)
-            for number in range(len(self.names))
-            if (which == number).any()
-        ]
-
-    def _batch(self, number: int, person: np.ndarray, size: int) -> FreshBatch:
-        hard = self.names[number] == "wild"
+        number, person = np.divmod(index, self.count)
+        hard = np.array([name == "wild" for name in self.names])[number]
         cast = people_of(self.seed, hard, person)
-        labelled = self.labelled or not hard
-        known = torch.full((len(person),), labelled)
-        labels = _in_pixels(cast, size)
-        if not labelled:
-            for name in ("joints_3d", "pose", "betas"):
-                labels[name].zero_()
-        return FreshBatch(
-            **labels,
-            has_smpl=known,
-            has_pose_3d=known,
-            index=torch.from_numpy(person.astype(np.int64)),
-            source=number,
-            table=torch.from_numpy(cast.table),
-            size=size,
-            layout=cast.layout,
-            kind=cast.kind,
-            company=cast.company,
-            blurred=cast.blurred,
-            hard=hard,
-            compiled=self.compiled,
-        )
+        known = torch.from_numpy(self.labelled | ~hard)
+        labels = _in_pixels(cast, working_size)
+        for name in ("joints_3d", "pose", "betas"):
+            labels[name][~known] = 0
+        return [
+            FreshBatch(
+                **labels,
+                has_smpl=known,
+                has_pose_3d=known,
+                index=torch.from_numpy(person.astype(np.int64)),
+                source=torch.from_numpy(number.astype(np.int64)),
+                table=torch.from_numpy(cast.table),
+                size=working_size,
+                layout=cast.layout,
+                kind=cast.kind,
+                company=cast.company,
+                blurred=cast.blurred,
+                compiled=self.compiled,
+            )
+        ]
 
 
 @dataclass(frozen=True)
@@ -227,9 +218,8 @@ def take_pictures(people: FreshBatch, matrix: Tensor, resolution: int) -> Tensor
     places = _places(matrix, resolution, people.size)
     picture = paint_backdrops(one, people.kind, places)
     grains = studio_on(device, body_digest()).grains
-    if people.hard:
-        coarse = grains_from(grains, one["grain_offset"], resolution, resolution)
-        picture = picture + (one["grain"][:, None, None] * coarse)[..., None]
+    coarse = grains_from(grains, one["grain_offset"], resolution, resolution)
+    picture = picture + (one["grain"][:, None, None] * coarse)[..., None]
     picture = _stand_before(picture.clamp(0, 1), people, drawn, matrix)
     patch = gradient(one["screen_colours"], one["screen_turn"], *places[..., None].unbind(-2))
     box = one["screen"][:, None, None]

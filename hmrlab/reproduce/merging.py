@@ -1,0 +1,255 @@
+"""Taking over what `tools/gpu.py` left in a folder: rows, histories, figures, weights."""
+
+from __future__ import annotations
+
+import base64
+import importlib
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from hmrlab import paths
+from hmrlab.files import (
+    FileProblem,
+    read_bytes,
+    read_json,
+    read_npz,
+    resolve,
+    save_npz_whole,
+    write_text_whole,
+    write_whole,
+)
+from hmrlab.ledger import Ledger, RunRecord
+from hmrlab.reproduce.references import keep_references, read_references
+from hmrlab.reproduce.tables import scale_name
+from hmrlab.training import list_runs
+from hmrlab.training.unfinished import PartsOf, join_parts, parts_in
+
+ROWS, QUEUE, BENCHMARKS, HISTORIES = "rows.jsonl", "queue.json", "benchmarks.json", "histories.npz"
+FIGURES = {  # where a task's figures go: the file in benchmarks/results, and the page's block
+    "tests": "gpu_tests",
+    "people": "gpu_people",
+    "busy": "gpu",
+    "loop": "gpu_loop",
+    "loop_small": "gpu_loop_small",
+    "profile": "gpu_profile",
+    "busy_compiled": "gpu_compiled",
+}
+SCRIPTS = {  # whose `table` shows them
+    "people": "people", "busy": "gpu", "loop": "loop", "loop_small": "loop",
+    "busy_compiled": "gpu",
+}  # fmt: skip
+_CHECKOUT = Path(__file__).resolve().parents[2]
+_REMEDY = "Copy the folder anew."
+_TRACE = "trace_gzip_base64"
+
+
+@dataclass(frozen=True)
+class _Queue:
+    """What is read of `queue.json`."""
+
+    dry: bool
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A folder's whole content, checked."""
+
+    dry: bool
+    rows: list[RunRecord]
+    histories: dict[str, np.ndarray]
+    benchmarks: dict[str, dict[str, Any]]
+    tables: dict[str, str]
+    parts: dict[str, PartsOf]
+
+
+def merge_folder(folder: Path, into: Path) -> list[str]:
+    """Take over all that is in a folder; what is there already is not taken twice.
+
+    Rows and histories go to the reference results, figures to the benchmarks of this checkout,
+    weights and unfinished trainings to hmrlab's home, where `hmrlab train` finds them.
+
+    Args:
+        folder: that `tools/gpu.py` left.
+        into: folder of the reference results.
+
+    Returns:
+        What came, in words.
+
+    Raises:
+        FileProblem: a file is damaged, or none that `tools/gpu.py` leaves; nothing is written.
+    """
+    found = _read(folder)
+    known = read_references(into)
+    if found.dry and any(scale_name(record) != "dry" for record in known):
+        raise FileProblem(
+            f"{folder} is of a dry run, whose scores mean nothing; {into} has real results. "
+            "Name another --folder to try it out."
+        )
+    held = {(record.settings_hash, record.machine) for record in known}
+    fresh = [row for row in found.rows if (row.settings_hash, row.machine) not in held]
+    histories = into / HISTORIES
+    kept = read_npz(histories, numbers=True) if histories.exists() else {}
+    new = {name: values for name, values in found.histories.items() if name not in kept}
+    said = _take_weights(folder, found)  # first: only now their content is looked at
+    said.append(f"{len(fresh)} new rows of {len(found.rows)}: {_names(fresh)}")
+    if fresh:
+        keep_references(into, fresh)
+    if new:
+        save_npz_whole(histories, **kept, **new)
+        said.append(f"{len({name.partition('/')[0] for name in new})} histories in {histories}")
+    return [*said, *_take_benchmarks(found)]
+
+
+def _read(folder: Path) -> _Found:
+    """Everything in the folder, or the first problem."""
+    folder = resolve(folder)
+    if not folder.is_dir():
+        raise FileProblem(f"there is no folder {folder}; tools/gpu.py makes one")
+    wanted = {ROWS, QUEUE, BENCHMARKS, HISTORIES}
+    for path in sorted(folder.iterdir()):
+        if path.name not in wanted and not path.name.endswith((".part", ".lock")):
+            raise FileProblem(f"{path} is no file that tools/gpu.py leaves; remove it")
+    missing = f"{folder} has no {QUEUE}: tools/gpu.py did not make it, or it was not copied whole"
+    dry = read_json(folder / QUEUE, _Queue, remedy=_REMEDY, missing=missing).dry
+    rows = _rows(folder / ROWS)
+    benchmarks: dict[str, dict[str, Any]] = {}
+    tables: dict[str, str] = {}
+    if (folder / BENCHMARKS).exists():
+        benchmarks = read_json(folder / BENCHMARKS, dict[str, dict[str, Any]], remedy=_REMEDY)
+        _check_benchmarks(folder / BENCHMARKS, benchmarks)
+        if not dry and _in_checkout():
+            tables = _tables(benchmarks, folder / BENCHMARKS)
+    parts = parts_in(folder)
+    for name, told in parts.items():
+        if told.kind == "weights" and told.key not in {row.settings_hash for row in rows}:
+            raise FileProblem(f"{folder / name}: no row in {ROWS} is of these weights; remove them")
+    histories = _histories(folder / HISTORIES, rows)
+    return _Found(dry, rows, histories, benchmarks, tables, parts)
+
+
+def _rows(path: Path) -> list[RunRecord]:
+    names = {run.name for run in list_runs()}
+    rows = []
+    lines = read_bytes(path).splitlines() if path.exists() else []
+    for number, line in enumerate(lines, start=1):
+        try:
+            rows.append(RunRecord.from_json(line))
+        except ValueError as error:
+            problem = f"{path}, line {number}, is no record of a run: {error}. {_REMEDY}"
+            raise FileProblem(problem) from error
+        if rows[-1].name not in names:
+            raise FileProblem(
+                f"{path}, line {number}: there is no training of this name; remove it"
+            )
+    return rows
+
+
+def _histories(path: Path, rows: list[RunRecord]) -> dict[str, np.ndarray]:
+    if not path.exists():
+        return {}
+    found = read_npz(path, what="file of histories", remedy=_REMEDY, numbers=True)
+    folders = {Path(row.artifacts.get("folder", "")).name for row in rows}
+    for name in found:
+        if name.partition("/")[0] not in folders:
+            raise FileProblem(f"{path}: {name[:80]!r} is of no training in {ROWS}. {_REMEDY}")
+    return found
+
+
+def _check_benchmarks(path: Path, benchmarks: Mapping[str, dict[str, Any]]) -> None:
+    for name, result in benchmarks.items():
+        if name not in FIGURES or not isinstance(result.get("provenance"), dict):
+            raise FileProblem(f"{path}: {name[:80]!r} is no figure with its origin. {_REMEDY}")
+        trace = result.get(_TRACE, "")
+        try:
+            base64.b64decode(trace, validate=True)
+        except (TypeError, ValueError) as error:
+            raise FileProblem(f"{path}: the trace of {name!r} is damaged. {_REMEDY}") from error
+
+
+def _tables(benchmarks: Mapping[str, dict[str, Any]], path: Path) -> dict[str, str]:
+    """The benchmarks' own tables of the figures, where their page has a block for them."""
+    place = _CHECKOUT / "benchmarks"
+    page = (place / "README.md").read_text(encoding="utf-8")
+    shown = {
+        name: FIGURES[name]
+        for name in benchmarks
+        if f"<!-- {FIGURES[name]}: written by make bench -->" in page and name in SCRIPTS
+    }
+    sys.path.insert(0, str(place))
+    tables = {}
+    try:
+        for name in shown:
+            script = importlib.import_module(SCRIPTS[name])
+            tables[name] = script.table(benchmarks[name])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise FileProblem(f"{path}: the figures of {name!r} are damaged. {_REMEDY}") from error
+    finally:
+        sys.path.remove(str(place))
+    return tables
+
+
+def _take_benchmarks(found: _Found) -> list[str]:
+    """Write the figures beside the benchmarks, and their tables into the benchmarks' page."""
+    if not found.benchmarks:
+        return []
+    names = ", ".join(found.benchmarks)
+    if found.dry:
+        return [f"figures of a dry run are not kept: {names}"]
+    if not _in_checkout():
+        return [f"figures are kept in a checkout, and this is none: {names}"]
+    said = []
+    for name, result in found.benchmarks.items():
+        said += _take_figure(name, dict(result), found.tables.get(name))
+    return said
+
+
+def _take_figure(name: str, result: dict[str, Any], table: str | None) -> list[str]:
+    results = _CHECKOUT / "benchmarks" / "results"
+    trace = base64.b64decode(result.pop(_TRACE, ""))
+    target, text = results / f"{FIGURES[name]}.json", json.dumps(result, indent=1) + "\n"
+    if target.exists() and target.read_text(encoding="utf-8") == text:
+        return []
+    write_text_whole(target, text)
+    if trace:
+        path = results / f"{FIGURES[name]}_trace.json.gz"
+        write_whole(path, lambda file: file.write(trace))
+    if table is not None:
+        importlib.import_module("_common").publish(FIGURES[name], result, table)
+    return [f"figures of {name} in {target}"]
+
+
+def _in_checkout() -> bool:
+    return (_CHECKOUT / "benchmarks" / "_common.py").is_file()
+
+
+def _take_weights(folder: Path, found: _Found) -> list[str]:
+    """Weights and checkpoints into hmrlab's home, and a row into its ledger."""
+    ledger = Ledger(paths.runs_dir() / "ledger.jsonl")
+    rows = {row.settings_hash: row for row in found.rows}
+    held = {record.settings_hash for record in ledger.records()}
+    said = []
+    for name, told in found.parts.items():
+        target = join_parts(folder, name, paths.runs_dir() / "trainings")
+        if told.kind == "weights":
+            _keep_history(target, found.histories)
+            if told.key not in held:
+                ledger.append(rows[told.key])
+        said.append(f"{told.kind} of {told.folder} in {target}")
+    return said
+
+
+def _keep_history(target: Path, histories: Mapping[str, np.ndarray]) -> None:
+    start = f"{target.name}/"
+    columns = {k.removeprefix(start): v for k, v in histories.items() if k.startswith(start)}
+    if columns and not (target / "history.npz").exists():
+        save_npz_whole(target / "history.npz", **columns)
+
+
+def _names(rows: list[RunRecord]) -> str:
+    return ", ".join(f"{row.name} (seed {row.seed})" for row in rows) or "none"

@@ -1,4 +1,4 @@
-"""What the benchmarks share: the peer's body, spreads, where a figure comes from, where it goes."""
+"""What the benchmarks share: spreads, where a figure comes from, and where it goes."""
 
 from __future__ import annotations
 
@@ -10,34 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from smplx.lbs import vertices2joints
-from torch import Tensor, nn
 
-from hmrlab.bodies import BodyArrays
-from hmrlab.bodies.genuine import smplx_model
-from hmrlab.bodies.joints import KEYPOINT_ROWS
 from hmrlab.files import FileProblem, write_text_whole
 from hmrlab.ledger import current_command, describe_machine, source_commit, versions
 
 HERE = Path(__file__).parent
-
-
-class SmplxKeypoints(nn.Module):
-    """The 49 keypoints as SPIN computes them: all of smplx's mesh, then rows of 54 joints."""
-
-    extra_regressor: Tensor  # (9, V)
-
-    def __init__(self, arrays: BodyArrays) -> None:
-        super().__init__()
-        self.model = smplx_model(arrays)
-        extra = torch.as_tensor(arrays.extra_regressor, dtype=torch.float32)
-        self.register_buffer("extra_regressor", extra, persistent=False)
-
-    def keypoints(self, pose: Tensor, betas: Tensor) -> Tensor:
-        """(B, 49, 3) metres of axis-angles (B, 72), radians, and betas (B, 10)."""
-        out = self.model(betas=betas, body_pose=pose[:, 3:], global_orient=pose[:, :3])
-        extra = vertices2joints(self.extra_regressor, out.vertices)
-        return torch.cat([out.joints, extra], 1)[:, list(KEYPOINT_ROWS)]
 
 
 def clock(device: str) -> float:
@@ -110,6 +87,12 @@ def publish(name: str, result: dict[str, Any], text: str, folder: Path = HERE) -
     new = f"{before}{begin}\n\n{text}\n\n{end}{after}"
     write_text_whole(folder / "results" / f"{name}.json", json.dumps(result, indent=1) + "\n")
     write_text_whole(readme, new)
+
+
+def keep_json(path: Path | None, result: dict[str, Any]) -> None:
+    """Write a result to a file of the caller's, if there is one."""
+    if path is not None:
+        write_text_whole(path, json.dumps(result, indent=1) + "\n")
 
 
 def block(name: str, readme: str) -> str:

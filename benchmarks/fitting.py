@@ -17,7 +17,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from _common import SmplxKeypoints, clock, in_words, markdown, origin, provenance, publish, spread
+from _common import clock, in_words, markdown, origin, provenance, publish, spread
+from _peer_body import SmplxKeypoints
 from torch import Tensor
 from tqdm.auto import tqdm
 

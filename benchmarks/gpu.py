@@ -1,6 +1,6 @@
 """Whether a GPU is kept busy: training steps as they are fed, beside steps that wait for nothing.
 
-    python benchmarks/gpu.py [--people 1024] [--seconds 2] [--rounds 3] [--write]
+    python benchmarks/gpu.py [--fresh [--compile]] [--seconds 2] [--rounds 3] [--write]
 
 The network of scale gpu, ResNet-50 at 224 px, learns by SPIN's losses in batches of 64. The peer
 trains on one batch again and again that is on the card already: no feeding can be faster. The
@@ -8,6 +8,9 @@ others take turns with it, on people in frames of 1,000 px as in benchmarks/pack
 way, which cuts every sample out of its frame in a DataLoader's processes, and hmrlab's loader from
 frames, from packed jpegs and from packed crops as they are. What was made ahead is used up before
 the clock starts. A loader alone trains nothing. Needs a CUDA device.
+
+With --fresh the others are people made on the card itself (`hmrlab.data.synthetic.fresh`); with
+--compile also such whose rasteriser is compiled.
 """
 
 from __future__ import annotations
@@ -25,7 +28,7 @@ from typing import Any
 import numpy as np
 import packing
 import torch
-from _common import clock, in_words, markdown, origin, provenance, publish, spread
+from _common import clock, in_words, keep_json, markdown, origin, provenance, publish, spread
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
@@ -35,6 +38,7 @@ from hmrlab.data.batch import Batch
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.prepared import read_set
 from hmrlab.data.records import Records
+from hmrlab.data.synthetic.fresh import FreshPeople
 from hmrlab.training import Run, Trainer, get_scale, named_run
 from hmrlab.training.device import choose_device
 from hmrlab.training.experiments import build_model, make_loader, make_settings
@@ -45,6 +49,7 @@ PRECISIONS = ("bf16", "fp32")
 ALONE = "no training"
 PEER = "peer: one batch, already there"
 SPINS = "SPIN's way, in processes"
+FRESH = {"people made on the card": False, "people made on the card, compiled": True}
 
 
 class SpinsSamples(Dataset):
@@ -77,7 +82,7 @@ def peer(ready: Batch) -> Way:
     return Way(itertools.repeat(ready), 0)
 
 
-def by_our_loader(run: Run, dataset: PoseDataset, device: torch.device) -> Way:
+def by_our_loader(run: Run, dataset: PoseDataset | FreshPeople, device: torch.device) -> Way:
     """Batches of our loader, epoch after epoch."""
     loader = make_loader(run, dataset, device)
     return Way(itertools.chain.from_iterable(itertools.repeat(loader)), loader.prefetch + 1)
@@ -102,7 +107,11 @@ def by_spins_loader(folder: Path, ready: Batch, workers: int) -> Way:
 
 
 def make_trainer(
-    run: Run, dataset: PoseDataset, device: torch.device, precision: str, folder: Path
+    run: Run,
+    dataset: PoseDataset | FreshPeople,
+    device: torch.device,
+    precision: str,
+    folder: Path,
 ) -> Trainer:
     """A training that never leaves its first step, where the learning rate is next to nothing."""
     objective = make_task(run, device).objective(dataset, progress=False)
@@ -129,23 +138,33 @@ def rate(trainer: Trainer | None, way: Way, seconds: float, device: torch.device
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each precision and way."""
     device = choose_device(options.device)
-    run = named_run("with_smpl", get_scale("gpu"), SEED)
+    run = named_run("with_smpl", get_scale(options.scale), SEED)
     run = replace(run, encoder=options.encoder, batch_size=options.batch)
-    folder = packing.make_set(options.people, options.size)
-    datasets, _ = packing.in_all_forms(folder)
+    if options.fresh:
+        datasets = {
+            way: FreshPeople({"studio": 1 / 3, "wild": 2 / 3}, 2**24, compiled=compiled)
+            for way, compiled in FRESH.items()
+            if options.compile or not compiled
+        }
+    else:
+        folder = packing.make_set(options.people, options.size)
+        datasets, _ = packing.in_all_forms(folder)
     first = next(iter(datasets.values()))
     ready = next(iter(make_loader(run, first, device)))
-    ways = {PEER: peer(ready), SPINS: by_spins_loader(folder, ready, options.workers)}
+    ways = {PEER: peer(ready)}
+    if not options.fresh:
+        ways[SPINS] = by_spins_loader(folder, ready, options.workers)
     ways |= {way: by_our_loader(run, dataset, device) for way, dataset in datasets.items()}
     rates: dict[tuple[str, str], list[float]] = {}
     peaks = {}
+    precisions = PRECISIONS[:1] if options.fresh else PRECISIONS
     with tempfile.TemporaryDirectory() as place:
         trainers = {
             precision: make_trainer(run, first, device, precision, Path(place) / precision)
-            for precision in PRECISIONS
+            for precision in precisions
         }
         # SPIN's way keeps any card waiting, so that one precision says all
-        turns = [(p, way) for p in PRECISIONS for way in ways if way != SPINS or p == PRECISIONS[0]]
+        turns = [(p, way) for p in precisions for way in ways if way != SPINS or p == PRECISIONS[0]]
         turns += [(ALONE, way) for way in ways if way not in (PEER, SPINS)]
         total = (options.rounds + 1) * len(turns)
         with tqdm(total=total, desc="ways by turns", unit="turn", mininterval=1) as bar:
@@ -193,12 +212,17 @@ def table(result: dict[str, Any]) -> str:
         )
     peaks = {row["precision"]: row["peak_gigabytes"] for row in result["rows"]}
     memory = ", ".join(f"{peak} GB in {name}" for name, peak in peaks.items() if peak)
+    fed = (
+        "people made on the card"
+        if settings["fresh"]
+        else f"{settings['people']} people in frames of {settings['size']} x {settings['size']} "
+        f"px; {settings['workers']} processes for SPIN's way"
+    )
     head = (
-        f"{settings['encoder']} at 224 px, batches of {settings['batch']}; {settings['people']} "
-        f"people in frames of {settings['size']} x {settings['size']} px; {settings['workers']} "
-        f"processes for SPIN's way; {settings['cores']} cores. Median (least to most) of "
-        f"{settings['rounds']} turns of {settings['seconds']} s."
-        + (f" At most {memory} of the card's memory." if memory else "")
+        f"{settings['encoder']} at {get_scale(settings['scale']).resolution} px, batches of "
+        f"{settings['batch']}; {fed}; "
+        f"{settings['cores']} cores. Median (least to most) of {settings['rounds']} turns of "
+        f"{settings['seconds']} s." + (f" At most {memory} of the card's memory." if memory else "")
     )
     columns = ["precision", "fed by", "pictures a second", "share of the peer's rate",
                "loader alone, pictures a second"]  # fmt: skip
@@ -207,6 +231,9 @@ def table(result: dict[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--fresh", action="store_true", help="people made on the card alone")
+    parser.add_argument("--scale", default="gpu", help="of the network and its pictures")
+    parser.add_argument("--compile", action="store_true", help="these compiled, too")
     parser.add_argument("--people", type=int, default=1024)
     parser.add_argument("--size", type=int, default=1000, help="side of the frames, pixels")
     parser.add_argument("--batch", type=int, default=64)
@@ -216,14 +243,16 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--seconds", type=float, default=2.0, help="of a turn, at least")
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--write", action="store_true", help="record the figures")
+    parser.add_argument("--json", type=Path, help="a file for the figures")
     options = parser.parse_args(arguments)
     with packing.in_a_home_of_its_own():
         rows = measure(options)
-    kept = ("people", "size", "batch", "encoder", "workers", "rounds", "seconds")
+    kept = ("scale", "fresh", "people", "size", "batch", "encoder", "workers", "rounds", "seconds")
     settings = {name: getattr(options, name) for name in kept} | {"cores": os.cpu_count()}
     made = provenance(SEED, choose_device(options.device).type)
     result = {"settings": settings, "rows": rows, "provenance": made}
     print(table(result))
+    keep_json(options.json, result)
     if options.write:
         publish("gpu", result, table(result))
     return result

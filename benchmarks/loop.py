@@ -1,18 +1,22 @@
 """What a training step costs with fits in the loop, as a ratio to the same step without them.
 
-    python benchmarks/loop.py [--rounds 9] [--steps 10] [--scale laptop] [--threads N] [--write]
+    python benchmarks/loop.py [--rounds 9] [--steps 10] [--scale laptop] [--encoder resnet50]
+        [--batch 64] [--precision bf16] [--fresh] [--threads N] [--write]
 
 Three trainings of one network on one mixture of sets take turns, a few steps each: without fits,
 taught by fits that were made beforehand, and with a fit of every unlabelled person of every batch
 (SPIN). The peer is the training without fits. The memories begin empty: what a fit costs does not
-depend on what it is compared with.
+depend on what it is compared with. On a GPU there is a fourth, whose fits are launched kernel by
+kernel, not replayed as one. With --fresh a few batches of people, made beforehand where the
+training is, come again and again: no step waits for pictures, and no set is stored.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -21,10 +25,13 @@ import torch
 from _common import clock, in_words, markdown, origin, provenance, publish, spread
 from tqdm.auto import tqdm
 
+from hmrlab.data.batch import Batch
 from hmrlab.models.shipped import shipped_path
 from hmrlab.training import Run, Trainer, get_scale, load_training_set, named_run
-from hmrlab.training.device import choose_device
+from hmrlab.training.device import choose_device, choose_precision
 from hmrlab.training.experiments import build_model, make_loader, make_settings
+from hmrlab.training.objectives import TaughtObjective
+from hmrlab.training.runs import FreshPlan, wanted_batch
 from hmrlab.training.tasks import make_task
 from hmrlab.training.teacher import FitPlan
 
@@ -33,32 +40,65 @@ WAYS: dict[str, FitPlan | None] = {
     "fits made beforehand": FitPlan(loop=False, headings=()),
     "fits in the loop": FitPlan(headings=()),
 }
+NOT_REPLAYED = "fits in the loop, not replayed"
 SEED = 0
+PEOPLE = 20_000  # fresh ones of each set, for whom the memories have rows
+READY = 8  # batches of them
 
 
-def make_trainer(run: Run, device: torch.device, folder: Path) -> Trainer:
-    """A training as `run_training` would make it, from the shipped encoder."""
-    dataset = load_training_set(run.data, run.scale)
-    start = shipped_path("encoder") if run.scale.encoder == "small" else None
+def ways_on(device: torch.device) -> dict[str, FitPlan | None]:
+    """What is measured there."""
+    return WAYS | ({NOT_REPLAYED: FitPlan(headings=())} if device.type == "cuda" else {})
+
+
+def make_trainer(
+    run: Run, device: torch.device, folder: Path, precision: str, replayed: bool = True
+) -> Trainer:
+    """A training as `run_training` would make it, from the shipped encoder where there is one."""
+    dataset = load_training_set(run.data, run.scale, fresh=run.fresh)
+    start = shipped_path("encoder") if encoder_of(run) == "small" else None
     model = build_model(replace(run, weights="none"), start)
     objective = make_task(run, device).objective(dataset, progress=False)
+    if isinstance(objective, TaughtObjective):
+        objective.teacher.replayed = replayed
     loader = make_loader(run, dataset, device)
-    return Trainer(model, objective, loader, make_settings(run, "fp32"), folder, device)
+    return Trainer(model, objective, loader, make_settings(run, precision), folder, device)
 
 
-def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
+def make_run(options: argparse.Namespace) -> Run:
+    """The run that all ways share."""
+    run = named_run("half_spin", get_scale(options.scale), SEED)
+    fresh = FreshPlan(count=PEOPLE, labelled=False) if options.fresh else None
+    share = 1.0 if options.fresh else run.share
+    return replace(run, encoder=options.encoder, batch_size=options.batch, fresh=fresh, share=share)
+
+
+def batches_of(trainer: Trainer, fresh: bool) -> Iterator[Batch]:
+    """The training's batches; of fresh people the first ones, again and again."""
+    batches = trainer.batches()
+    if not fresh:
+        return batches
+    ready = list(itertools.islice(batches, READY))
+    batches.close()
+    return itertools.cycle(ready)
+
+
+def encoder_of(run: Run) -> str:
+    return run.encoder or run.scale.encoder
+
+
+def measure(options: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
     """One row for each way."""
-    device = choose_device(options.device)
-    scale = get_scale(options.scale)
-    taken: dict[str, list[float]] = {way: [] for way in WAYS}
+    ways, precision = ways_on(device), choose_precision(options.precision, device)
+    taken: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as folder:
         trainings = {}
-        for way, plan in WAYS.items():
-            run = replace(named_run("half_spin", scale, SEED), fits=plan)
-            trainer = make_trainer(run, device, Path(folder) / str(len(trainings)))
+        for way, plan in ways.items():
+            run, place = replace(make_run(options), fits=plan), Path(folder) / str(len(trainings))
+            trainer = make_trainer(run, device, place, precision, way != NOT_REPLAYED)
             trainer.model.train()
-            trainings[way] = trainer, trainer.batches()
-        total = (options.rounds + 1) * len(WAYS)
+            trainings[way] = trainer, batches_of(trainer, options.fresh)
+        total = (options.rounds + 1) * len(ways)
         with tqdm(total=total, desc="steps by turns", unit="turn", mininterval=1) as bar:
             for number in range(options.rounds + 1):
                 for way, (trainer, batches) in trainings.items():
@@ -69,8 +109,9 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
                         taken[way].append((clock(device.type) - began) / options.steps)
                     bar.update()
         for _, batches in trainings.values():
-            batches.close()
-    peer = taken[next(iter(WAYS))]
+            if hasattr(batches, "close"):
+                batches.close()
+    peer = taken[next(iter(ways))]
     return [
         {
             "way": way,
@@ -90,6 +131,11 @@ def table(result: dict[str, Any]) -> str:
         for row in result["rows"]
     ]  # fmt: skip
     head = f"Scale {settings['scale']}, median (least to most) of {settings['rounds']} turns."
+    if "encoder" in settings:  # figures of before do not say it
+        head += (
+            f" Encoder {settings['encoder']}, batches of {settings['batch']}, "
+            f"{settings['precision']}."
+        ) + (" People made on the device." if settings["fresh"] else "")
     body = markdown(["training", "ms a step", "ratio, turn by turn"], lines)
     return "\n\n".join([head, body, origin(result)])
 
@@ -99,6 +145,10 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--steps", type=int, default=10, help="of a turn")
     parser.add_argument("--scale", default="laptop")
+    parser.add_argument("--encoder", default="", help="by default the scale's")
+    parser.add_argument("--batch", type=int, default=0, help="by default the scale's")
+    parser.add_argument("--precision", default="fp32", choices=("fp32", "bf16", "auto"))
+    parser.add_argument("--fresh", action="store_true", help="people made on the device")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--threads", type=int, help="by default what torch takes")
     parser.add_argument("--write", action="store_true", help="record the figures")
@@ -106,11 +156,17 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     if options.threads:
         torch.set_num_threads(options.threads)
     torch.manual_seed(SEED)
-    kept = ("rounds", "steps", "scale")
+    device, run = choose_device(options.device), make_run(options)
+    kept = ("rounds", "steps", "scale", "fresh")
+    used = {
+        "encoder": encoder_of(run),
+        "batch": wanted_batch(run),
+        "precision": choose_precision(options.precision, device),
+    }
     result = {
-        "settings": {name: getattr(options, name) for name in kept},
-        "rows": measure(options),
-        "provenance": provenance(SEED, choose_device(options.device).type),
+        "settings": {name: getattr(options, name) for name in kept} | used,
+        "rows": measure(options, device),
+        "provenance": provenance(SEED, device.type),
     }
     print(table(result))
     if options.write:

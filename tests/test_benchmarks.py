@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from hmrlab.files import FileProblem
+from hmrlab.reproduce.merging import FIGURES, SCRIPTS
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = {
@@ -15,6 +16,7 @@ TINY = {
     "packing": "--people 4 --size 120 --rounds 1",
     "gpu": "--people 4 --size 120 --batch 2 --encoder small --rounds 1 --seconds 0 --workers 0 "
     "--device cpu",
+    "people": "--rounds 1 --seconds 0 --batch 2 --resolution 32 --device cpu",
     "viewer": "--rounds 1 --parts weight",  # the rest needs a browser, and minutes
 }
 PEERS = {
@@ -23,6 +25,7 @@ PEERS = {
     "loop": "peer: no fits",
     "packing": "peer: SPIN's way",
     "gpu": "peer: one batch",
+    "people": "peer: as for a stored set",
     "viewer": "peer: k3d",
 }
 README = "above\n\n<!-- {0}: written by make bench -->\n<!-- end of {0} -->\n\nbelow\n"
@@ -47,6 +50,18 @@ def test_the_readme_shows_the_recorded_figures(name, load):
         assert shown == "Not measured yet."
 
 
+@pytest.mark.parametrize("task", SCRIPTS)
+def test_the_readme_shows_a_gpus_figures(task, load):
+    path = BENCHMARKS / "results" / f"{FIGURES[task]}.json"
+    readme = (BENCHMARKS / "README.md").read_text(encoding="utf-8")
+    shown = load("_common").block(FIGURES[task], readme).strip()
+    if path.exists():
+        recorded = json.loads(path.read_text(encoding="utf-8"))
+        assert shown == load(SCRIPTS[task]).table(recorded).strip()
+    else:
+        assert shown == "Not measured yet."
+
+
 @pytest.mark.parametrize("name", TINY)
 def test_a_benchmark_runs_from_end_to_end_and_publishes(name, load, tmp_path, monkeypatch):
     if name == "viewer":
@@ -66,6 +81,35 @@ def test_a_benchmark_runs_from_end_to_end_and_publishes(name, load, tmp_path, mo
     assert peer["way"].startswith(PEERS[name])
     assert peer["ratio"] == {"median": 1, "least": 1, "most": 1}
     assert ours["ratio"]["median"] > 0
+
+
+def test_a_card_can_be_fed_with_people_that_it_makes_itself(load, tmp_path):
+    tiny = "--fresh --batch 2 --encoder small --rounds 1 --seconds 0 --device cpu"
+    result = load("gpu").main([*tiny.split(), "--json", str(tmp_path / "gpu.json")])
+    assert json.loads((tmp_path / "gpu.json").read_text()) == result
+    assert [row["way"] for row in result["rows"]] == [
+        "peer: one batch, already there", "people made on the card"
+    ]  # fmt: skip
+    assert all(row["pictures"]["median"] > 0 for row in result["rows"])
+    assert "people made on the card" in load("gpu").table(result)
+
+
+def test_the_loop_is_measured_as_it_is_asked_for_and_says_so(load):
+    loop = load("loop")
+    given = loop.main(f"{TINY['loop']} --batch 8 --precision bf16".split())
+    used = {name: given["settings"][name] for name in ("encoder", "batch", "precision")}
+    assert used == {"encoder": "small", "batch": 8, "precision": "bf16"}
+    assert "Encoder small, batches of 8, bf16." in loop.table(given)
+    assert [row["way"] for row in given["rows"]] == list(loop.ways_on(torch.device("cpu")))
+    assert list(loop.ways_on(torch.device("cuda", 0)))[-1] == "fits in the loop, not replayed"
+
+
+def test_fits_in_the_loop_are_timed_on_fresh_people_too(load, monkeypatch):
+    loop = load("loop")
+    monkeypatch.setattr(loop, "READY", 1)
+    result = loop.main([*TINY["loop"].split(), "--fresh"])
+    assert [row["way"] for row in result["rows"]] == list(loop.WAYS)
+    assert "People made on the device" in loop.table(result)
 
 
 def test_both_adams_of_the_fitting_benchmark_reach_the_same(load):

@@ -11,6 +11,7 @@ SCALE ?= quick
 # Processes that run tests: one a core, as memory allows. Each keeps to one thread, since threads of
 # several processes on the same cores wait for each other.
 TESTERS ?= auto
+MINUTES ?= 9
 
 # The lock file has wheels for these. `make PYTHON=/path/to/python3.12 ...` chooses one by hand.
 OLDEST := 3.11
@@ -24,7 +25,7 @@ PYTHON ?= $(FOUND)
 export UV_PYTHON_DOWNLOADS := never
 export UV_HTTP_TIMEOUT ?= 300
 
-.PHONY: help install run test hostile lint lab notebooks bench body viewer lock
+.PHONY: help install run test hostile lint lab notebooks bench gpu body viewer lock
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -61,6 +62,9 @@ bench: $(STAMP) ## time keypoint body, fits, SPIN's loop, packing, viewer; rewri
 	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
 		echo '$(BIN)/python benchmarks/gpu.py --write'; $(BIN)/python benchmarks/gpu.py --write; \
 	else echo 'No GPU here: benchmarks/gpu.py is left out.'; fi
+
+gpu: $(STAMP) ## use a GPU for MINUTES=9: its tests, figures and trainings (see tools/README.md)
+	$(BIN)/python tools/gpu.py --minutes $(MINUTES)
 
 body: $(STAMP) ## build the free body anew (it lies in the package already)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes -r requirements-body.lock

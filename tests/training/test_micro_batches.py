@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 from torch import nn
 
 from hmrlab.files import FileProblem
+from hmrlab.models import HMR
 from hmrlab.models.pruning.masks import mask_weights
+from hmrlab.models.small import SmallNet
 from hmrlab.training import get_scale, named_run, run_training
 from hmrlab.training.micro_batches import (
     MICRO_BATCH,
@@ -108,10 +110,9 @@ def test_trying_leaves_model_random_numbers_and_loader_as_they_were(make_trainer
 
 def test_a_pruned_network_is_tried_as_well(make_trainer):
     """Its masked weights are products, made anew at each answer, and no leaves to be copied."""
-    trainer = make_trainer()
-    mask_weights(trainer.model, 0.2)
-    trainer.model(next(iter(trainer.loader)).images)
-    count = find_micro_batch(trainer.model, trainer.objective, trainer.loader, CPU, "fp32")
+    trainer, model = make_trainer(), mask_weights(HMR(SmallNet()), 0.2)
+    model(next(iter(trainer.loader)).images)
+    count = find_micro_batch(model, trainer.objective, trainer.loader, CPU, "fp32")
     assert count == trainer.loader.batch_size
 
 

@@ -101,28 +101,26 @@ def _test(order: Order) -> None:
 
     from hmrlab.ledger import describe_machine, installed_gpu, source_commit, versions
 
-    class Counted:
-        """How the tests ended."""
-
-        def __init__(self) -> None:
-            self.ended: dict[str, int] = {}
-
-        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            if report.when == "call" or report.outcome != "passed":
-                self.ended[report.outcome] = self.ended.get(report.outcome, 0) + 1
-
-    counted = Counted()
-    tests = [str(ROOT / name) for name in order.task.arguments]
-    words = ["-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
-    code = pytest.main([*words, *tests], [counted])
     made = {
         "commit": source_commit(),
         "machine": describe_machine(installed_gpu()),
         "versions": versions(),
         "date": time.strftime("%Y-%m-%d"),
     }
-    found = {"ended": counted.ended, "tests": list(order.task.arguments), "provenance": made}
-    _write(order.result, found)
+    found = {"ended": {}, "tests": list(order.task.arguments), "whole": False, "provenance": made}
+
+    class Counted:
+        """How the tests ended; written down after each, should the time be over."""
+
+        def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+            if report.when == "call" or report.outcome != "passed":
+                found["ended"][report.outcome] = found["ended"].get(report.outcome, 0) + 1
+                _write(order.result, found)
+
+    tests = [str(ROOT / name) for name in order.task.arguments]
+    words = ["-q", "-p", "no:cacheprovider", f"--rootdir={ROOT}"]
+    code = pytest.main([*words, *tests], [Counted()])
+    _write(order.result, found | {"whole": True})
     if code:
         raise SystemExit(int(code))
 

@@ -170,15 +170,15 @@ def measured_on_gpu() -> dict[str, Any]:
 def counts(name: str, result: Any, commit: str) -> bool:
     """Whether a task with such a result need not be done again at this commit.
 
-    Tests are: where one failed, or where the source has changed since.
+    Tests are: where one failed or none was reached, or where the source has changed since.
     """
     if name != "tests":
         return True
     try:
-        ended, made = result["ended"], result["provenance"]["commit"]
+        ended, whole, made = result["ended"], result["whole"], result["provenance"]["commit"]
     except (KeyError, TypeError):
         return False
-    return made == commit and set(ended) <= {"passed", "skipped"}
+    return whole and made == commit and set(ended) <= {"passed", "skipped"}
 
 
 def _there(test: str) -> bool:

@@ -19,8 +19,8 @@ THERE = (
     "onnxscript",
 )  # fmt: skip
 CARRIED = (
-    "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "roma", "hypothesis",
-    "sortedcontainers",
+    "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
+    "roma", "hypothesis", "sortedcontainers",
 )  # fmt: skip
 BLOCKED = """
 import runpy, sys

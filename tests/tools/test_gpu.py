@@ -99,15 +99,16 @@ def test_the_queue_is_listed_at_once_and_without_torch(dry):
 
 
 @pytest.mark.parametrize(
-    ("ended", "commit", "expected"),
+    ("ended", "whole", "commit", "expected"),
     [
-        ({"passed": 9, "skipped": 1}, "abc", True),
-        ({"passed": 9, "failed": 1}, "abc", False),
-        ({"passed": 9}, "older", False),
+        ({"passed": 9, "skipped": 1}, True, "abc", True),
+        ({"passed": 9, "failed": 1}, True, "abc", False),
+        ({"passed": 9}, False, "abc", False),
+        ({"passed": 9}, True, "older", False),
     ],
 )
-def test_tests_count_as_done_where_all_passed_at_this_commit(tasks, ended, commit, expected):
-    result = {"ended": ended, "provenance": {"commit": commit}}
+def test_tests_count_as_done_where_all_passed_at_this_commit(tasks, ended, whole, commit, expected):
+    result = {"ended": ended, "whole": whole, "provenance": {"commit": commit}}
     assert tasks.counts("tests", result, "abc") is expected
     assert tasks.counts("busy", result, "abc") is True
     assert tasks.counts("tests", {}, "abc") is False

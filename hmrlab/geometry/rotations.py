@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import math
 
-import roma
 import torch
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
 
+NEAR_ZERO = 1e-8  # of a squared angle; below it two terms of a series have all digits
+
 
 def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
     """Rodrigues' formula. Differentiable everywhere, at the zero rotation too.
+
+    R = I + sin t / t [a]x + (1 - cos t) / t^2 [a]x^2, where t is the length of a. Near zero the two
+    factors are the first terms of their series, and 1 - cos t is written as 2 sin^2 (t / 2), which
+    keeps its digits.
 
     Args:
         axis_angle: (..., 3) unit axis times angle, radians.
@@ -24,11 +29,21 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
         ValueError: the last dimension is not 3.
     """
     check_trailing(axis_angle, "axis_angle", 3)
-    return roma.rotvec_to_rotmat(axis_angle)
+    x, y, z = axis_angle.unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
+    squared = axis_angle.square().sum(-1)[..., None, None]
+    near = squared < NEAR_ZERO
+    angle = torch.where(near, 1, squared).sqrt()
+    first = torch.where(near, 1 - squared / 6 + squared**2 / 120, angle.sin() / angle)
+    half = (angle / 2).sin() / angle
+    second = torch.where(near, 0.5 - squared / 24 + squared**2 / 720, 2 * half.square())
+    identity = torch.eye(3, dtype=skew.dtype, device=skew.device)
+    return identity + first * skew + second * skew @ skew
 
 
 def matrix_to_axis_angle(rotation: Tensor) -> Tensor:
-    """The axis-angle vector of a rotation, of length at most pi.
+    """The axis-angle vector of a rotation, of length at most pi, by way of its unit quaternion.
 
     At exactly pi both signs of the axis are right; compare such results as matrices.
 
@@ -42,7 +57,14 @@ def matrix_to_axis_angle(rotation: Tensor) -> Tensor:
         ValueError: the last dimensions are not (3, 3).
     """
     check_trailing(rotation, "rotation", 3, 3)
-    return roma.rotmat_to_rotvec(rotation)
+    quaternion = _unit_quaternion(rotation)
+    cosine, vector = quaternion[..., :1], quaternion[..., 1:]  # of half of the angle
+    squared = vector.square().sum(-1, keepdim=True)
+    near = squared < NEAR_ZERO
+    sine = torch.where(near, 1, squared).sqrt()
+    sure = torch.where(near, cosine, 1)  # the cosine is 0 after half a turn
+    by_series = (2 - 2 * squared / (3 * sure.square())) / sure
+    return torch.where(near, by_series, 2 * torch.atan2(sine, cosine) / sine) * vector
 
 
 def six_d_to_matrix(six_d: Tensor) -> Tensor:
@@ -133,6 +155,26 @@ def rotate_in_image_plane(orientation: Tensor, degrees: Tensor | float) -> Tenso
     zero = torch.zeros_like(angle)
     about_the_optical_axis = torch.stack((zero, zero, angle), -1)
     return axis_angle_to_matrix(about_the_optical_axis) @ orientation
+
+
+def _unit_quaternion(rotation: Tensor) -> Tensor:
+    """(..., 3, 3) -> (..., 4): cosine, then axis times sine of half of the angle; cosine >= 0.
+
+    Each of four formulas divides by one of the numbers; taken is that which divides by the largest
+    (Shepperd, "Quaternion from rotation matrix", 1978).
+    """
+    (a, b, c), (d, e, f), (g, h, i) = (row.unbind(-1) for row in rotation.unbind(-2))
+    each = torch.stack((a + e + i, a - e - i, e - a - i, i - a - e), -1)
+    rows = (
+        (1 + each[..., 0], h - f, c - g, d - b),
+        (h - f, 1 + each[..., 1], b + d, c + g),
+        (c - g, b + d, 1 + each[..., 2], f + h),
+        (d - b, c + g, f + h, 1 + each[..., 3]),
+    )
+    candidates = torch.stack([torch.stack(row, -1) for row in rows], -2)
+    largest = each.argmax(-1)[..., None, None].expand(*rotation.shape[:-2], 1, 4)
+    chosen = torch.nn.functional.normalize(candidates.gather(-2, largest)[..., 0, :], dim=-1)
+    return torch.where(chosen[..., :1] < 0, -chosen, chosen)
 
 
 def _vee(matrix: Tensor) -> Tensor:

@@ -39,9 +39,14 @@ def compare_on_card(scale: Scale, folder: Path) -> str:
     Raises:
         FileProblem: a file there is damaged.
     """
-    records = known_records(folder)
-    rows = [find_recorded(name, scale, records) for name in card_runs()]
+    rows = card_rows(scale, folder)
     return f"{card_table(rows, scale).to_markdown()}\n\n{caption(rows, scale)}"
+
+
+def card_rows(scale: Scale, folder: Path) -> list[Recorded]:
+    """What is recorded of each of these trainings; arguments as for `compare_on_card`."""
+    records = known_records(folder)
+    return [find_recorded(name, scale, records) for name in card_runs()]
 
 
 def card_table(rows: Sequence[Recorded], scale: Scale) -> Table:

@@ -35,6 +35,7 @@ encoders: str = "small mobilenet_v3_small shufflenet_v2_x1_0"  # to be trained, 
 
 # %%
 from dataclasses import replace
+from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -61,6 +62,7 @@ from hmrlab.lessons.densenet_search import DIARYS, search
 from hmrlab.models import ENCODER_NAMES, HMR, create_encoder
 from hmrlab.models.cost import asker, time_by_turns
 from hmrlab.models.counting import count_macs, count_parameters
+from hmrlab.reproduce.card import card_rows, card_table
 from hmrlab.reproduce.parameters import parameters_table
 from hmrlab.reproduce.pareto import Panel, Point, pareto_front, plot_accuracy
 from hmrlab.reproduce.tables import runs_table
@@ -553,6 +555,19 @@ for name, encoder in diarys.items():
     if all(both):
         pairs |= {f"{encoder}, pooled": [both[0].metrics], f"{encoder}, logits": [both[1].metrics]}
 spread_table(pairs) if pairs else print("none at this scale yet")
+
+# %% [markdown]
+# ### The same minute on a GPU
+#
+# All of this was small: 64 px, and equal steps for quick and slow networks alike. On a GPU one can
+# ask the other question: what is each encoder worth to somebody who has one minute? Every network
+# gets 60 seconds at 224 px, in both wirings. It never sees a person twice, since the GPU makes its
+# people itself. Slow networks see fewer of them: that is their price. A row without numbers has not
+# been trained yet; its last column is the command that fills it.
+
+# %% tags=["nbval-ignore-output"]
+on_gpu = get_scale("gpu")
+card_table(card_rows(on_gpu, Path("../figures")), on_gpu)
 
 # %% [markdown]
 # ## Exercises

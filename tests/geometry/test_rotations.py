@@ -57,6 +57,53 @@ def test_axis_angle_round_trip(axis_angle):
     assert_close(axis_angle_to_matrix(again), rotation, rtol=0, atol=1e-7)
 
 
+ANGLES = (0.0, 1e-12, 1e-6, 0.9e-4, 1.1e-4, 1e-2, 1.0, 3.0, math.pi - 1e-6, math.pi)
+
+
+def along_every_direction(angle: float) -> torch.Tensor:
+    axes = torch.nn.functional.normalize(random_axis_angles(50), dim=-1)
+    return angle * torch.cat([axes, torch.eye(3, dtype=axes.dtype)])
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_rodrigues_is_the_exponential_with_its_gradient(angle):
+    ours, theirs = (along_every_direction(angle).requires_grad_() for _ in range(2))
+    x, y, z = theirs.unbind(-1)
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero), -1).unflatten(-1, (3, 3))
+    made, expected = axis_angle_to_matrix(ours), torch.linalg.matrix_exp(skew)
+    assert_close(made, expected, rtol=0, atol=1e-14)
+    weights = torch.randn(made.shape, generator=torch.Generator().manual_seed(1)).double()
+    for found in (made, expected):
+        (found * weights).sum().backward()
+    assert_close(ours.grad, theirs.grad, rtol=0, atol=1e-9)
+    in_float32 = axis_angle_to_matrix(along_every_direction(angle).float())
+    assert_close(in_float32.double(), expected.detach(), rtol=0, atol=1e-6)
+
+
+def test_rodrigues_is_romas():
+    axis_angle = random_axis_angles(1000)
+    assert_close(axis_angle_to_matrix(axis_angle), roma.rotvec_to_rotmat(axis_angle))
+
+
+@pytest.mark.parametrize("angle", ANGLES)
+def test_matrix_to_axis_angle_is_romas_with_a_finite_gradient(angle):
+    rotation = roma.rotvec_to_rotmat(along_every_direction(angle)).requires_grad_()
+    made = matrix_to_axis_angle(rotation)
+    expected = roma.rotmat_to_rotvec(rotation.detach())
+    turned = (made.detach() * expected).sum(-1, keepdim=True) < 0
+    if angle == math.pi:  # both signs are right
+        expected = torch.where(turned, -expected, expected)
+    assert_close(made.detach(), expected, rtol=1e-9, atol=1e-12 if angle < 3.1 else 1e-7)
+    made.sum().backward()
+    assert rotation.grad.isfinite().all()
+
+
+def test_gradients_of_the_logarithm_are_right():
+    rotation = axis_angle_to_matrix(random_axis_angles(5)).requires_grad_()
+    assert gradcheck(matrix_to_axis_angle, rotation)
+
+
 @given(vectors)
 def test_six_d_round_trip(axis_angle):
     rotation = axis_angle_to_matrix(axis_angle)

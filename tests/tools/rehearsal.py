@@ -20,7 +20,7 @@ THERE = (
 )  # fmt: skip
 CARRIED = (
     "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",
-    "roma", "hypothesis", "sortedcontainers",
+    "hypothesis", "sortedcontainers",
 )  # fmt: skip
 BLOCKED = """
 import runpy, sys

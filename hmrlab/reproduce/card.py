@@ -21,6 +21,11 @@ SHOWN = tuple(
     for name in ("studio", "wild")
     for metric in ("mpjpe_mm", "pa_mpjpe_mm", "rotation_error_deg", "twist_error_deg")
 )
+AFTER = {  # trainings of another length, and what they are called in the table
+    "card_tuned": "resnet50, trained on",
+    "card_pruned": "resnet50, 20 % pruned, trained on",
+    "card_resnet50_long": "resnet50, long",
+}
 _GPU = re.compile(r"GiB memory, (.+), [^,]+$")  # in a record's machine, before the system
 
 
@@ -46,7 +51,7 @@ def compare_on_card(scale: Scale, folder: Path) -> str:
 def card_rows(scale: Scale, folder: Path) -> list[Recorded]:
     """What is recorded of each of these trainings; arguments as for `compare_on_card`."""
     records = known_records(folder)
-    return [find_recorded(name, scale, records) for name in card_runs()]
+    return [find_recorded(name, scale, records) for name in (*card_runs(), *AFTER)]
 
 
 def card_table(rows: Sequence[Recorded], scale: Scale) -> Table:
@@ -62,20 +67,25 @@ def caption(rows: Sequence[Recorded], scale: Scale) -> str:
     """What the table shows, on which GPU, for how long."""
     records = [record for row in rows for record in row.records]
     gpus = dict.fromkeys(_gpu(record.machine) for record in records)
-    seconds = named_run(card_runs()[0], scale).timed_seconds
+    seconds, more, long = (
+        named_run(name, scale).timed_seconds
+        for name in ("card_resnet50", "card_pruned", "card_resnet50_long")
+    )
     where = ", ".join(gpus) or "a GPU"
     return (
         f"Equal time: {seconds:g} s on {where} for each, from a random start, on synthetic people "
-        f"made on the GPU, {scale.resolution} px; scored on synthetic test people. Mean (least to "
+        f"made on the GPU, {scale.resolution} px; but for the last three rows, with {more:g} s "
+        f"more from resnet50, and {long:g} s. Scored on synthetic test people. Mean (least to "
         "most) where there are several seeds."
     )
 
 
 def _cells(row: Recorded, scale: Scale) -> tuple[str, ...]:
     encoder = named_run(row.name, scale).encoder
+    name = AFTER.get(row.name, encoder.replace(":", ", "))
     scores = (row.score(metric) for metric in SHOWN)
     return (
-        encoder.replace(":", ", "),
+        name,
         f"{count_parameters(untrained(encoder)):,}",
         _mean([record.metrics.get("images_per_second") for record in row.records], 0),
         _mean([record.metrics.get("peak_memory_gigabytes") for record in row.records], 1),

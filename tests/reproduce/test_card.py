@@ -6,9 +6,8 @@ from pathlib import Path
 import pytest
 
 from hmrlab.ledger import RunRecord
-from hmrlab.reproduce.card import SHOWN, caption, card_runs, card_table, compare_on_card
-from hmrlab.reproduce.recorded import find_recorded
-from hmrlab.reproduce.references import keep_references, read_references
+from hmrlab.reproduce.card import SHOWN, caption, card_rows, card_runs, card_table, compare_on_card
+from hmrlab.reproduce.references import keep_references
 from hmrlab.training import get_scale, named_run
 from hmrlab.training.experiments import run_key
 
@@ -44,7 +43,8 @@ def test_what_is_recorded_is_shown_and_the_rest_says_how_to_fill_it(tmp_path):
     assert cells["resnet50"][-1] == "2"
     assert cells["densenet201, logits"][1:] == ["-"] * 11 + ["`make gpu`"]
     assert "Equal time: 60 s on NVIDIA H100 80GB HBM3 for each" in text
-    assert "scored on synthetic test people" in text
+    assert cells["resnet50, 20 % pruned, trained on"][-1] == "`make gpu`"
+    assert "Scored on synthetic test people" in text
 
 
 def test_every_encoder_is_there_in_both_wirings():
@@ -54,8 +54,7 @@ def test_every_encoder_is_there_in_both_wirings():
 
 
 def test_the_readme_shows_the_table_of_what_is_recorded():
-    records = read_references(ROOT / "figures")
-    rows = [find_recorded(name, GPU, records) for name in card_runs()]
+    rows = card_rows(GPU, ROOT / "figures")
     readme = (ROOT / "README.md").read_text()
     for cells in card_table(rows, GPU).rows:
         assert f"| {' | '.join(cells)} |" in readme

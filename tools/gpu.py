@@ -34,7 +34,7 @@ from gpu_tasks import (
     recorded,
 )
 
-DONE, NOT_REACHED, WAITING = "done", "not reached", "waiting"
+DONE, NOT_REACHED = "done", "not reached"
 _END = 5.0  # seconds kept for the last files
 _PARTS = 15.0  # seconds that a stopped training has to write its parts
 _GRACE = 60.0  # seconds beyond its need after which a training is taken to hang
@@ -86,7 +86,7 @@ def show(options: argparse.Namespace, tasks: Sequence[Task]) -> None:
     for task in tasks:
         state = DONE if task.name in done else f"needs {need_of(task, overhead):.0f} s"
         if task.base and task.name not in done:
-            state += f", and the weights of {task.base}"
+            state += f", and {task.base} first where its weights are not at hand"
         print(f"{task.name:32} {task.kind:10} {state}")
     print(f"{sum(task.name in done for task in tasks)} of {len(tasks)} tasks are done.")
 
@@ -105,11 +105,14 @@ def work(options: argparse.Namespace, tasks: Sequence[Task]) -> int:
     call.folder.save()
     start_sets(call, tasks)
     for task in tasks:
-        need = need_of(task, call.overhead)
+        first = lacking_base(call, task)
+        need = sum(need_of(each, call.overhead) for each in (task, first) if each)
         if call.left < need:
             note = f"needs {need:.0f} s, {max(0.0, call.left):.0f} s were left"
             tell(call, task, Told(NOT_REACHED, 0.0, note))
             continue
+        if first is not None:
+            tell(call, first, attempt(call, first))
         tell(call, task, attempt(call, task))
     call.folder.shrink()
     stop_sets(call)
@@ -199,9 +202,8 @@ def attempt(call: Call, task: Task) -> Told:
         problem = wait_for_sets(call)
         if problem and task.kind == TRAINING:
             return Told("failed", 0.0, problem)
-    if task.base and not weights_there(task, call.options.dry_run):
-        note = f"needs the weights of {task.base}: --earlier names a folder with its parts"
-        return Told(WAITING, 0.0, note)
+    if lacking_base(call, task) is not None:
+        return Told(NOT_REACHED, 0.0, f"there are no weights of {task.base}")
     result = call.home / "runs" / "gpu-logs" / f"{task.name}.json"
     result.unlink(missing_ok=True)
     order = Order(
@@ -220,15 +222,20 @@ def attempt(call: Call, task: Task) -> Told:
     return Told(outcome, round(ended.seconds, 1), ended.note)
 
 
-def weights_there(task: Task, dry: bool) -> bool:
-    """Whether the training that a task goes on from is at hand."""
+def lacking_base(call: Call, task: Task) -> Task | None:
+    """The training that a task goes on from, where its weights are not at hand."""
+    if not task.base:
+        return None
     from gpu_tasks import run_of
 
     from hmrlab.training import find_result
     from hmrlab.training.bases import base_of
 
+    dry = call.options.dry_run
     base = base_of(run_of(task, dry))
-    return base is None or find_result(base) is not None
+    if base is None or find_result(base) is not None:
+        return None
+    return next(each for each in all_tasks(dry) if each.name == task.base)
 
 
 def take_training(call: Call, task: Task, seconds: float) -> None:

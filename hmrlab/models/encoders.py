@@ -11,7 +11,6 @@ import difflib
 import re
 
 import torch
-import torchvision
 from torch import Tensor, nn
 
 from hmrlab.models.hub import hub_weights
@@ -86,7 +85,9 @@ class Encoder(nn.Module):
         network = self.backbone
         if isinstance(network, SmallNet):
             return network.maps(images)
-        if isinstance(network, torchvision.models.DenseNet):
+        from torchvision.models import DenseNet  # see `create_encoder`
+
+        if isinstance(network, DenseNet):
             return torch.relu(network.features(images))  # ends in a norm, rectified on pooling
         if hasattr(network, "features"):
             return network.features(images)
@@ -122,6 +123,8 @@ def create_encoder(
             raise ValueError("there are no ImageNet weights for 'small'; use weights=None")
         network = SmallNet()
         return Encoder(name, network, network.feature_size)
+    import torchvision  # it loads torch's compiler, which takes seconds: not for the small one
+
     network = torchvision.models.get_model(plain, weights=None)
     if weights is not None:
         network.load_state_dict(_imagenet_state(plain, allow_download), strict=True)
@@ -179,7 +182,9 @@ def _before_linear(head: nn.Module) -> nn.Module:
 
 def _imagenet_state(name: str, allow_download: bool) -> dict[str, Tensor]:
     """torchvision's IMAGENET1K_V1 state dict from torch hub's cache, checked against its hash."""
-    url = torchvision.models.get_model_weights(name)["IMAGENET1K_V1"].url
+    from torchvision.models import get_model_weights
+
+    url = get_model_weights(name)["IMAGENET1K_V1"].url
     state = hub_weights(url, f"ImageNet weights of {name}", allow_download=allow_download)
     return _rename_densenet_keys(state) if name.startswith("densenet") else state
 

@@ -28,6 +28,7 @@ from hmrlab.ledger import Ledger, RunRecord
 from hmrlab.reproduce.references import keep_references, read_references
 from hmrlab.reproduce.tables import scale_name
 from hmrlab.training import list_runs
+from hmrlab.training.results import WEIGHTS
 from hmrlab.training.unfinished import PartsOf, join_parts, parts_in
 
 ROWS, QUEUE, BENCHMARKS, HISTORIES = "rows.jsonl", "queue.json", "benchmarks.json", "histories.npz"
@@ -91,17 +92,22 @@ def merge_folder(folder: Path, into: Path) -> list[str]:
             f"{folder} is of a dry run, whose scores mean nothing; {into} has real results. "
             "Name another --folder to try it out."
         )
-    held = {(record.settings_hash, record.machine) for record in known}
-    fresh = [row for row in found.rows if (row.settings_hash, row.machine) not in held]
+    held = {(record.settings_hash, record.machine): record.date for record in known}
+    fresh = [r for r in found.rows if r.date > held.get((r.settings_hash, r.machine), "")]
     histories = into / HISTORIES
     kept = read_npz(histories, numbers=True) if histories.exists() else {}
-    new = {name: values for name, values in found.histories.items() if name not in kept}
+    taken = {Path(row.artifacts.get("folder", "")).name for row in fresh}
+    new = {
+        name: values
+        for name, values in found.histories.items()
+        if name not in kept or name.partition("/")[0] in taken
+    }
     said = _take_weights(folder, found)  # first: only now their content is looked at
     said.append(f"{len(fresh)} new rows of {len(found.rows)}: {_names(fresh)}")
     if fresh:
         keep_references(into, fresh)
     if new:
-        save_npz_whole(histories, **kept, **new)
+        save_npz_whole(histories, **kept | new)
         said.append(f"{len({name.partition('/')[0] for name in new})} histories in {histories}")
     return [*said, *_take_benchmarks(found)]
 
@@ -232,16 +238,26 @@ def _take_weights(folder: Path, found: _Found) -> list[str]:
     """Weights and checkpoints into hmrlab's home, and a row into its ledger."""
     ledger = Ledger(paths.runs_dir() / "ledger.jsonl")
     rows = {row.settings_hash: row for row in found.rows}
-    held = {record.settings_hash for record in ledger.records()}
+    held = {record.settings_hash: record.date for record in ledger.records()}
     said = []
     for name, told in found.parts.items():
+        weights = told.kind == "weights"
+        if weights and told.key in held and rows[told.key].date > held[told.key]:
+            _forget(paths.runs_dir() / "trainings" / told.folder)
+            held.pop(told.key)
         target = join_parts(folder, name, paths.runs_dir() / "trainings")
-        if told.kind == "weights":
+        if weights:
             _keep_history(target, found.histories)
             if told.key not in held:
                 ledger.append(rows[told.key])
         said.append(f"{told.kind} of {told.folder} in {target}")
     return said
+
+
+def _forget(folder: Path) -> None:
+    """Make room for a training that was made anew since."""
+    for name in (WEIGHTS, "history.npz"):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _keep_history(target: Path, histories: Mapping[str, np.ndarray]) -> None:

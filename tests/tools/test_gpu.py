@@ -145,6 +145,38 @@ def test_no_task_is_begun_that_does_not_fit(seconds, outcome, gpu, tmp_path, mon
     assert {task["outcome"] for task in queue["tasks"]} == {outcome}
 
 
+@pytest.mark.parametrize(("seconds", "order"), [(1000, ["card_resnet50", "card_pruned"]), (5, [])])
+def test_a_training_whose_base_is_not_at_hand_has_it_made_first(
+    seconds, order, gpu, tmp_path, monkeypatch
+):
+    asked = []
+    base = next(task for task in gpu.all_tasks() if task.name == "card_resnet50")
+    monkeypatch.setattr(gpu, "lacking_base", lambda call, task: base)
+    monkeypatch.setattr(gpu, "prepare", lambda options, began: ready(gpu, options, began))
+    monkeypatch.setattr(gpu, "start_sets", lambda call, tasks: None)
+    monkeypatch.setattr(
+        gpu, "attempt", lambda call, task: asked.append(task.name) or gpu.Told("done", 1.0)
+    )
+    monkeypatch.setenv("HMRLAB_HOME", str(tmp_path))
+    words = ["--dry-run", "--folder", str(tmp_path), "--minutes", str(seconds / 60)]
+    assert gpu.main([*words, "--only", "card_pruned"]) == 0
+    assert asked == order
+
+
+def test_rows_of_a_training_made_anew_take_the_old_ones_place(left, home, tmp_path):
+    into = tmp_path / "figures"
+    merge_folder(left, into)
+    rows = (left / "rows.jsonl").read_text().splitlines()
+    later = rows[0].replace('"date": "2', '"date": "3')
+    (left / "rows.jsonl").write_text("\n".join([later, *rows[1:]]) + "\n")
+    said = merge_folder(left, into)
+    assert any(line.startswith(f"1 new rows of {len(rows)}") for line in said)
+    assert len(read_references(into)) == len(rows)
+    assert json.loads(later)["date"] in {row.date for row in read_references(into)}
+    merge_folder(left, into)
+    assert len(read_references(into)) == len(rows)
+
+
 def ready(gpu, options, began):
     folder = gpu.Folder(options.folder, dry=True)
     return gpu.Call(options, folder, options.folder, began + 60 * options.minutes, 1.0)

@@ -1,7 +1,7 @@
-"""A training that tests run in a process of its own, to kill it.
+"""Trainings that tests run in a process of its own, to kill it.
 
-Arguments: folder of the set, folder of the run, pause in each step, and who teaches: "labels",
-"fits" for SPIN's loop or "adversary".
+Arguments: pause in each step, seconds; then for one training after the other the folder of its set,
+its own folder, and who teaches: "labels", "fits" for SPIN's loop or "adversary".
 """
 
 import sys
@@ -34,8 +34,7 @@ class SlowTrainer(Trainer):
         return super().train_step(batches)
 
 
-def main(set_folder: str, run_folder: str, pause: str, teaching: str) -> None:
-    torch.set_num_threads(1)
+def train(set_folder: str, run_folder: str, teaching: str, pause: float) -> None:
     torch.manual_seed(0)
     model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16))
     dataset = open_set(set_folder)
@@ -60,9 +59,12 @@ def main(set_folder: str, run_folder: str, pause: str, teaching: str) -> None:
         plan = AdversaryPlan(bodies=500, batch=8)
         objective = AdversarialObjective(objective, Adversary(plan, "cpu"))
     trainer = SlowTrainer(model, objective, loader, settings, Path(run_folder), torch.device("cpu"))
-    trainer.pause = float(pause)
+    trainer.pause = pause
     trainer.fit(progress=False)
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    torch.set_num_threads(1)
+    pause, *trainings = sys.argv[1:]
+    for k in range(0, len(trainings), 3):
+        train(*trainings[k : k + 3], float(pause))

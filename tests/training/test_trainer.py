@@ -35,42 +35,55 @@ class Sink:
     def close(self): ...
 
 
-def start(folder_of_set, folder, pause, teaching):
+def start(pause, trainings):
+    """A process that makes (set's folder, own folder, teaching) trainings one after the other."""
+    words = [str(word) for training in trainings for word in training]
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    command = [sys.executable, CHILD, folder_of_set, folder, str(pause), teaching]
-    return subprocess.Popen(command, env=environment)
+    return subprocess.Popen([sys.executable, CHILD, str(pause), *words], env=environment)
 
 
 def checkpoint(folder):
     return torch.load(folder / CHECKPOINT, weights_only=True)
 
 
+TEACHINGS = ("labels", "fits", "adversary")
+
+
 @pytest.fixture(scope="module")
-def sets(studio, tmp_path_factory):
-    """Folders of a set by what teaches on it."""
-    root = tmp_path_factory.mktemp("wild")
+def trained(studio, tmp_path_factory):
+    """Folders of an unbroken training and of a killed one by who teaches, and where it broke.
+
+    Few processes, since each takes ten seconds to import what it needs.
+    """
+    root = tmp_path_factory.mktemp("killed")
     wild = ensure_set(SetSpec("wild", "train", 48, 48), root, progress=False)
-    return {"labels": studio, "fits": wild, "adversary": studio}
+    sets = {"labels": studio, "fits": wild, "adversary": studio}
+    whole, killed = ({t: root / kind / t for t in TEACHINGS} for kind in ("whole", "killed"))
+    unbroken = start(0, [(sets[t], whole[t], t) for t in TEACHINGS])
+    stopped = {t: kill_in_the_middle(sets[t], killed[t], t) for t in TEACHINGS}
+    assert start(0, [(sets[t], killed[t], t) for t in TEACHINGS]).wait(180) == 0
+    assert unbroken.wait(180) == 0
+    return {t: (whole[t], killed[t], stopped[t]) for t in TEACHINGS}
 
 
-@pytest.mark.parametrize("teaching", ["labels", "fits", "adversary"])
-def test_a_killed_training_goes_on_to_the_same_bits(sets, teaching, tmp_path):
-    """SIGKILL in the middle, start again: weights, optimisers, fits, history as if unbroken."""
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    folder = sets[teaching]
-    unbroken = start(folder, whole, 0, teaching)
-    victim = start(folder, killed, 0.15, teaching)
+def kill_in_the_middle(folder_of_set, folder, teaching):
+    """The step of the last checkpoint of a training that was killed after its fourth."""
+    victim = start(0.15, [(folder_of_set, folder, teaching)])
     deadline = time.monotonic() + 120
-    while not (killed / CHECKPOINT).exists() or checkpoint(killed)["step"] < 4:
+    while not (folder / CHECKPOINT).exists() or checkpoint(folder)["step"] < 4:
         assert time.monotonic() < deadline
         assert victim.poll() is None
         time.sleep(0.02)
     victim.send_signal(signal.SIGKILL)
     victim.wait()
-    stopped_at = checkpoint(killed)["step"]
+    return checkpoint(folder)["step"]
+
+
+@pytest.mark.parametrize("teaching", TEACHINGS)
+def test_a_killed_training_goes_on_to_the_same_bits(trained, teaching):
+    """SIGKILL in the middle, start again: weights, optimisers, fits, history as if unbroken."""
+    whole, killed, stopped_at = trained[teaching]
     assert 4 <= stopped_at < 14
-    assert start(folder, killed, 0, teaching).wait(120) == 0
-    assert unbroken.wait(120) == 0
     one, other = checkpoint(whole), checkpoint(killed)
     assert one["step"] == other["step"] == 14
     for name, value in one["model"].items():

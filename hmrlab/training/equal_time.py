@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from hmrlab.files import FileProblem, read_text, write_text_whole
+from hmrlab.training.kept import keep_number, kept_number
 from hmrlab.training.trainer import Trainer
 
 STEPS = "steps.txt"
@@ -85,7 +85,7 @@ def keep_steps(folder: Path, count: int) -> None:
 
     With other steps its learning rates would be others, too.
     """
-    write_text_whole(folder / STEPS, f"{count}\n")
+    keep_number(folder / STEPS, count)
 
 
 def kept_steps(folder: Path) -> int:
@@ -94,11 +94,7 @@ def kept_steps(folder: Path) -> int:
     Raises:
         FileProblem: the file does not hold a number of steps.
     """
-    path = folder / STEPS
-    text = read_text(path, max_bytes=100).strip()
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
-        raise FileProblem(f"{path} should hold a number of steps, it says {text!r}; delete it")
-    return int(text)
+    return kept_number(folder / STEPS, "steps", _MOST)
 
 
 def _now(device: torch.device) -> float:

@@ -13,8 +13,8 @@ from tqdm.auto import tqdm
 
 from hmrlab.data.batch import Batch
 from hmrlab.data.loader import BatchLoader
-from hmrlab.files import FileProblem, read_text, write_text_whole
 from hmrlab.training.equal_time import twin_of
+from hmrlab.training.kept import keep_number, kept_number
 from hmrlab.training.objectives import Objective
 
 LEAST = 2  # batch normalisation has no variance to divide by with one picture
@@ -115,7 +115,7 @@ def keep_micro_batch(folder: Path, count: int) -> None:
 
     With other micro-batches its batches would be others, too.
     """
-    write_text_whole(folder / MICRO_BATCH, f"{count}\n")
+    keep_number(folder / MICRO_BATCH, count)
 
 
 def kept_micro_batch(folder: Path) -> int:
@@ -124,11 +124,7 @@ def kept_micro_batch(folder: Path) -> int:
     Raises:
         FileProblem: the file does not hold a number of pictures.
     """
-    path = folder / MICRO_BATCH
-    text = read_text(path, max_bytes=100).strip()
-    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
-        raise FileProblem(f"{path} should hold a number of pictures, it says {text!r}; delete it")
-    return int(text)
+    return kept_number(folder / MICRO_BATCH, "pictures", _MOST)
 
 
 def _one_step(

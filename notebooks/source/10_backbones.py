@@ -562,9 +562,9 @@ spread_table(pairs) if pairs else print("none at this scale yet")
 # All of this was small: 64 px, and equal steps for quick and slow networks alike. On a GPU one can
 # ask the other question: what is each encoder worth to somebody who has one minute? Every network
 # gets 60 seconds at 224 px, in both wirings. It never sees a person twice, since the GPU makes its
-# people itself. Slow networks see fewer of them: that is their price. The last three rows go on with
-# ResNet-50: 20 seconds more, the same with a fifth of its weights pruned, and 20 minutes. A row
-# without numbers has not been trained yet; its last column is the command that fills it.
+# people itself. Slow networks see fewer of them: that is their price. The last three rows go on
+# with ResNet-50: 20 seconds more, the same with a fifth of its weights pruned, and 20 minutes. A
+# row without numbers has not been trained yet; its last column is the command that fills it.
 
 # %% tags=["nbval-ignore-output"]
 on_gpu = get_scale("gpu")

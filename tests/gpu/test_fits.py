@@ -148,6 +148,8 @@ def test_from_the_second_call_on_the_host_waits_for_nothing(bodies, replayed):
     try:
         teacher.teach(its_answer, other)
         teacher.teach(answer, batch)
+        with pytest.raises(RuntimeError):  # so it would have been seen
+            answer.betas.sum().item()
     finally:
         torch.cuda.set_sync_debug_mode("default")
 

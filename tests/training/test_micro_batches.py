@@ -202,6 +202,7 @@ def test_a_real_limit_of_memory_is_met_and_more_room_fits_more():
 def test_a_card_with_little_memory_left_is_met(make_trainer):
     device = torch.device("cuda", 0)
     trainer = make_trainer()
+    torch.cuda.empty_cache()  # of tests before: it is handed out whatever the limit
     torch.cuda.set_per_process_memory_fraction(1e-4, device)
     try:
         with pytest.raises(DoesNotFitError):

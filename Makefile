@@ -12,6 +12,10 @@ SCALE ?= quick
 # several processes on the same cores wait for each other.
 TESTERS ?= auto
 MINUTES ?= 9
+# What is tested once more with each array's shape checked.
+SHAPED := tests/test_shapes.py tests/geometry tests/bodies/test_body.py tests/bodies/test_points.py \
+	tests/models/test_hmr.py tests/models/test_heatmaps.py tests/models/test_discriminators.py \
+	tests/training/test_losses.py tests/training/test_fits_dict.py
 
 # The lock file has wheels for these. `make PYTHON=/path/to/python3.12 ...` chooses one by hand.
 OLDEST := 3.11
@@ -41,6 +45,7 @@ test: lint ## everything that CI checks: style, unit tests, a browser, all noteb
 	@$(BIN)/python tests/viewer/chromium.py
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 --dist loadfile \
 		--no-loadscope-reorder tests/notebooks tests
+	OMP_NUM_THREADS=1 HMRLAB_CHECK_SHAPES=1 $(BIN)/python -m pytest -q -n 2 --dist loadfile $(SHAPED)
 
 hostile: $(STAMP) ## every damage to every file that a command reads, and five seeds of those drawn
 	OMP_NUM_THREADS=1 HMRLAB_HOSTILE_SEEDS=5 $(BIN)/python -m pytest -n $(TESTERS) --maxprocesses 4 \
@@ -51,7 +56,7 @@ lint: $(STAMP) ## style only
 	$(BIN)/ruff format --check .
 
 notebooks: $(STAMP) ## rebuild the committed notebooks from notebooks/source, at laptop scale
-	$(BIN)/hmrlab notebooks build
+	$(BIN)/python tools/build_notebooks.py
 
 bench: $(STAMP) ## time keypoint body, fits, SPIN's loop, packing, viewer; rewrites benchmarks/README.md
 	$(BIN)/python benchmarks/keypoint_body.py --write
@@ -68,7 +73,7 @@ gpu: $(STAMP) ## use a GPU for MINUTES=9: its tests, figures and trainings (see 
 
 body: $(STAMP) ## build the free body anew (it lies in the package already)
 	$(BIN)/uv pip install --python $(BIN)/python --no-deps --require-hashes -r requirements-body.lock
-	$(BIN)/hmrlab body build
+	$(BIN)/python tools/build_body.py
 
 viewer: ## bundle the browser's half of the viewer anew; needs node and npm
 	mkdir -p build/viewer

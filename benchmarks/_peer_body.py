@@ -7,8 +7,8 @@ from smplx.lbs import vertices2joints
 from torch import Tensor, nn
 
 from hmrlab.bodies import BodyArrays
-from hmrlab.bodies.genuine import smplx_model
 from hmrlab.bodies.joints import KEYPOINT_ROWS
+from hmrlab.bodies.smplx_adapter import smplx_model
 
 
 class SmplxKeypoints(nn.Module):

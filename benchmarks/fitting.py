@@ -22,13 +22,14 @@ from _peer_body import SmplxKeypoints
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from hmrlab.bodies import Body, read_body_file
+from hmrlab import get_scale, load_set
+from hmrlab.bodies import Body, SMPLParams, read_body_file
 from hmrlab.bodies.body import ASSETS
 from hmrlab.data.loader import BatchLoader
-from hmrlab.fitting import (
+from hmrlab.models.shipped import load_reference_model
+from hmrlab.smplify import (
     AdamSettings,
     Fits,
-    Guess,
     NewtonSettings,
     PosePrior,
     Targets,
@@ -38,16 +39,13 @@ from hmrlab.fitting import (
     from_camera,
     load_prior,
 )
-from hmrlab.fitting.problem import joined
-from hmrlab.models.shipped import load_reference_model
-from hmrlab.training import get_scale, load_set
 
 NEWTON_STEPS = ((3, 4), (10, 5), (10, 10), (10, 20), (10, 40))  # first stage, second stage
 PEER = "peer"
 GOOD_REPROJECTION = 100.0  # SPIN's limit for a fit that may teach, pixels squared
 SEED = 0
 
-Way = Callable[[Targets, Guess], Fits]
+Way = Callable[[Targets, SMPLParams], Fits]
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class Problems:
     """People to fit, in batches as in training, and where each fit starts."""
 
     targets: list[Targets]
-    starts: dict[str, list[Guess]]  # "cold", "warm"
+    starts: dict[str, list[SMPLParams]]  # "cold", "warm"
 
     def solved_by(self, way: Way, start: str, device: str) -> tuple[Fits, float]:
         """All fits, and the seconds that they took."""
@@ -64,7 +62,7 @@ class Problems:
             way(targets, guess)
             for targets, guess in zip(self.targets, self.starts[start], strict=True)
         ]
-        return joined(parts), clock(device) - began
+        return Fits.cat(parts), clock(device) - began
 
 
 class Counted:
@@ -84,7 +82,7 @@ def make_problems(body: Body, prior: PosePrior, options: argparse.Namespace) -> 
     people = load_set("wild", "test", scale).first(options.count)
     model = load_reference_model().to(options.device)
     targets: list[Targets] = []
-    starts: dict[str, list[Guess]] = {"cold": [], "warm": []}
+    starts: dict[str, list[SMPLParams]] = {"cold": [], "warm": []}
     for batch in BatchLoader(people, batch_size=options.batch, resolution=scale.resolution):
         batch = batch.to(options.device)
         targets.append(Targets.from_normalised(batch.keypoints_2d))
@@ -98,7 +96,7 @@ def make_problems(body: Body, prior: PosePrior, options: argparse.Namespace) -> 
 def fast_ways(body: Body, prior: PosePrior, steps: int) -> dict[str, Way]:
     """All ways but the peer, by their names in the table."""
 
-    def adam(targets: Targets, start: Guess) -> Fits:
+    def adam(targets: Targets, start: SMPLParams) -> Fits:
         return fit_with_adam(body, prior, targets, start, AdamSettings(steps=steps))
 
     def newton(camera_steps: int, body_steps: int) -> Way:

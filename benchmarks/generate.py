@@ -3,7 +3,7 @@
     python benchmarks/generate.py [--size 64] [--count 600] [--rounds 5]
 
 The naive way is what one writes first: for each picture a call of `smplx.SMPL` with one body of
-full detail, and pyrender (or ray casting, where there is no GL) with its own normals and light.
+full detail, and pyrender (or our rasteriser, where there is no GL) with its own normals and light.
 Both ways take turns in one process each with one thread; the medians of their rates are compared.
 The set as users get it, in as many processes as there are cores, is timed as well.
 """
@@ -21,7 +21,7 @@ from _common import in_words, provenance, spread
 
 from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.format import BodyArrays, read_body_file
-from hmrlab.bodies.genuine import smplx_model
+from hmrlab.bodies.smplx_adapter import smplx_model
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.data.synthetic.people import make_chunk
 from hmrlab.data.synthetic.poses import sample_betas, sample_poses

@@ -33,16 +33,15 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from tqdm.auto import tqdm
 
+from hmrlab import Config, Trainer, get_scale, preset
 from hmrlab.data.augment import Augmentation, AugmentationSettings, draw
 from hmrlab.data.batch import Batch
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.prepared import read_set
 from hmrlab.data.records import Records
 from hmrlab.data.synthetic.fresh import FreshPeople
-from hmrlab.training import Run, Trainer, get_scale, named_run
-from hmrlab.training.device import choose_device
-from hmrlab.training.experiments import build_model, make_loader, make_settings
-from hmrlab.training.tasks import make_task
+from hmrlab.device import choose_device
+from hmrlab.runs import build_model, make_loader, make_objective, make_settings
 
 SEED = 0
 PRECISIONS = ("bf16", "fp32")
@@ -82,7 +81,7 @@ def peer(ready: Batch) -> Way:
     return Way(itertools.repeat(ready), 0)
 
 
-def by_our_loader(run: Run, dataset: PoseDataset | FreshPeople, device: torch.device) -> Way:
+def by_our_loader(run: Config, dataset: PoseDataset | FreshPeople, device: torch.device) -> Way:
     """Batches of our loader, epoch after epoch."""
     loader = make_loader(run, dataset, device)
     return Way(itertools.chain.from_iterable(itertools.repeat(loader)), loader.prefetch + 1)
@@ -107,14 +106,14 @@ def by_spins_loader(folder: Path, ready: Batch, workers: int) -> Way:
 
 
 def make_trainer(
-    run: Run,
+    run: Config,
     dataset: PoseDataset | FreshPeople,
     device: torch.device,
     precision: str,
     folder: Path,
 ) -> Trainer:
     """A training that never leaves its first step, where the learning rate is next to nothing."""
-    objective = make_task(run, device).objective(dataset, progress=False)
+    objective = make_objective(run, dataset, device, progress=False)
     loader, settings = make_loader(run, dataset, device), make_settings(run, precision)
     trainer = Trainer(build_model(run), objective, loader, settings, folder, device)
     trainer.model.train()
@@ -138,7 +137,7 @@ def rate(trainer: Trainer | None, way: Way, seconds: float, device: torch.device
 def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
     """One row for each precision and way."""
     device = choose_device(options.device)
-    run = named_run("with_smpl", get_scale(options.scale), SEED)
+    run = preset("with_smpl", get_scale(options.scale), SEED)
     run = replace(run, encoder=options.encoder, batch_size=options.batch)
     if options.fresh:
         datasets = {

@@ -25,20 +25,18 @@ import torch
 from _common import clock, in_words, markdown, origin, provenance, publish, spread
 from tqdm.auto import tqdm
 
+from hmrlab import Config, Trainer, get_scale, load_training_set, preset
+from hmrlab.config import FreshConfig
 from hmrlab.data.batch import Batch
+from hmrlab.device import choose_device, choose_precision
 from hmrlab.models.shipped import shipped_path
-from hmrlab.training import Run, Trainer, get_scale, load_training_set, named_run
-from hmrlab.training.device import choose_device, choose_precision
-from hmrlab.training.experiments import build_model, make_loader, make_settings
-from hmrlab.training.objectives import TaughtObjective
-from hmrlab.training.runs import FreshPlan, wanted_batch
-from hmrlab.training.tasks import make_task
-from hmrlab.training.teacher import FitPlan
+from hmrlab.runs import build_model, make_loader, make_objective, make_settings
+from hmrlab.spin import FitConfig
 
-WAYS: dict[str, FitPlan | None] = {
+WAYS: dict[str, FitConfig | None] = {
     "peer: no fits": None,
-    "fits made beforehand": FitPlan(loop=False, headings=()),
-    "fits in the loop": FitPlan(headings=()),
+    "fits made beforehand": FitConfig(loop=False, headings=()),
+    "fits in the loop": FitConfig(headings=()),
 }
 NOT_REPLAYED = "fits in the loop, not replayed"
 SEED = 0
@@ -46,31 +44,33 @@ PEOPLE = 20_000  # fresh ones of each set, for whom the memories have rows
 READY = 8  # batches of them
 
 
-def ways_on(device: torch.device) -> dict[str, FitPlan | None]:
+def ways_on(device: torch.device) -> dict[str, FitConfig | None]:
     """What is measured there."""
-    return WAYS | ({NOT_REPLAYED: FitPlan(headings=())} if device.type == "cuda" else {})
+    return WAYS | ({NOT_REPLAYED: FitConfig(headings=())} if device.type == "cuda" else {})
 
 
 def make_trainer(
-    run: Run, device: torch.device, folder: Path, precision: str, replayed: bool = True
+    run: Config, device: torch.device, folder: Path, precision: str, replayed: bool = True
 ) -> Trainer:
     """A training as `run_training` would make it, from the shipped encoder where there is one."""
-    dataset = load_training_set(run.data, run.scale, fresh=run.fresh)
-    start = shipped_path("encoder") if encoder_of(run) == "small" else None
-    model = build_model(replace(run, weights="none"), start)
-    objective = make_task(run, device).objective(dataset, progress=False)
-    if isinstance(objective, TaughtObjective):
-        objective.teacher.replayed = replayed
+    dataset = load_training_set(run)
+    start = shipped_path("encoder") if run.encoder == "small" else None
+    model = build_model(replace(run, encoder_weights="none"), start)
+    objective = make_objective(run, dataset, device, progress=False)
+    if objective.supervisor is not None:
+        objective.supervisor.replayed = replayed
     loader = make_loader(run, dataset, device)
     return Trainer(model, objective, loader, make_settings(run, precision), folder, device)
 
 
-def make_run(options: argparse.Namespace) -> Run:
+def make_run(options: argparse.Namespace) -> Config:
     """The run that all ways share."""
-    run = named_run("half_spin", get_scale(options.scale), SEED)
-    fresh = FreshPlan(count=PEOPLE, labelled=False) if options.fresh else None
-    share = 1.0 if options.fresh else run.share
-    return replace(run, encoder=options.encoder, batch_size=options.batch, fresh=fresh, share=share)
+    run = preset("half_spin", get_scale(options.scale), SEED)
+    fresh = FreshConfig(count=PEOPLE, labelled=False) if options.fresh else None
+    return replace(
+        run, encoder=options.encoder or run.encoder, batch_size=options.batch or run.batch_size,
+        fresh=fresh, data_fraction=1.0 if options.fresh else run.data_fraction,
+    )  # fmt: skip
 
 
 def batches_of(trainer: Trainer, fresh: bool) -> Iterator[Batch]:
@@ -81,10 +81,6 @@ def batches_of(trainer: Trainer, fresh: bool) -> Iterator[Batch]:
     ready = list(itertools.islice(batches, READY))
     batches.close()
     return itertools.cycle(ready)
-
-
-def encoder_of(run: Run) -> str:
-    return run.encoder or run.scale.encoder
 
 
 def measure(options: argparse.Namespace, device: torch.device) -> list[dict[str, Any]]:
@@ -159,8 +155,8 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, Any]:
     device, run = choose_device(options.device), make_run(options)
     kept = ("rounds", "steps", "scale", "fresh")
     used = {
-        "encoder": encoder_of(run),
-        "batch": wanted_batch(run),
+        "encoder": run.encoder,
+        "batch": run.batch_size,
         "precision": choose_precision(options.precision, device),
     }
     result = {

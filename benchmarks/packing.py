@@ -29,8 +29,8 @@ from PIL import Image
 from tqdm.auto import tqdm
 
 from hmrlab.data.augment import (
-    IMAGENET_DEVIATION,
     IMAGENET_MEAN,
+    IMAGENET_STD,
     Augmentation,
     AugmentationSettings,
     draw,
@@ -205,7 +205,7 @@ def sample_as_spin(
     decode: Callable[[Path], np.ndarray],
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """One sample: its picture (3, 224, 224), normalised, and its keypoints (49, 3)."""
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     flip, rotation = bool(drawn.flip[row]), float(drawn.rotation[row])
     channels = drawn.channels[row].double().numpy()
     scale = float(records.scale[row]) * float(drawn.scale[row])

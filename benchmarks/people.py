@@ -27,7 +27,7 @@ from hmrlab.data.boxes import MARGIN
 from hmrlab.data.synthetic import casting
 from hmrlab.data.synthetic.fresh import FreshPeople
 from hmrlab.data.synthetic.people import make_chunk
-from hmrlab.training.device import choose_device
+from hmrlab.device import choose_device
 
 SEED = 0
 PEER = "peer: as for a stored set, one process of the CPU"

@@ -8,8 +8,11 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
 
 from hmrlab import paths
 from hmrlab.files import FileProblem
@@ -33,19 +36,26 @@ class Finding:
         return f"{line}\n{'':21}-> {self.remedy}" if self.remedy else line
 
 
-def examine() -> list[Finding]:
-    """Look at everything; a look that fails is a finding too."""
-    looks: list[tuple[str, Callable[[], Finding]]] = [
-        ("Python", look_at_python),
-        ("torch", look_at_torch),
-        ("rendering", look_at_rendering),
-        ("body", look_at_body),
-        ("data", look_at_data),
-        ("disk", look_at_disk),
-        ("writing", look_at_writing),
-        ("JupyterLab", look_at_jupyter),
-    ]
-    return [_guarded(name, look) for name, look in looks]
+def examine(quick: bool = False) -> list[Finding]:
+    """Look at everything, at several things at a time; a look that fails is a finding too.
+
+    Args:
+        quick: leave out what takes seconds: torch, and drawing.
+    """
+    looks: dict[str, Callable[[], Finding]] = {
+        "Python": look_at_python,
+        "torch": look_at_torch,
+        "rendering": look_at_rendering,
+        "body": look_at_body,
+        "data": look_at_data,
+        "disk": look_at_disk,
+        "writing": look_at_writing,
+        "JupyterLab": look_at_jupyter,
+    }
+    if quick:
+        del looks["torch"], looks["rendering"]
+    with ThreadPoolExecutor(len(looks)) as threads:
+        return list(threads.map(_guarded, looks, looks.values()))
 
 
 def look_at_python() -> Finding:
@@ -62,13 +72,13 @@ def look_at_torch() -> Finding:
     remedy = "install the pair that requirements.lock names: make install"
     try:
         import torch
-        from torchvision.ops import nms
+
+        words = f"{torch.__version__} with torchvision {metadata.version('torchvision')}"
     except (ImportError, RuntimeError, AttributeError) as error:
         return Finding("torch", False, _first_line(error), remedy)
-    words = f"{torch.__version__} with torchvision {metadata.version('torchvision')}"
     try:
-        nms(torch.zeros(1, 4), torch.zeros(1), 0.5)  # compiled code: wrong pairs fail only here
-    except (RuntimeError, NotImplementedError) as error:
+        _try_compiled_code()
+    except (RuntimeError, NotImplementedError, AttributeError, OSError) as error:
         words += f", which do not belong together ({_first_line(error)})"
         return Finding("torch", False, words, remedy)
     count = torch.cuda.device_count()
@@ -78,33 +88,31 @@ def look_at_torch() -> Finding:
 
 def look_at_rendering() -> Finding:
     """Which ways there are of making pictures of meshes; the first that works is used."""
-    from hmrlab.rendering.backends import available_backends
+    from hmrlab.rendering import backends
 
     gl = "for GL, on Debian and Ubuntu: apt install libegl1 libgl1-mesa-dri"
-    answers = available_backends()
+    answers = backends.available_backends()
     working = [name for name, answer in answers.items() if answer == "OK"]
     reasons = "; ".join(f"no {name}: {a}" for name, a in answers.items() if a != "OK")
-    if not working:
-        return Finding("rendering", False, reasons, f"make install; {gl}")
     others = f", {' and '.join(working[1:])} would do too" if working[1:] else ""
     words = f"{working[0]} is used{others}" + (f"; {reasons}" if reasons else "")
-    by_rays_only = working == ["embreex"]
-    return Finding("rendering", True, words, f"works as it is; {gl}" if by_rays_only else "")
+    without_gl = working == [backends.RASTER]
+    return Finding("rendering", True, words, f"works as it is; {gl}" if without_gl else "")
 
 
 def look_at_body() -> Finding:
     """Whether the body in use loads, the free one or `$HMRLAB_BODY`'s, and which are imported."""
-    from hmrlab.bodies import load_body
-    from hmrlab.bodies.places import IMPORTED, missing_bodies, waiting_path
+    from hmrlab.bodies.format import read_body_file
+    from hmrlab.bodies.paths import IMPORTED, body_path, missing_bodies, waiting_path
 
     chosen = os.environ.get("HMRLAB_BODY")
     try:
-        body = load_body()
+        body = read_body_file(body_path())
     except FileProblem as error:
         unset = "unset HMRLAB_BODY to use the free body, or see what is there: hmrlab body list"
         remedy = unset if chosen else "get the package anew, or build the body: make body"
         return Finding("body", False, str(error), remedy)
-    words = f"{chosen or 'the free body'}, {body.n_vertices:,} vertices"
+    words = f"{chosen or 'the free body'}, {len(body.v_template):,} vertices"
     missing = missing_bodies()
     there = [name for name in IMPORTED if name not in missing]
     waiting = [name for name in missing if waiting_path(name).is_file()]
@@ -179,6 +187,22 @@ def look_at_jupyter() -> Finding:
 def gigabytes(size: float) -> str:
     """Bytes in words: `1.2 GB`, `40 MB`."""
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def _try_compiled_code() -> None:
+    """Call torchvision's compiled code: a torchvision of another torch fails only here.
+
+    Without importing torchvision, which takes longer than torch itself.
+
+    Raises:
+        RuntimeError, NotImplementedError, AttributeError, OSError: it cannot be called.
+    """
+    import torch
+
+    found = find_spec("torchvision")
+    for library in Path(found.origin).parent.glob("_C*"):
+        torch.ops.load_library(library)
+    torch.ops.torchvision.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
 
 
 def _guarded(name: str, look: Callable[[], Finding]) -> Finding:

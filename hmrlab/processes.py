@@ -1,24 +1,19 @@
-"""Child processes that end when the process which started them does, however that came to its end.
-
-A process that is killed cannot clean up. So each child has a pipe as its standard input whose other
-end only the parent holds: where the pipe ends, the child ends itself, in the midst of its work.
-"""
+"""Work in child processes that end when the process which started them does, however it ended."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
-import pickle
-import queue
 import signal
-import subprocess
 import sys
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
-from typing import BinaryIO
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from multiprocessing.connection import Connection, wait
+from types import ModuleType
 
 from hmrlab.files import FileProblem
 
@@ -28,9 +23,7 @@ Work = Callable[[], object]
 def work_in_processes(
     work: Mapping[str, Work], workers: int, done: Callable[[], object], when_killed: str
 ) -> None:
-    """Do pieces of work, each in whichever process is free.
-
-    Plain child processes: they work alike in scripts, notebooks and tests, on any system.
+    """Do pieces of work, each in the next process that is free.
 
     Args:
         work: by what each piece is called in messages, in order; as pickle can send them, which is
@@ -44,109 +37,89 @@ def work_in_processes(
         FileProblem: a process was killed.
         RuntimeError: a piece of work failed in another way.
     """
-    crew: list[_Worker] = []
-    free: queue.SimpleQueue[_Worker] = queue.SimpleQueue()
-
-    def do(name: str) -> None:
-        worker = free.get()
-        try:
-            worker.do(name, work[name], when_killed)
-        finally:
-            free.put(worker)
-
+    if not work:
+        return
+    count, left = min(workers, len(work)), list(work)
     try:
-        for _ in range(min(workers, len(work))):
-            crew.append(_Worker())
-            free.put(crew[-1])
-        with ThreadPoolExecutor(max(1, len(crew))) as threads:
-            try:
-                for finished in as_completed([threads.submit(do, name) for name in work]):
-                    finished.result()
-                    done()
-            except BaseException:
-                threads.shutdown(wait=False, cancel_futures=True)
-                for worker in crew:
-                    worker.process.kill()  # ends the waiting of its thread
-                raise
-    finally:
-        for worker in crew:
-            worker.end()
+        with process_pool(count) as pool:
+            names = {pool.submit(_problem_of, piece): name for name, piece in work.items()}
+            pool.submit(list)  # a pool sees the death of its last process only after one more call
+            for finished in as_completed(names):
+                _raise(finished.result(), names[finished])
+                left.remove(names[finished])
+                done()
+    except BrokenProcessPool:
+        begun = " or ".join(left[:count])  # they are begun in order
+        raise FileProblem(
+            f"the process at {begun} was killed, perhaps for want of memory. {when_killed}"
+        ) from None
 
 
 @contextmanager
-def lifeline() -> Iterator[int]:
-    """What a child that calls `end_with_parent` gets as its standard input, while it is wanted."""
-    ours, theirs = os.pipe()
+def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+    """Fresh processes that wait for work, gone at the end.
+
+    After an error here, Ctrl-C among them, and if this process is killed, they end in the midst of
+    their work: they hold the other end of a pipe that only this process keeps open.
+    """
+    context = multiprocessing.get_context("spawn")  # a fork would share torch's threads and locks
+    theirs, ours = context.Pipe(duplex=False)
+    pool = _Pool(workers, context, initializer=_begin, initargs=(theirs,))
     try:
-        yield ours
+        yield pool
+    except BaseException:
+        ours.close()
+        pool.shutdown(cancel_futures=True)
+        raise
     finally:
-        os.close(theirs)
-        os.close(ours)
+        pool.shutdown()
+        ours.close()
+        theirs.close()
 
 
-def end_with_parent() -> None:
-    """In a child: end as soon as the parent does.
+def end_with_parent(lifeline: Connection | None = None) -> None:
+    """In a child of `multiprocessing`: end as soon as the parent does.
 
-    For those of `multiprocessing`, and for others whose standard input is a `lifeline`.
+    Args:
+        lifeline: end, too, as soon as the other end of this pipe is closed.
     """
     parent = multiprocessing.parent_process()
+    ends = [parent.sentinel] if lifeline is None else [parent.sentinel, lifeline]
 
     def watch() -> None:
-        if parent is not None:
-            parent.join()
-        else:
-            while os.read(0, 1):  # `sys.stdin` would be in use when the process ends by itself
-                pass
+        wait(ends)
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
 
 
-class _Worker:
-    """A child process and the pipes to it."""
+class _Pool(ProcessPoolExecutor):
+    """Its processes do not import the user's script, and so need no guard in it."""
 
-    def __init__(self) -> None:
-        command = [sys.executable, "-m", "hmrlab.processes"]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-    def do(self, name: str, work: Work, when_killed: str) -> None:
-        """One piece of work; waits for it."""
+    def submit(self, *args: object, **kwargs: object) -> Future:
+        """See `concurrent.futures`; this is where processes are started."""
+        # A spawned process imports `__main__`, if that has a name or a file: a script without a
+        # guard would start itself again, and one with torch would make each child wait for it.
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
         try:
-            _send(self.process.stdin, pickle.dumps(work))
-            problem = pickle.loads(_receive(self.process.stdout))
-        except (BrokenPipeError, EOFError):
-            raise FileProblem(
-                f"the process at {name} was killed, perhaps for want of memory. {when_killed}"
-            ) from None
-        if isinstance(problem, str):
-            raise RuntimeError(f"{name} failed in its process:\n{problem}")
-        if problem is not None:
-            raise problem
-
-    def end(self) -> None:
-        """Let it go; it waits for nothing but the end of its input."""
-        with suppress(BrokenPipeError):
-            self.process.stdin.close()
-        self.process.wait()
-        self.process.stdout.close()
+            return super().submit(*args, **kwargs)
+        except OSError as error:
+            raise BrokenProcessPool("a process ended before it had begun") from error
+        finally:
+            sys.modules["__main__"] = main
 
 
-def _serve() -> None:
-    """In a worker: do what comes in, one after the other, and answer each with what went wrong."""
+def _begin(lifeline: Connection) -> None:
+    """In a new process."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the parent's affair
-    answers = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # whatever else prints must not come between
-    waiting: queue.SimpleQueue[bytes] = queue.SimpleQueue()
-    threading.Thread(target=_listen, args=(sys.stdin.buffer, waiting), daemon=True).start()
-    while True:
-        answer = pickle.dumps(_problem_of(waiting.get()))
-        with suppress(BrokenPipeError):  # the parent is gone, and `_listen` about to see it
-            _send(answers, answer)
+    end_with_parent(lifeline)
 
 
-def _problem_of(work: bytes) -> Exception | str | None:
+def _problem_of(work: Work) -> Exception | str | None:
+    """Do it, and tell what went wrong in a form that pickle can send whatever was raised."""
     try:
-        pickle.loads(work)()
+        work()
     except FileProblem as problem:
         return FileProblem(str(problem))
     except OSError as error:
@@ -156,28 +129,9 @@ def _problem_of(work: bytes) -> Exception | str | None:
     return None
 
 
-def _listen(pipe: BinaryIO, waiting: queue.SimpleQueue[bytes]) -> None:
-    """Apart from the work, which may take long: the end of the input is to be seen at once."""
-    while True:
-        try:
-            waiting.put(_receive(pipe))
-        except EOFError:
-            os._exit(0)
-
-
-def _send(pipe: BinaryIO, message: bytes) -> None:
-    pipe.write(len(message).to_bytes(8, "little") + message)
-    pipe.flush()
-
-
-def _receive(pipe: BinaryIO) -> bytes:
-    """A message; EOFError where the pipe ends before or in it."""
-    size = int.from_bytes(pipe.read(8), "little")
-    message = pipe.read(size)
-    if not message or len(message) < size:
-        raise EOFError
-    return message
-
-
-if __name__ == "__main__":
-    _serve()
+def _raise(problem: Exception | str | None, name: str) -> None:
+    """What went wrong in a process, if anything did."""
+    if isinstance(problem, str):
+        raise RuntimeError(f"{name} failed in its process:\n{problem}")
+    if problem is not None:
+        raise problem

@@ -1,8 +1,10 @@
 """Fixtures that several rooms' tests share."""
 
+import multiprocessing.spawn
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from multiprocessing import resource_tracker
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -92,7 +94,7 @@ class Watch:
 
     def workers_of(self, pid: int) -> list[int]:
         """Those that do pieces of work."""
-        return [child for child in self.children_of(pid) if b"hmrlab.processes" in _command(child)]
+        return [child for child in self.children_of(pid) if b"spawn_main" in _command(child)]
 
     def alive(self, pid: int) -> bool:
         return self._status(pid)[:1] not in ([], ["Z"])
@@ -124,3 +126,13 @@ def watch() -> Watch:
     if not Path("/proc/self/stat").exists():
         pytest.skip("needs /proc")
     return Watch()
+
+
+@pytest.fixture
+def no_child_starts() -> Iterator[None]:
+    """Each child process ends before it has begun."""
+    resource_tracker.ensure_running()  # a process of its own, which is to live
+    python = multiprocessing.spawn.get_executable()
+    multiprocessing.spawn.set_executable("/bin/false")
+    yield
+    multiprocessing.spawn.set_executable(python)

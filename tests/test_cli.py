@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hmrlab import doctor, training
+from hmrlab import TrainingDivergedError, doctor
 from hmrlab.bodies import load_body
 from hmrlab.doctor import Finding
 from hmrlab.ledger import Ledger, record_run
@@ -55,7 +55,7 @@ def test_help_lists_the_commands_and_loads_nothing_heavy():
     done = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True
     )
-    for command in ("doctor", "run", "train", "fit", "body", "data", "table", "notebooks"):
+    for command in ("doctor", "run", "train", "fit", "body", "data", "table"):
         assert f"│ {command} " in done.stdout
     assert done.stdout.strip().endswith("[]")
 
@@ -65,7 +65,7 @@ def test_doctor_prints_a_line_each_with_the_remedy(hmrlab, monkeypatch):
         Finding("torch", True, "2.14.1 on the CPU"),
         Finding("data", False, "damaged: x", "made again on next use", essential=False),
     ]
-    monkeypatch.setattr(doctor, "examine", lambda: findings)
+    monkeypatch.setattr(doctor, "examine", lambda quick: findings)
     done = hmrlab("doctor")
     assert done.out.splitlines() == [
         "OK       torch       2.14.1 on the CPU",
@@ -76,7 +76,9 @@ def test_doctor_prints_a_line_each_with_the_remedy(hmrlab, monkeypatch):
 
 
 def test_doctor_fails_where_something_essential_is_missing(hmrlab, monkeypatch):
-    monkeypatch.setattr(doctor, "examine", lambda: [Finding("torch", False, "none", "install it")])
+    monkeypatch.setattr(
+        doctor, "examine", lambda quick: [Finding("torch", False, "none", "install it")]
+    )
     assert hmrlab("doctor").code == 1
 
 
@@ -107,7 +109,6 @@ def test_run_ends_with_1_where_a_notebook_failed(hmrlab, tmp_path, home):
         (("train", "with_smp"), "Did you mean 'with_smpl'?"),
         (("train", "with_smpl", "--device", "gpu"), "is not one of auto, cpu, cuda, cuda:N"),
         (("train", "with_smpl", "--batch-size", "many"), "at least 1, or auto; not 'many'"),
-        (("assets", "build", "--scale", "gpu"), "small encoder's; scale 'gpu' has 'resnet50'"),
         (("nonsense",), "No such command 'nonsense'"),
     ],
 )
@@ -152,7 +153,7 @@ def test_train_runs_the_named_one_and_shows_its_scores(hmrlab, monkeypatch, reus
         asked.append((run.name, run.scale.name, run.seed, device, allow_download))
         return SimpleNamespace(reused=reused, record=a_record(), folder=Path("runs/x"))
 
-    monkeypatch.setattr(training, "run_training", run_training)
+    monkeypatch.setattr("hmrlab.runs.run_training", run_training)
     words_typed = ("train", "with_smpl", "--scale", "smoke", "--seed", "3", "--device", "cpu")
     done = hmrlab(*words_typed)
     assert done.code == 0, done.err
@@ -173,9 +174,9 @@ def test_missing_imagenet_weights_are_a_message_not_a_random_start(hmrlab, monke
 
 def test_a_training_that_diverges_is_a_message(hmrlab, monkeypatch):
     def run_training(run, **_):
-        raise training.TrainingDivergedError("the loss became nan at step 3")
+        raise TrainingDivergedError("the loss became nan at step 3")
 
-    monkeypatch.setattr(training, "run_training", run_training)
+    monkeypatch.setattr("hmrlab.runs.run_training", run_training)
     done = hmrlab("train", "with_smpl", "--scale", "smoke")
     assert (done.code, done.err) == (1, "hmrlab: the loss became nan at step 3\n")
 
@@ -184,10 +185,10 @@ def test_out_of_memory_names_the_remedy(hmrlab, monkeypatch):
     asked = []
 
     def run_training(run, **_):
-        asked.append(run.batch_size)
+        asked.append("auto" if run.find_micro_batch else run.batch_size)
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.\nMore words")
 
-    monkeypatch.setattr(training, "run_training", run_training)
+    monkeypatch.setattr("hmrlab.runs.run_training", run_training)
     done = hmrlab("train", "with_smpl", "--scale", "smoke", "--batch-size", "48")
     assert done.code == 1
     assert done.err.splitlines()[-1] == (
@@ -201,7 +202,7 @@ def test_a_full_disk_is_a_message(hmrlab, monkeypatch):
     def run_training(run, **_):
         raise OSError(errno.ENOSPC, "No space left on device", "model.pt")
 
-    monkeypatch.setattr(training, "run_training", run_training)
+    monkeypatch.setattr("hmrlab.runs.run_training", run_training)
     done = hmrlab("train", "with_smpl", "--scale", "smoke")
     assert done.code == 1
     assert done.err.startswith("hmrlab: the disk is full (model.pt). Free some space")
@@ -217,13 +218,6 @@ def test_body_info_checks_a_file(hmrlab, tmp_path):
         assert name in done.err
         assert "Traceback" not in done.err
     assert "no body file at" in hmrlab("body", "info", str(tmp_path / "gone.npz")).err
-
-
-def test_body_build_says_which_package_it_needs(hmrlab, monkeypatch, tmp_path):
-    monkeypatch.setitem(sys.modules, "anny", None)
-    done = hmrlab("body", "build", "--out", str(tmp_path))
-    assert done.code == 1
-    assert "hmrlab[body]" in done.err
 
 
 def test_data_is_made_and_its_damage_found(hmrlab, home):
@@ -256,16 +250,6 @@ def test_the_table_of_parameters_meets_the_diary(hmrlab, home):
     row = next(line for line in lines if line[1].strip() == "mobilenet_v2:logits")
     assert [cell.strip() for cell in row[4:7]] == ["5,901,189", "5,901,189", "equal"]
     assert not home.exists()  # counts only: nothing trained, nothing recorded
-
-
-def test_notebooks_are_built_and_a_failing_one_left_as_it_was(hmrlab, tmp_path):
-    folder = write_chapters(tmp_path / "n", _00_one="print(scale)\n", _01_two="1 / 0\n")
-    (folder / "01_two.ipynb").write_text("the old one")
-    done = hmrlab("notebooks", "build", "--notebooks", str(folder))
-    assert done.code == 1
-    assert "1 of 2 notebooks failed" in done.err
-    assert '"laptop\\n"' in (folder / "00_one.ipynb").read_text()
-    assert (folder / "01_two.ipynb").read_text() == "the old one"
 
 
 def test_a_photo_is_fitted_into_a_folder(hmrlab, tmp_path):

@@ -11,7 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hmrlab import doctor, paths, training
+from hmrlab import doctor, paths
 from hmrlab.files import FileProblem
 from hmrlab.ledger import Ledger, record_run
 from hmrlab.photos import folder
@@ -36,7 +36,7 @@ def failing(monkeypatch):
         def run_training(run, **_):
             raise error
 
-        monkeypatch.setattr(training, "run_training", run_training)
+        monkeypatch.setattr("hmrlab.runs.run_training", run_training)
         return "train", "with_smpl", "--scale", "smoke"
 
     return fails_with

@@ -8,25 +8,36 @@ import pytest
 PACKAGE = Path(__file__).resolve().parent.parent / "hmrlab"
 
 FLOORS = {
-    "geometry": 0,
+    "_lazy": 0,
+    "config": 0,
+    "device": 0,
     "files": 0,
+    "geometry": 0,
+    "graphs": 0,
+    "tensors": 0,
     "paths": 1,
+    "presets": 1,
     "ledger": 1,
     "processes": 1,
     "unpickling": 1,
     "bodies": 2,  # importing one reads a pickle
     "models": 3,
-    "fitting": 3,
+    "smplify": 3,
     "data": 3,
-    "rendering": 3,
-    "viewer": 4,  # its still pictures are rendered
-    "evaluation": 4,
-    "photos": 5,  # their pages are viewers
-    "training": 5,
-    "lessons": 6,
-    "reproduce": 7,
-    "doctor": 8,
-    "cli": 9,
+    "rendering": 4,  # without GL by the rasteriser of the synthetic people
+    "viewer": 5,  # its still pictures are rendered
+    "losses": 4,
+    "trainer": 4,
+    "evaluation": 5,
+    "photos": 6,  # their pages are viewers
+    "spin": 5,
+    "training": 8,
+    "keys": 9,
+    "runs": 10,
+    "tables": 11,
+    "reproduce": 12,
+    "doctor": 13,
+    "cli": 14,
 }
 
 
@@ -74,7 +85,8 @@ def offences(source: str, module: str, is_package: bool = False) -> list[str]:
     return bad
 
 
-MODULES = sorted(PACKAGE.rglob("*.py"))
+# the package's own face stands above all rooms
+MODULES = sorted(set(PACKAGE.rglob("*.py")) - {PACKAGE / "__init__.py"})
 
 
 def test_every_room_has_a_floor():

@@ -124,7 +124,7 @@ def prepare(options: argparse.Namespace, began: float) -> Call:
     """Imports, places, and the weights that earlier calls left in parts."""
     import torch.utils.tensorboard  # noqa: F401
 
-    import hmrlab.training.experiments  # noqa: F401 - forked children have both then
+    import hmrlab.runs  # noqa: F401 - forked children have both then
     from hmrlab.ledger import describe_machine, installed_gpu, source_commit, versions
 
     folder = Folder(options.folder, options.dry_run)
@@ -228,8 +228,8 @@ def lacking_base(call: Call, task: Task) -> Task | None:
         return None
     from gpu_tasks import run_of
 
-    from hmrlab.training import find_result
-    from hmrlab.training.bases import base_of
+    from hmrlab import find_result
+    from hmrlab.presets import base_of
 
     dry = call.options.dry_run
     base = base_of(run_of(task, dry))
@@ -242,7 +242,7 @@ def take_training(call: Call, task: Task, seconds: float) -> None:
     """A finished training's row and history into the folder; how long the others will take."""
     from gpu_tasks import run_of
 
-    from hmrlab.training import find_result
+    from hmrlab import find_result
 
     result = find_result(run_of(task, call.options.dry_run))
     call.folder.add_row(result.record, result.folder)

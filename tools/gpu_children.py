@@ -78,8 +78,8 @@ def make_sets(dry: bool) -> None:
     """The test sets of the trainings, on the cores."""
     from gpu_tasks import dry_scale
 
-    from hmrlab.training import get_scale, load_set
-    from hmrlab.training.tasks import TEST_SETS
+    from hmrlab import get_scale, load_set
+    from hmrlab.training.sets import TEST_SETS
 
     os.nice(10)  # what else runs meanwhile is waited for
     for name in TEST_SETS:
@@ -135,8 +135,8 @@ def _measure(order: Order) -> None:
 
 
 def _train(order: Order) -> None:
-    from hmrlab.training import TrainingStoppedError, run_training
-    from hmrlab.training.experiments import run_key
+    from hmrlab import TrainingStoppedError, run_training
+    from hmrlab.keys import run_key
     from hmrlab.training.results import training_folder
     from hmrlab.training.unfinished import split_checkpoint, split_weights
 

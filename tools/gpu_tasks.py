@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from hmrlab.training import Run, Scale
+    from hmrlab import Config, Scale
 
 ROOT = Path(__file__).resolve().parent.parent
 TEST, BENCHMARK, TRAINING = "test", "benchmark", "training"
@@ -118,7 +118,7 @@ def dry_scale() -> Scale:
     """Sizes for a rehearsal on the CPU: everything is done, nothing is learned."""
     from dataclasses import replace
 
-    from hmrlab.training import get_scale
+    from hmrlab import get_scale
 
     smoke = get_scale("smoke")
     people = {"studio_test": 8, "wild_test": 8}
@@ -126,11 +126,11 @@ def dry_scale() -> Scale:
     return replace(smoke, name="dry", resolution=32, learning_rate=1e-6, timed=1e-4, **people)
 
 
-def run_of(task: Task, dry: bool) -> Run:
+def run_of(task: Task, dry: bool) -> Config:
     """The training that a task means."""
-    from hmrlab.training import get_scale, named_run
+    from hmrlab import get_scale, preset
 
-    return named_run(task.run, dry_scale() if dry else get_scale("gpu"), task.seed)
+    return preset(task.run, dry_scale() if dry else get_scale("gpu"), task.seed)
 
 
 def recorded(paths: Iterable[Path], dry: bool) -> set[str]:

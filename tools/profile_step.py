@@ -26,16 +26,15 @@ from gpu_tasks import dry_scale
 from torch import nn
 from torch.profiler import ProfilerActivity, profile
 
+from hmrlab import Scale, Trainer, get_scale, load_training_set, preset
 from hmrlab.data.batch import Batch
+from hmrlab.device import choose_device, choose_precision
 from hmrlab.files import write_text_whole
 from hmrlab.ledger import current_command, describe_machine, source_commit, versions
 from hmrlab.models.cost import untrained
 from hmrlab.models.counting import count_macs
-from hmrlab.training import Scale, Trainer, get_scale, load_training_set, named_run
-from hmrlab.training.device import choose_device, choose_precision
-from hmrlab.training.experiments import build_model, make_loader, make_settings
+from hmrlab.runs import build_model, make_loader, make_objective, make_settings
 from hmrlab.training.runs import wanted_batch
-from hmrlab.training.tasks import make_task
 
 NAME = "card_resnet50"
 WARM_UP = 5
@@ -56,11 +55,11 @@ FAMILIES = {family: tuple(words.split()) for family, words in _WORDS.items()}
 
 def make_trainer(scale: Scale, device: torch.device, folder: Path) -> tuple[Trainer, str]:
     """The training that is looked at, and its precision."""
-    run = named_run(NAME, scale)
+    run = preset(NAME, scale)
     precision = choose_precision(run.precision, device)
-    dataset = load_training_set(run.data, run.scale, fresh=run.fresh)
+    dataset = load_training_set(run)
     loader = make_loader(run, dataset, device)
-    objective = make_task(run, device).objective(dataset, progress=False)
+    objective = make_objective(run, dataset, device, progress=False)
     settings = make_settings(run, precision)
     return Trainer(build_model(run), objective, loader, settings, folder, device), precision
 
@@ -240,7 +239,7 @@ def measure(scale: Scale, device: torch.device, steps: int, dry: bool) -> dict[s
         images = next(batches).images.to(device)
         batches.close()
     reached = ceilings(device, 256 if dry else 8192, 10 if dry else 2000)
-    run = named_run(NAME, scale)
+    run = preset(NAME, scale)
     # a multiply-add is two operations; backwards takes twice what forwards takes
     flops = 2 * 3 * count_macs(untrained(run.encoder), scale.resolution) * wanted_batch(run)
     traffic = least_bytes(trainer.model, images)

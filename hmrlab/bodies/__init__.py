@@ -6,11 +6,25 @@ wait for torch.
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from hmrlab._lazy import lazy_names
 from hmrlab.bodies.format import BodyArrays, read_body_file, write_body_file
-from hmrlab.bodies.places import (
+from hmrlab.bodies.joints import (
+    ANNOTATED,
+    ANNOTATED_FLIP,
+    ANNOTATED_NAMES,
+    H36M_TO_J14,
+    KEYPOINT_NAMES,
+    LANDMARKS,
+    OPENPOSE,
+    POSE_FLIP,
+    SKELETON_24,
+    SMPL_JOINTS,
+    SMPL_PARENTS,
+)
+from hmrlab.bodies.limits import SWING_LIMITS_DEG, TWIST_LIMITS_DEG
+from hmrlab.bodies.paths import (
     body_digest,
     body_label,
     body_name,
@@ -21,11 +35,27 @@ from hmrlab.bodies.places import (
 
 if TYPE_CHECKING:
     from hmrlab.bodies.body import Body, BodyOutput, load_body, load_gendered
+    from hmrlab.bodies.params import SMPLParams
+    from hmrlab.bodies.smplx_adapter import smplx_model
 
 __all__ = [
+    "ANNOTATED",
+    "ANNOTATED_FLIP",
+    "ANNOTATED_NAMES",
+    "H36M_TO_J14",
+    "KEYPOINT_NAMES",
+    "LANDMARKS",
+    "OPENPOSE",
+    "POSE_FLIP",
+    "SKELETON_24",
+    "SMPL_JOINTS",
+    "SMPL_PARENTS",
+    "SWING_LIMITS_DEG",
+    "TWIST_LIMITS_DEG",
     "Body",
     "BodyArrays",
     "BodyOutput",
+    "SMPLParams",
     "body_digest",
     "body_label",
     "body_name",
@@ -35,11 +65,15 @@ __all__ = [
     "own_body_digest",
     "read_body_file",
     "require_free_body",
+    "smplx_model",
     "write_body_file",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.body"), name)
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "body": "Body BodyOutput load_body load_gendered",
+        "smplx_adapter": "smplx_model",
+        "params": "SMPLParams",
+    },
+)

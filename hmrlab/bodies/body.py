@@ -7,12 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from hmrlab.bodies.format import BodyArrays, read_body_file
 from hmrlab.bodies.joints import KEYPOINT_ROWS, SMPL_PARENTS
 from hmrlab.bodies.lbs import blend_shapes, forward_kinematics, pose_features, skin
-from hmrlab.bodies.places import (
+from hmrlab.bodies.paths import (
     ASSETS,
     DETAILS,
     IMPORTED,
@@ -29,16 +30,17 @@ from hmrlab.geometry import axis_angle_to_matrix
 __all__ = ["ASSETS", "DETAILS", "Body", "BodyOutput", "load_body", "load_gendered"]
 
 N_POINT_JOINTS = 24
+Rotations = Float[Tensor, "b 24 3 3"] | Float[Tensor, "b 24 3"] | Float[Tensor, "b 72"]
 
 
 @dataclass(frozen=True)
 class BodyOutput:
     """A batch of posed bodies, metres."""
 
-    vertices: Tensor  # (B, V, 3)
-    joints: Tensor  # (B, 24, 3), SMPL's skeleton
-    keypoints: Tensor  # (B, 49, 3), 25 OpenPose + 24 annotated
-    h36m: Tensor  # (B, 17, 3), Human3.6M's joints, for evaluation
+    vertices: Float[Tensor, "b v 3"]
+    joints: Float[Tensor, "b 24 3"]  # SMPL's skeleton
+    keypoints: Float[Tensor, "b 49 3"]  # 25 OpenPose + 24 annotated
+    h36m: Float[Tensor, "b 17 3"]  # Human3.6M's joints, for evaluation
 
 
 class Body(nn.Module):
@@ -48,10 +50,10 @@ class Body(nn.Module):
     (see `BodyPoints`), which makes a training step's body almost free.
     """
 
-    faces: Tensor  # (F, 3) long
-    weights: Tensor  # (V, 24)
-    part_labels: Tensor  # (V,) long, the joint that moves the vertex most
-    lsp_labels: Tensor | None  # (V,) long, index into LSP_PARTS
+    faces: Int[Tensor, "f 3"]
+    weights: Float[Tensor, "v 24"]
+    part_labels: Int[Tensor, " v"]  # the joint that moves the vertex most
+    lsp_labels: Int[Tensor, " v"] | None  # index into LSP_PARTS
 
     def __init__(self, arrays: BodyArrays, dtype: torch.dtype = torch.float32) -> None:
         super().__init__()
@@ -81,7 +83,10 @@ class Body(nn.Module):
         return self.v_template.shape[0]
 
     def forward(
-        self, rotations: Tensor, betas: Tensor, translation: Tensor | None = None
+        self,
+        rotations: Rotations,
+        betas: Float[Tensor, "b 10"],
+        translation: Float[Tensor, "b 3"] | None = None,
     ) -> BodyOutput:
         """Pose and shape a batch of bodies.
 
@@ -104,28 +109,38 @@ class Body(nn.Module):
             parts = tuple(part + translation[:, None] for part in parts)
         return BodyOutput(*parts)
 
-    def vertices(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """The mesh alone, (B, V, 3) metres; arguments as for `forward`."""
+    def vertices(
+        self, rotations: Rotations, betas: Float[Tensor, "b 10"]
+    ) -> Float[Tensor, "b v 3"]:
+        """The mesh alone, metres; arguments as for `forward`.
+
+        >>> body = load_body("free", "light")
+        >>> vertices = body.vertices(torch.zeros(2, 24, 3), torch.zeros(2, 10))
+        >>> vertices.shape == (2, body.n_vertices, 3)
+        True
+        """
         matrices = self._as_matrices(rotations, betas)
         rest = self.rest_joints(betas)
         turned, placed = forward_kinematics(matrices, rest, self.parents)
         return self._skinned(matrices, betas, turned, placed, rest)
 
-    def keypoints(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """The 49 keypoints alone, (B, 49, 3) metres, equal to `forward`'s."""
+    def keypoints(
+        self, rotations: Rotations, betas: Float[Tensor, "b 10"]
+    ) -> Float[Tensor, "b 49 3"]:
+        """The 49 keypoints alone, metres, equal to `forward`'s."""
         return self.keypoint_points(self._as_matrices(rotations, betas), betas)
 
-    def h36m(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """Human3.6M's 17 joints alone, (B, 17, 3) metres, equal to `forward`'s."""
+    def h36m(self, rotations: Rotations, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b 17 3"]:
+        """Human3.6M's 17 joints alone, metres, equal to `forward`'s."""
         return self.h36m_points(self._as_matrices(rotations, betas), betas)
 
-    def joints(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """SMPL's 24 joints alone, (B, 24, 3) metres, equal to `forward`'s."""
+    def joints(self, rotations: Rotations, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b 24 3"]:
+        """SMPL's 24 joints alone, metres, equal to `forward`'s."""
         matrices = self._as_matrices(rotations, betas)
         return forward_kinematics(matrices, self.rest_joints(betas), self.parents)[1]
 
-    def rest_joints(self, betas: Tensor) -> Tensor:
-        """The 24 joints in T-pose, (B, 24, 3) metres."""
+    def rest_joints(self, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b 24 3"]:
+        """The 24 joints in T-pose, metres."""
         return blend_shapes(self.joint_template, self.joint_shapedirs, betas)
 
     def _skinned(
@@ -173,6 +188,10 @@ def load_body(
     source: str | Path | None = None, detail: str = "full", dtype: torch.dtype = torch.float32
 ) -> Body:
     """Load a body model.
+
+    >>> body = load_body("free", "light")
+    >>> body.rest_joints(torch.zeros(1, 10)).shape
+    torch.Size([1, 24, 3])
 
     Args:
         source: "free" for hmrlab's own; "smpl" (which is "smpl_neutral"), "smpl_male" or

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 
-def blend_shapes(template: Tensor, directions: Tensor, betas: Tensor) -> Tensor:
+def blend_shapes(
+    template: Float[Tensor, "n 3"], directions: Float[Tensor, "n 3 s"], betas: Float[Tensor, "b s"]
+) -> Float[Tensor, "b n 3"]:
     """Add the shape's displacements to the mean body (SMPL, equation 8).
 
     Args:
@@ -22,7 +25,7 @@ def blend_shapes(template: Tensor, directions: Tensor, betas: Tensor) -> Tensor:
     return (template.reshape(1, -1) + betas @ flat.T).view(-1, n, 3)
 
 
-def pose_features(rotations: Tensor) -> Tensor:
+def pose_features(rotations: Float[Tensor, "b j 3 3"]) -> Float[Tensor, "b 9*(j-1)"]:
     """What the pose correctives are linear in: R - I of every joint but the root (equation 9).
 
     Args:
@@ -36,8 +39,10 @@ def pose_features(rotations: Tensor) -> Tensor:
 
 
 def forward_kinematics(
-    rotations: Tensor, rest_joints: Tensor, parents: tuple[int, ...]
-) -> tuple[Tensor, Tensor]:
+    rotations: Float[Tensor, "b j 3 3"],
+    rest_joints: Float[Tensor, "b j 3"],
+    parents: tuple[int, ...],
+) -> tuple[Float[Tensor, "b j 3 3"], Float[Tensor, "b j 3"]]:
     """Walk the tree from the root: where each joint goes, and how it is turned (equation 3).
 
     Args:
@@ -58,8 +63,12 @@ def forward_kinematics(
 
 
 def skin(
-    points: Tensor, weights: Tensor, turned: Tensor, placed: Tensor, rest_joints: Tensor
-) -> Tensor:
+    points: Float[Tensor, "b n 3"],
+    weights: Float[Tensor, "n j"],
+    turned: Float[Tensor, "b j 3 3"],
+    placed: Float[Tensor, "b j 3"],
+    rest_joints: Float[Tensor, "b j 3"],
+) -> Float[Tensor, "b n 3"]:
     """Move each point by the weighted mean of its joints' rigid motions (equation 2).
 
     Blending matrices is what makes a forearm collapse when the elbow is twisted by 180 degrees:

@@ -18,6 +18,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from hmrlab.bodies.format import N_BETAS, N_JOINTS, BodyArrays
@@ -29,10 +30,10 @@ from hmrlab.bodies.lbs import pose_features
 class Linearised:
     """Points of posed bodies and how they move; metres, radians."""
 
-    points: Tensor  # (B, K, 3)
-    levers: Tensor  # (B, 24, 3, K) from joint j to what of point k turns with it
-    turned: Tensor  # (B, 24, 3, 3) global rotations
-    by_betas: Tensor  # (B, K, 3, 10) derivative of the points by each beta
+    points: Float[Tensor, "b k 3"]
+    levers: Float[Tensor, "b 24 3 k"]  # from joint j to what of point k turns with it
+    turned: Float[Tensor, "b 24 3 3"]  # global rotations
+    by_betas: Float[Tensor, "b k 3 10"]  # derivative of the points by each beta
 
 
 class BodyPoints(nn.Module):
@@ -59,13 +60,17 @@ class BodyPoints(nn.Module):
         below = torch.as_tensor(_DESCENDANTS, dtype=dtype)
         self.register_buffer("_descendants", below, persistent=False)
 
-    def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """The points (B, K, 3), metres, of rotations (B, 24, 3, 3) and betas (B, 10)."""
+    def forward(
+        self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]
+    ) -> Float[Tensor, "b k 3"]:
+        """The points, metres."""
         arms = self._arms(rotations, betas).flatten(1, 2)
         turned = global_rotations(rotations).transpose(1, 2).flatten(2)  # (B, 3, 72)
         return (turned @ arms).mT + self._root(betas)
 
-    def linearise(self, rotations: Tensor, betas: Tensor) -> Linearised:
+    def linearise(
+        self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]
+    ) -> Linearised:
         """The points and their derivatives in closed form, for optimisers of second order.
 
         A small turn w (world axes, radians) of joint j and of all that hangs on it moves point k by
@@ -89,15 +94,17 @@ class BodyPoints(nn.Module):
         by_betas = by_betas + self.sums[:, None, None] * self.root_shapes.mT
         return Linearised(points, levers, turned, by_betas)
 
-    def _arms(self, rotations: Tensor, betas: Tensor) -> Tensor:
-        """(B, 24, 3, K) in each joint's own frame."""
+    def _arms(
+        self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]
+    ) -> Float[Tensor, "b 24 3 k"]:
+        """In each joint's own frame."""
         arms = torch.addmm(self.arm_template, betas, self.arm_shapes)
         if self.arm_correctives is not None:
             arms = torch.addmm(arms, pose_features(rotations), self.arm_correctives)
         return arms.view(-1, N_JOINTS, 3, self.count)
 
-    def _root(self, betas: Tensor) -> Tensor:
-        """(B, K, 3) the root joint, as often as the point's weights sum to."""
+    def _root(self, betas: Float[Tensor, "b 10"]) -> Float[Tensor, "b k 3"]:
+        """The root joint, as often as the point's weights sum to."""
         root = torch.addmm(self.root_template, betas, self.root_shapes)
         return self.sums[:, None] * root[:, None]
 
@@ -144,7 +151,7 @@ class _Coefficients:
         return cls(flat[0], flat[1:], correctives, rest[0, :, 0], rest[0, :, 1:].T, hanging[:, 0])
 
 
-def global_rotations(rotations: Tensor) -> Tensor:
+def global_rotations(rotations: Float[Tensor, "b 24 3 3"]) -> Float[Tensor, "b 24 3 3"]:
     """Each joint's rotation in the body's frame: its own after all its ancestors'.
 
     Joints of one depth in the tree are multiplied together, 8 steps instead of 23.

@@ -11,12 +11,10 @@ import typer
 from typer.core import TyperGroup
 
 from hmrlab.cli import (
-    assets,
     bodies,
     evaluations,
     fits,
     lighter,
-    notebooks,
     packing,
     photographs,
     series,
@@ -50,12 +48,10 @@ app = typer.Typer(
 commands = (series, trainings, evaluations, fits, photographs, lighter, viewing)
 for module in commands:
     app.add_typer(module.app)
-for name, module in (  # groups: `hmrlab body build`
+for name, module in (  # groups: `hmrlab body import`
     ("body", bodies),
     ("data", sets),
     ("table", tables),
-    ("notebooks", notebooks),
-    ("assets", assets),
 ):
     app.add_typer(module.app, name=name)
 sets.app.add_typer(packing.app)  # `hmrlab data pack`

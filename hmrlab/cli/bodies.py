@@ -7,11 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hmrlab.cli.shared import fail
-
-app = typer.Typer(
-    help="The body: import SMPL, build the free one, check a file.", no_args_is_help=True
-)
+app = typer.Typer(help="The body: import SMPL, check a file.", no_args_is_help=True)
 
 
 @app.command("import")
@@ -50,7 +46,7 @@ def body_import(
 @app.command("list")
 def body_list() -> None:
     """Say which bodies are there, and what is missing of the others."""
-    from hmrlab.bodies.places import IMPORTED, companion_path
+    from hmrlab.bodies.paths import IMPORTED, companion_path
 
     typer.echo("free             comes with hmrlab, in the details full and light")
     for name in IMPORTED:
@@ -61,21 +57,6 @@ def body_list() -> None:
                       ("vertex_texture", "LSP's parts, with cube_parts")):  # fmt: skip
         there = "imported" if companion_path(kind).is_file() else "not imported"
         typer.echo(f"{kind:16} {there}: {use}")
-
-
-@app.command("build")
-def body_build(
-    out: Annotated[Path | None, typer.Option(help="Folder; by default the package's.")] = None,
-) -> None:
-    """Build the free body anew; needs the extra hmrlab[body]."""
-    from hmrlab.bodies.build import build_free_body
-
-    try:
-        written = build_free_body(out) if out else build_free_body()
-    except ModuleNotFoundError as error:
-        fail(str(error))
-    for label, path in written.items():
-        typer.echo(f"{label:8} {path} ({path.stat().st_size / 1e6:.2f} MB)")
 
 
 @app.command("info")
@@ -109,7 +90,7 @@ def body_info(
 
 def _standing(name: str) -> str:
     """A line: ready, waiting for what, or not imported."""
-    from hmrlab.bodies.places import OFFICIAL_FILES, WHERE_FROM, imported_path, waiting_path
+    from hmrlab.bodies.paths import OFFICIAL_FILES, WHERE_FROM, imported_path, waiting_path
 
     path = imported_path(name)
     if path.is_file():

@@ -46,13 +46,13 @@ def evaluate(
     Writes each sample's results, the report and the worst samples as a picture. Real sets are
     prepared first (hmrlab data prepare); their synthetic twins need nothing.
     """
+    from hmrlab.device import choose_device
     from hmrlab.reproduce.evaluations import (
         definitions_of,
         evaluate_network,
         evaluations_tables,
         protocols_named,
     )
-    from hmrlab.training.device import choose_device
 
     sizes = scale_named(scale)
     try:
@@ -83,7 +83,7 @@ def table_evaluations() -> None:
     from hmrlab import paths
     from hmrlab.ledger import Ledger
     from hmrlab.reproduce.evaluations import evaluations_tables
-    from hmrlab.reproduce.tables import newest
+    from hmrlab.tables import newest
 
     records = newest(Ledger(paths.runs_dir() / "ledger.jsonl").records())
     found = evaluations_tables(records)

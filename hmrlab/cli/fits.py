@@ -10,7 +10,7 @@ import typer
 from hmrlab.cli.shared import MaxPixels, ScaleName, fail, scale_named
 
 if TYPE_CHECKING:
-    from hmrlab.training import Scale
+    from hmrlab.config import Scale
 
 app = typer.Typer()
 
@@ -55,9 +55,9 @@ def fit(
         )
     from hmrlab.bodies import load_body
     from hmrlab.files import MAX_PIXELS
-    from hmrlab.fitting import load_prior
     from hmrlab.photos import NobodyFittedError, fit_photo, read_openpose, read_photo, save_fits
     from hmrlab.photos.save import summary
+    from hmrlab.smplify import load_prior
 
     image, seen = read_photo(photo, max_pixels or MAX_PIXELS), read_openpose(keypoints)
     try:
@@ -69,14 +69,14 @@ def fit(
 
 
 def _fit_set(people: str, scale: Scale, starts: int, out: Path | None) -> None:
-    from hmrlab.fitting.memory import THRESHOLD
+    from hmrlab.config import THRESHOLD
     from hmrlab.training.first_fits import fit_people
 
     try:
         fits, path = fit_people(people, scale, starts, out)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="SET") from error
-    done = fits.rows(fits.valid)
+    done = fits[fits.valid]
     typer.echo(f"{len(done):,} of {len(fits):,} people fitted (labelled ones are left alone)")
     if len(done):
         error = done.reprojection

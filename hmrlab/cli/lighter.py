@@ -40,10 +40,10 @@ def export(
     _use_threads(threads)
     sizes = scale_named(scale)
     try:
-        model, n_iter = find_network(network, sizes, seed)
+        model = find_network(network, sizes, seed)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="NETWORK") from error
-    typer.echo(export_network(model, n_iter, user_path(out), sizes, int8=int8))
+    typer.echo(export_network(model, user_path(out), sizes, int8=int8))
 
 
 @tables.app.command("backbones")
@@ -81,7 +81,7 @@ def table_pruning(
 @tables.app.command("card")
 def table_card(scale: ScaleName = "gpu", folder: Folder = Path("figures")) -> None:
     """Encoders after equal time on a GPU (tools/gpu.py), from recorded runs; trains nothing."""
-    from hmrlab.reproduce.card import compare_on_card
+    from hmrlab.tables.card import compare_on_card
 
     typer.echo(compare_on_card(scale_named(scale), folder))
 

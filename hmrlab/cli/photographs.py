@@ -92,11 +92,10 @@ def photo(
 
     from hmrlab import paths
     from hmrlab.bodies import load_body
+    from hmrlab.device import choose_device
     from hmrlab.files import MAX_PIXELS
-    from hmrlab.photos import resolution_of
-    from hmrlab.photos.folder import Asker, ask_for_all, jobs_for
+    from hmrlab.photos.folder import Predictor, jobs_for, predict_all
     from hmrlab.rendering import choose_backend
-    from hmrlab.training.device import choose_device
 
     rectangles = [_rectangle(text) for text in box or []]
     _check_ways(rectangles, keypoints, detect, whole)
@@ -121,11 +120,11 @@ def photo(
     network = opened.model.to(where)
     for note in _notes(model, opened):
         typer.echo(note)
-    asker = Asker(
+    predictor = Predictor(
         network,
         load_body(),
         finder,
-        resolution or resolution_of(network),
+        resolution or network.resolution,
         include_body,
         page,
         max_pixels or MAX_PIXELS,
@@ -134,7 +133,7 @@ def photo(
     def report(job, text):
         tqdm.write(text if len(jobs) == 1 else f"{job.photo.name}\n{text}\n")
 
-    outcome = ask_for_all(jobs, asker, force=force, progress=True, report=report)
+    outcome = predict_all(jobs, predictor, force=force, progress=True, report=report)
     if page and not include_body and outcome.done and _body_name() != "free":
         typer.echo(
             "No page was written: it would hand your body model to whoever has it, which SMPL's "
@@ -187,7 +186,7 @@ def _network(name: str, scale: str, seed: int) -> Opened:
     """The network by that name, and what its file was."""
     from hmrlab.files import user_path
     from hmrlab.models import Opened, open_checkpoint
-    from hmrlab.models.opening import OWN
+    from hmrlab.models.load_any import OWN
     from hmrlab.models.shipped import shipped_path
     from hmrlab.reproduce.exporting import find_network
 
@@ -197,7 +196,7 @@ def _network(name: str, scale: str, seed: int) -> Opened:
     if path.suffix or path.is_file():
         return open_checkpoint(path)
     try:
-        return Opened(find_network(name, scale_named(scale), seed)[0], OWN)
+        return Opened(find_network(name, scale_named(scale), seed), OWN)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--model") from error
 
@@ -214,7 +213,7 @@ def _finder(
     import numpy as np
 
     from hmrlab.photos import finding
-    from hmrlab.photos.detect import WEIGHTS, detector_is_here, load_detector
+    from hmrlab.photos.detect import WEIGHTS_URL, detector_is_here, load_detector
 
     if rectangles:
         return finding.InBoxes(np.array(rectangles), factor)
@@ -223,14 +222,14 @@ def _finder(
     if not detect:
         return finding.Whole()
     if allow_download and not detector_is_here():
-        typer.echo(f"Fetching the detector's weights from {WEIGHTS.url} (237 MB).")
+        typer.echo(f"Fetching the detector's weights from {WEIGHTS_URL} (237 MB).")
     detector = load_detector(device, allow_download=allow_download)
     return finding.ByDetector(detector, least_score)
 
 
 def _notes(name: str, opened: Opened) -> list[str]:
     """What a user must know before the result."""
-    from hmrlab.models.opening import OWN
+    from hmrlab.models.load_any import OWN
 
     body = _body_name()
     if name == SHIPPED:

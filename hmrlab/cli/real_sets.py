@@ -140,7 +140,7 @@ def _tell_of_expected(recipe: Recipe, found: PreparedSet) -> None:
 def status() -> str:
     """A table of the real sets, and where to get those that are not prepared."""
     from hmrlab.data.prepare.catalogue import RECIPES
-    from hmrlab.reproduce.tables import Table
+    from hmrlab.tables import Table
 
     rows, missing = [], []
     for recipe in RECIPES.values():

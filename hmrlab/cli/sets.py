@@ -10,8 +10,8 @@ from hmrlab.cli import real_sets
 from hmrlab.cli.shared import ScaleName, scale_named
 
 if TYPE_CHECKING:
+    from hmrlab.config import Scale
     from hmrlab.data.synthetic.generate import SetSpec
-    from hmrlab.training import Scale
 
 app = typer.Typer(help="Data sets: make synthetic ones, prepare real ones.", no_args_is_help=True)
 app.add_typer(real_sets.app)
@@ -30,10 +30,10 @@ def data_make(scale: ScaleName = "quick") -> None:
 def data_status() -> None:
     """Which sets are there, what they take, and where to register for those that are not."""
     from hmrlab import paths
+    from hmrlab.config import SCALES
     from hmrlab.data.synthetic.generate import find_damage
     from hmrlab.doctor import gigabytes
-    from hmrlab.reproduce.tables import Table
-    from hmrlab.training import SCALES
+    from hmrlab.tables import Table
 
     rows = []
     for scale in SCALES.values():
@@ -51,8 +51,7 @@ def data_status() -> None:
 
 def _specs(scale: Scale) -> list[SetSpec]:
     """The settings of every synthetic set that a scale has."""
-    from hmrlab.data.synthetic.generate import SETS, SPLITS
-    from hmrlab.training.sets import set_spec
+    from hmrlab.data.synthetic.generate import SETS, SPLITS, set_spec
 
     found = []
     for name in SETS:

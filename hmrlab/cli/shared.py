@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, NoReturn
 import typer
 
 if TYPE_CHECKING:
-    from hmrlab.training import Scale
+    from hmrlab.config import Scale
 
 ScaleName = Annotated[str, typer.Option(help="smoke, quick, laptop or gpu.")]
 Seed = Annotated[int, typer.Option(help="Seed of everything random.")]
@@ -30,7 +30,7 @@ NotebooksFolder = Annotated[
 
 def scale_named(name: str) -> Scale:
     """A scale by its name; ends with a message where there is none."""
-    from hmrlab.training import get_scale
+    from hmrlab.config import get_scale
 
     try:
         return get_scale(name)

@@ -20,7 +20,7 @@ def table_runs(
     """Print the ledger's runs as a Markdown table."""
     from hmrlab import paths
     from hmrlab.ledger import Ledger
-    from hmrlab.reproduce.tables import EVALUATION, newest, runs_table
+    from hmrlab.tables import EVALUATION, newest, runs_table
 
     records = Ledger(paths.runs_dir() / "ledger.jsonl").records()
     records = [record for record in records if record.settings.get("kind") != EVALUATION]
@@ -33,6 +33,6 @@ def table_runs(
 @app.command("parameters")
 def table_parameters() -> None:
     """Print every encoder's parameters in both wirings beside the diary's numbers."""
-    from hmrlab.reproduce.parameters import parameters_table
+    from hmrlab.tables import parameters_table
 
     typer.echo(parameters_table().to_markdown())

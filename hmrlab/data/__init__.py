@@ -1,1 +1,45 @@
 """Records of people in pictures: reading, checking, cropping, augmenting, batching."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hmrlab._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from hmrlab.data.augment import AugmentationSettings, to_pictures
+    from hmrlab.data.batch import Batch
+    from hmrlab.data.crops import crop_picture
+    from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
+    from hmrlab.data.loader import BatchLoader, load_rows
+    from hmrlab.data.prepared import open_prepared, prepared_sets
+    from hmrlab.data.records import Records
+
+__all__ = [
+    "AugmentationSettings",
+    "Batch",
+    "BatchLoader",
+    "MixedDataset",
+    "PoseDataset",
+    "Records",
+    "crop_picture",
+    "load_rows",
+    "open_prepared",
+    "open_set",
+    "prepared_sets",
+    "spin_shares",
+    "to_pictures",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "augment": "AugmentationSettings to_pictures",
+        "batch": "Batch",
+        "crops": "crop_picture",
+        "dataset": "MixedDataset PoseDataset open_set spin_shares",
+        "loader": "BatchLoader load_rows",
+        "prepared": "open_prepared prepared_sets",
+        "records": "Records",
+    },
+)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP, POSE_FLIP
+from hmrlab.config import AugmentationSettings
 from hmrlab.data.batch import Batch
 from hmrlab.data.crops import warp
-from hmrlab.data.warping import warp_and_colour
 from hmrlab.geometry import (
     apply_affine,
     axis_angle_to_matrix,
@@ -26,18 +26,7 @@ from hmrlab.geometry import (
 )
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-
-
-@dataclass(frozen=True)
-class AugmentationSettings:
-    """How much pictures are changed. The defaults are SPIN's (its `options` and `base_dataset`)."""
-
-    flip_probability: float = 0.5
-    channel_noise: float = 0.4  # each colour channel times U[1 - n, 1 + n]
-    scale_deviation: float = 0.25  # box side times N(1, d), clipped to [1 - d, 1 + d]
-    rotation_deviation: float = 30.0  # degrees, clipped to twice that
-    no_rotation_probability: float = 0.6
+IMAGENET_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)
@@ -117,9 +106,9 @@ def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> 
     def uniform(*shape: int) -> Tensor:
         return torch.rand(*shape, generator=generator)
 
-    spread = settings.scale_deviation
+    spread = settings.scale_std
     scale = (1 + spread * torch.randn(n, generator=generator)).clamp(1 - spread, 1 + spread)
-    turn = settings.rotation_deviation
+    turn = settings.rotation_std
     rotation = (turn * torch.randn(n, generator=generator)).clamp(-2 * turn, 2 * turn)
     rotation = torch.where(uniform(n) < settings.no_rotation_probability, 0.0, rotation)
     return Augmentation(
@@ -205,7 +194,7 @@ def coloured(crops: Tensor, channels: Tensor) -> Tensor:
     """Pictures (B, 3, R, R) in [0, 1], each colour times its factor (B, 3), normalised."""
     crops = (crops * channels[:, :, None, None]).clamp(0, 1)
     mean = crops.new_tensor(IMAGENET_MEAN)[:, None, None]
-    deviation = crops.new_tensor(IMAGENET_DEVIATION)[:, None, None]
+    deviation = crops.new_tensor(IMAGENET_STD)[:, None, None]
     return (crops - mean) / deviation
 
 
@@ -213,8 +202,10 @@ def _pictures_in_one_pass(
     images: Tensor, matrix: Tensor, flip: Tensor, channels: Tensor, resolution: int
 ) -> Tensor:
     """The same, several times as fast: see `hmrlab.data.warping`."""
+    from hmrlab.data.warping import warp_and_colour  # numba: half a second for who only evaluates
+
     crops = torch.empty(len(images), 3, resolution, resolution)
-    mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_DEVIATION)
+    mean, deviation = torch.tensor(IMAGENET_MEAN), torch.tensor(IMAGENET_STD)
     warp_and_colour(
         images.contiguous().numpy(),
         invert_affine(matrix.double()).numpy(),
@@ -234,6 +225,6 @@ def _where(condition: Tensor, yes: Tensor, no: Tensor) -> Tensor:
 def to_pictures(images: Tensor) -> Tensor:
     """Undo the normalisation, for looking: (B, 3, R, R) float -> (B, R, R, 3) uint8."""
     mean = images.new_tensor(IMAGENET_MEAN)[:, None, None]
-    deviation = images.new_tensor(IMAGENET_DEVIATION)[:, None, None]
+    deviation = images.new_tensor(IMAGENET_STD)[:, None, None]
     colours = ((images * deviation + mean).clamp(0, 1) * 255).round()
     return colours.permute(0, 2, 3, 1).to(torch.uint8)

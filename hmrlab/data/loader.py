@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from hmrlab.data.batch import Batch
 from hmrlab.data.boxes import MARGIN
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.files import FileProblem
+from hmrlab.ledger.machine import usable_cores
 
 MAKERS_FOR_A_GPU = 4  # one thread fills some hundreds of pictures a second from jpegs
 CORES_OF_A_MAKER = 4  # pictures are decoded in several threads (`hmrlab.data.shards`)
@@ -141,7 +141,7 @@ class BatchLoader:
             return None
         counts = [len(part) for part in parts]
         draws = self._draw(sum(counts), epoch, number).split(counts)
-        return Batch.joined(
+        return Batch.cat(
             [
                 part.to(self.device).augmented(drawn, self.resolution)
                 for part, drawn in zip(parts, draws, strict=True)
@@ -176,7 +176,7 @@ def load_rows(dataset: PoseDataset, rows: Sequence[int] | np.ndarray, resolution
         raise FileProblem(f"{dataset.name}: none of the pictures asked for can be read.")
     batch = augment(raw, Augmentation.none(len(raw)), resolution)
     place = {row: k for k, row in enumerate(batch.index.tolist())}
-    return batch.rows([place[row] for row in map(int, rows) if row in place])
+    return batch[[place[row] for row in map(int, rows) if row in place]]
 
 
 def _made_ahead(
@@ -184,7 +184,7 @@ def _made_ahead(
 ) -> Iterator[Made]:
     """`make(number)` of each, in order; threads work at most `ahead` of what was taken.
 
-    An error comes through in its turn; what was begun then is waited for.
+    An error is raised in its turn, after the work that was under way has ended.
     """
     if ahead == 0:
         yield from map(make, numbers)
@@ -207,4 +207,4 @@ def _made_ahead(
 def _makers_for(device: torch.device) -> int:
     if device.type != "cuda":
         return 1
-    return max(1, min(MAKERS_FOR_A_GPU, (os.cpu_count() or 1) // CORES_OF_A_MAKER))
+    return max(1, min(MAKERS_FOR_A_GPU, usable_cores() // CORES_OF_A_MAKER))

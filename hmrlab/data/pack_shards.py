@@ -1,4 +1,4 @@
-"""One shard of a packed set, in whichever process.
+"""One shard of a packed set, in a process of its own or in this one.
 
 Without torch, so that processes start soon. A shard is written whole, after a note of the pictures
 in it that were damaged.

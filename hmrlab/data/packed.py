@@ -18,18 +18,18 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
-
-import torch
-from torch import Tensor
+from typing import TYPE_CHECKING, Literal
 
 from hmrlab.data.boxes import MARGIN
-from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.images import ImageSource
 from hmrlab.data.pack_shards import Frames, PackPlan
 from hmrlab.data.records import Records
 from hmrlab.files import Count, FileProblem, read_json
-from hmrlab.geometry import crop_matrix
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from hmrlab.data.dataset import PoseDataset
 
 FORMAT = "hmrlab-packed-1"
 
@@ -96,6 +96,8 @@ def open_packed(packed: Path, name: str) -> PoseDataset:
     Raises:
         FileProblem: a file of it cannot be used.
     """
+    from hmrlab.data.dataset import PoseDataset  # to look at a note takes no torch
+
     note = read_note(packed)
     records = Records.open(packed / "records.npz")
     return PoseDataset(records, ImageSource(packed), name, note.damaged)
@@ -103,5 +105,9 @@ def open_packed(packed: Path, name: str) -> PoseDataset:
 
 def matrix_to_crops(frames: Frames, plan: PackPlan) -> Tensor:
     """(N, 3, 3) from pixels of the official pictures to those of the crops."""
+    import torch
+
+    from hmrlab.geometry import crop_matrix
+
     center, scale = torch.from_numpy(frames.center), torch.from_numpy(frames.scale)
     return crop_matrix(center, scale * plan.margin, plan.size)

@@ -39,6 +39,7 @@ from hmrlab.data.records import Records
 from hmrlab.data.shards import to_jpeg
 from hmrlab.files import FileProblem, read_json, save_npz_whole, sweep, write_text_whole
 from hmrlab.geometry import apply_affine
+from hmrlab.ledger.machine import usable_cores
 from hmrlab.processes import work_in_processes
 
 BYTES_TO_SPARE = 200_000_000
@@ -135,7 +136,7 @@ def pack(
     try:
         _begin(packed, plan, records)
         try:
-            _work(packed, plan, prepared, len(records), workers or _cores(), progress)
+            _work(packed, plan, prepared, len(records), workers or usable_cores(), progress)
         except FileProblem as problem:
             if any(packed.glob("crops-*")):
                 raise FileProblem(
@@ -273,7 +274,3 @@ def _records_of_crops(packed: Path, plan: PackPlan, records: Records) -> Records
 
 def _in_words(size: float) -> str:
     return f"{size / 1e9:,.1f} GB" if size >= 1e9 else f"{size / 1e6:,.0f} MB"
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -14,15 +14,17 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote_to_bytes
 
 from hmrlab import __version__, paths
-from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.images import ImageSource
 from hmrlab.data.packed import open_packed, packed_folder, packed_problem
 from hmrlab.data.records import Records
 from hmrlab.files import Count, FileProblem, Positive, read_json, sha256_of, write_text_whole
+
+if TYPE_CHECKING:
+    from hmrlab.data.dataset import PoseDataset
 
 FORMAT = "hmrlab-set-1"
 
@@ -84,7 +86,7 @@ def open_prepared(
 ) -> PoseDataset:
     """A prepared real set: its packed form if there is a good one, else the official pictures.
 
-    A packed form that is there but of no use is told of in a warning.
+    A packed form that cannot be used gives a warning.
 
     Args:
         name: of the set.
@@ -106,6 +108,8 @@ def open_prepared(
             f"{name} {split}: its pictures were in {found.images}, which is not there. Is a disk "
             f"not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
         )
+    from hmrlab.data.dataset import PoseDataset  # to look at a set takes no torch
+
     return PoseDataset(Records.open(folder / "records.npz"), ImageSource(found.images), name)
 
 

@@ -169,7 +169,7 @@ def _count(path: Path, headers: dict[str, ArrayHeader]) -> int:
 
 
 def _check_texts(path: Path, key: str, header: ArrayHeader, n: int) -> None:
-    is_text = header.dtype is None or header.dtype.kind in "US"  # None is told of when it is read
+    is_text = header.dtype is None or header.dtype.kind in "US"  # None: reported when it is read
     if header.shape != (n,) or not is_text:
         raise FileProblem(
             f"{path}: '{key}' must be {n} texts, found shape {header.shape} of {header.dtype}."
@@ -193,7 +193,7 @@ def _decoded(texts: np.ndarray) -> np.ndarray:
 
 
 def _checked(path: Path, key: str, value: np.ndarray) -> np.ndarray:
-    with np.errstate(over="ignore"):  # what becomes infinite is told of
+    with np.errstate(over="ignore"):  # what becomes infinite is reported
         value = value.astype(np.float32).reshape(len(value), *_SHAPES[key])
     bad = np.flatnonzero(~np.isfinite(value).reshape(len(value), -1).all(1))
     if len(bad):

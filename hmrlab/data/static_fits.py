@@ -67,7 +67,7 @@ def read_static_fits(path: str | Path, records: Records) -> StaticFits:
 
 
 def _checked(pose: np.ndarray, betas: np.ndarray, valid: np.ndarray) -> StaticFits:
-    """Fits with a number that is not finite are none."""
+    """A fit with a number that is not finite does not count."""
     sane = valid & np.isfinite(pose).all(1) & np.isfinite(betas).all(1)
     pose, betas = np.where(sane[:, None], pose, 0), np.where(sane[:, None], betas, 0)
     return StaticFits(pose.reshape(-1, 24, 3), betas, sane)

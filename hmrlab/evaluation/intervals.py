@@ -46,12 +46,12 @@ def ratio(sums: np.ndarray) -> np.ndarray:
 
 
 def bootstrap(
-    counted: np.ndarray, measure: Measure, groups: np.ndarray, draws: int = DRAWS, seed: int = 0
+    sums: np.ndarray, measure: Measure, groups: np.ndarray, draws: int = DRAWS, seed: int = 0
 ) -> Estimate:
     """A figure of sums over samples, with its interval.
 
     Args:
-        counted: (N, K) what each sample adds to the sums.
+        sums: (N, K) what each sample adds to the sums.
         measure: the figure, from the sums.
         groups: (N,) number of the group that each sample belongs to; groups are drawn whole.
         draws: so many times.
@@ -60,21 +60,23 @@ def bootstrap(
     Raises:
         ValueError: there is no sample.
     """
-    if len(counted) == 0:
+    if len(sums) == 0:
         raise ValueError("there is no sample to estimate anything of")
     numbers, place = np.unique(groups, return_inverse=True)
     n = len(numbers)
-    sums = np.zeros((n, counted.shape[1]))
-    np.add.at(sums, place, counted.astype(np.float64))
+    by_group = np.zeros((n, sums.shape[1]))
+    np.add.at(by_group, place, sums.astype(np.float64))
     rng = np.random.default_rng(seed)
-    drawn = np.stack([np.bincount(rng.integers(0, n, n), minlength=n) @ sums for _ in range(draws)])
-    found = measure(drawn)
-    found = found[np.isfinite(found)]
-    value = float(measure(sums.sum(0)))
-    if len(found) == 0:
+    drawn = np.stack(
+        [np.bincount(rng.integers(0, n, n), minlength=n) @ by_group for _ in range(draws)]
+    )
+    values = measure(drawn)
+    values = values[np.isfinite(values)]
+    value = float(measure(by_group.sum(0)))
+    if len(values) == 0:
         return Estimate(value, float("nan"), float("nan"))
     edge = 100 * (1 - LEVEL) / 2
-    low, high = np.percentile(found, [edge, 100 - edge])
+    low, high = np.percentile(values, [edge, 100 - edge])
     return Estimate(value, float(low), float(high))
 
 

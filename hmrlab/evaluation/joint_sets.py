@@ -98,7 +98,6 @@ J17 = JointSet(
 """The 17 in which MPI-INF-3DHP is evaluated; both kinds of truth can be brought to it."""
 J14 = J17.only(J17.names[:14], "J14")
 """The 14 in which 3DPW and Human3.6M are evaluated: J17 without pelvis, spine and jaw."""
-JOINT_SETS = (SMPL_24, KEYPOINTS_49, ANNOTATED_24, H36M_17, J17, J14)
 
 # What a joint of J17 is called elsewhere, where that is not its own name.
 _IN_H36M = {"head_h36m": "head"}

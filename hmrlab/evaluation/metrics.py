@@ -61,20 +61,6 @@ def twist_angle(rotations: Tensor, axes: Tensor) -> Tensor:
     return torch.rad2deg(swing_twist(rotations, axes)[1])
 
 
-def twist_error(predicted: Tensor, true: Tensor, axes: Tensor) -> Tensor:
-    """Difference of the twists about each bone, the short way round.
-
-    Args:
-        predicted: (B, J, 3, 3).
-        true: (B, J, 3, 3).
-        axes: (J, 3) unit bone axes at rest.
-
-    Returns:
-        (B, J) degrees, 0 to 180.
-    """
-    return wrapped_difference(twist_angle(predicted, axes), twist_angle(true, axes))
-
-
 def wrapped_difference(a: Tensor, b: Tensor) -> Tensor:
     """Size of the difference of two angles in degrees, the short way round: 0 to 180."""
     return (torch.remainder(a - b + 180, 360) - 180).abs()
@@ -92,19 +78,6 @@ def beyond_twist_limits(rotations: Tensor, axes: Tensor, limits: Tensor) -> Tens
         (B, J) bool.
     """
     return twist_angle(rotations, axes).abs() > limits
-
-
-def share_beyond_twist_limits(rotations: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
-    """Share of each sample's joints, the root aside, that `beyond_twist_limits` finds: (B,).
-
-    The root is left out because a person may face any way.
-    """
-    return beyond_twist_limits(rotations, axes, limits)[:, 1:].float().mean(-1)
-
-
-def betas_error(predicted: Tensor, true: Tensor) -> Tensor:
-    """Mean absolute difference of the shape coefficients: (B, 10) twice -> (B,)."""
-    return (predicted - true).abs().mean(-1)
 
 
 def keypoint_error(predicted: Tensor, labelled: Tensor) -> Tensor:

@@ -11,164 +11,17 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from hmrlab.evaluation.joint_sets import J14, J17, JointSet
+from hmrlab.evaluation.metric_table import METRICS, Metric
 
 TWIN = "twin:"  # before the name of a protocol: the same on a synthetic twin of the set
 
 
-class Truth(Enum):
+class GroundTruth(Enum):
     """What a prediction is compared with."""
 
     MESH = "mesh"  # true pose and shape, made into a mesh by the body of the person's gender
     STORED = "stored"  # annotated joints in 3D, `S` of the records
     MASKS = "masks"  # pictures of the person and of six parts
-
-
-@dataclass(frozen=True)
-class Metric:
-    """A figure, and what it means."""
-
-    name: str  # as in the ledger, with its unit
-    label: str  # for a table's head
-    unit: str
-    definition: str  # in words; which joints, and where they are centred, says the protocol
-    source: str  # the paper, or what else defines it
-    more_is_better: bool = False
-
-    def __str__(self) -> str:
-        unit = f", {self.unit}" if self.unit else ""
-        return f"{self.label}{unit}: {self.definition}. Source: {self.source}."
-
-
-_PCK_SOURCE = (
-    "Mehta et al., Monocular 3D Human Pose Estimation In The Wild Using Improved CNN Supervision, "
-    "3DV 2017, and the evaluation that comes with its test set (mpii_compute_3d_pck.m)"
-)
-_MASK_SOURCE = (
-    "Lassner et al., Unite the People, CVPR 2017, as counted in SPIN's eval.py "
-    "(Kolotouros et al., ICCV 2019)"
-)
-
-METRICS: dict[str, Metric] = {
-    metric.name: metric
-    for metric in (
-        Metric(
-            "mpjpe_mm",
-            "MPJPE",
-            "mm",
-            "mean distance of the joints from their truth, both centred",
-            "Ionescu et al., Human3.6M, PAMI 2014",
-        ),
-        Metric(
-            "pa_mpjpe_mm",
-            "PA-MPJPE",
-            "mm",
-            "the same after each person's own best scale, rotation and translation (Procrustes), "
-            "which forgives size and the way that the person faces",
-            "Zhou et al., Sparseness Meets Deepness, CVPR 2016",
-        ),
-        Metric(
-            "pve_mm",
-            "PVE",
-            "mm",
-            "mean distance of the mesh's vertices from the true mesh's, both centred as the joints",
-            "Pavlakos et al., Learning to Estimate 3D Human Pose and Shape from a Single Color "
-            "Image, CVPR 2018",
-        ),
-        Metric(
-            "pck_percent",
-            "PCK@150",
-            "%",
-            "share of the joints that are less than 150 mm from their truth, both centred; of the "
-            "14 of J14, since the benchmark leaves out pelvis, spine and jaw; all frames count "
-            "alike",
-            _PCK_SOURCE,
-            more_is_better=True,
-        ),
-        Metric(
-            "auc_percent",
-            "AUC",
-            "%",
-            "mean of the PCK at the 31 thresholds 0, 5, ..., 150 mm, same joints; at most 30/31, "
-            "since nothing is less than 0 mm off",
-            _PCK_SOURCE,
-            more_is_better=True,
-        ),
-        Metric(
-            "rotation_error_deg",
-            "rotation error",
-            "°",
-            "mean angle between predicted and true rotation of SMPL's 24 joints, each relative to "
-            "its parent",
-            "the geodesic distance, Huynh, Metrics for 3D Rotations, JMIV 2009",
-        ),
-        Metric(
-            "elbow_twist_error_deg",
-            "elbow twist error",
-            "°",
-            "mean difference of the turn about the bone, at both elbows: what no joint's place "
-            "shows",
-            "hmrlab.geometry.swing_twist",
-        ),
-        Metric(
-            "beyond_limits_percent",
-            "beyond limits",
-            "%",
-            "share of the 23 joints below the root that are twisted further than a person can",
-            "hmrlab.bodies.limits",
-        ),
-        Metric(
-            "keypoint_error_percent",
-            "2D error",
-            "%",
-            "mean distance in the picture of the annotated keypoints that are seen, in percent of "
-            "the crop's side",
-            "hmrlab.evaluation.metrics.keypoint_error",
-        ),
-        Metric(
-            "mask_accuracy_percent",
-            "mask accuracy",
-            "%",
-            "share of all pixels of all pictures that are told right as person or background",
-            _MASK_SOURCE,
-            more_is_better=True,
-        ),
-        Metric(
-            "mask_f1",
-            "mask F1",
-            "",
-            "2 TP / (2 TP + FP + FN), counted over all pixels of the set: once for the person, "
-            "once for the background, and the mean of the two",
-            _MASK_SOURCE,
-            more_is_better=True,
-        ),
-        Metric(
-            "person_f1",
-            "person F1",
-            "",
-            "the F1 of the person alone, without the background's",
-            "the same count",
-            more_is_better=True,
-        ),
-        Metric(
-            "parts_accuracy_percent",
-            "parts accuracy",
-            "%",
-            "share of all pixels that are told right as background or one of six parts; pixels "
-            "marked 255, which the annotation leaves open, are taken for background",
-            _MASK_SOURCE,
-            more_is_better=True,
-        ),
-        Metric(
-            "parts_f1",
-            "parts F1",
-            "",
-            "F1 of the background and of each of six parts (head, torso, arms, legs), counted over "
-            "all pixels of the set, pixels marked 255 left out; the mean of the seven",
-            _MASK_SOURCE,
-            more_is_better=True,
-        ),
-    )
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -179,7 +32,7 @@ class Protocol:
     title: str
     data: str  # of the prepared set, or of the synthetic one
     split: str
-    truth: Truth
+    truth: GroundTruth
     truth_in_words: str
     metrics: tuple[str, ...]  # in METRICS
     joints: JointSet | None = None
@@ -244,7 +97,7 @@ def _synthetic(data: str) -> Protocol:
         title=f"hmrlab's synthetic people, {data}, test split",
         data=data,
         split="test",
-        truth=Truth.MESH,
+        truth=GroundTruth.MESH,
         truth_in_words="the synthetic person's own mesh times J_regressor_h36m",
         metrics=_OF_BODIES,
         joints=J14,
@@ -259,7 +112,7 @@ def _h36m(number: int, cameras: str) -> Protocol:
         title=f"Human3.6M, protocol {number}: subjects 9 and 11, every fifth frame, {cameras}",
         data="h36m",
         split=f"p{number}",
-        truth=Truth.STORED,
+        truth=GroundTruth.STORED,
         truth_in_words="the stored 3D joints of the motion capture",
         metrics=("mpjpe_mm", "pa_mpjpe_mm"),
         joints=J14,
@@ -276,7 +129,7 @@ PROTOCOLS: dict[str, Protocol] = {
             title="3DPW, test split (von Marcard et al., ECCV 2018)",
             data="3dpw",
             split="test",
-            truth=Truth.MESH,
+            truth=GroundTruth.MESH,
             truth_in_words=(
                 "true pose and shape on the SMPL model of the person's gender, its mesh times "
                 "J_regressor_h36m"
@@ -293,7 +146,7 @@ PROTOCOLS: dict[str, Protocol] = {
             title="MPI-INF-3DHP, test set, valid frames (Mehta et al., 3DV 2017)",
             data="mpi-inf-3dhp",
             split="test",
-            truth=Truth.STORED,
+            truth=GroundTruth.STORED,
             truth_in_words="the stored 3D joints (univ_annot3)",
             metrics=("mpjpe_mm", "pa_mpjpe_mm", "pck_percent", "auc_percent"),
             joints=J17,
@@ -307,7 +160,7 @@ PROTOCOLS: dict[str, Protocol] = {
             title="LSP, test split (Johnson and Everingham, BMVC 2010), masks of UPi-S1h",
             data="lsp",
             split="test",
-            truth=Truth.MASKS,
+            truth=GroundTruth.MASKS,
             truth_in_words=(
                 "UPi-S1h's masks of the person and of six parts (Lassner et al., CVPR 2017); the "
                 "predicted body is drawn by the network's camera in the whole picture"

@@ -1,4 +1,4 @@
-"""What an evaluation found: a row for each sample, figures with intervals, files."""
+"""What an evaluation gives: a row for each sample, metrics with intervals, files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from hmrlab.evaluation import figures
-from hmrlab.evaluation.intervals import DRAWS, LEVEL, Estimate, bootstrap
-from hmrlab.evaluation.joint_sets import J14, names_in
+from hmrlab.bodies import SMPLParams
+from hmrlab.evaluation.intervals import DRAWS, LEVEL, Estimate, bootstrap, sequence_of
+from hmrlab.evaluation.metric_table import METRICS
 from hmrlab.evaluation.pck import AUC_THRESHOLDS_MM, pck_curve
-from hmrlab.evaluation.protocols import METRICS, Protocol, get_protocol
+from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
+from hmrlab.evaluation.reduce import Sums, benchmark_errors, sums_of
+from hmrlab.evaluation.scores import ArrayRecord, MaskScores, MeshScores, StoredScores
 from hmrlab.evaluation.segmentation import sides_are_swapped
 from hmrlab.files import (
     Count,
@@ -25,6 +28,7 @@ from hmrlab.files import (
     save_npz_whole,
     write_text_whole,
 )
+from hmrlab.geometry import axis_angle_to_matrix
 
 SAMPLES = "samples.npz"
 SUMMARY = "summary.json"
@@ -33,6 +37,11 @@ FEW_SEQUENCES = 10
 _ABOUT = "about"  # the entry of the .npz that holds what is not an array, as JSON
 _WHAT = "evaluation of hmrlab"
 BY = ("auto", "sample", "sequence")
+_SCORES: dict[GroundTruth, type[MeshScores | StoredScores | MaskScores]] = {
+    GroundTruth.MESH: MeshScores,
+    GroundTruth.STORED: StoredScores,
+    GroundTruth.MASKS: MaskScores,
+}
 
 
 @dataclass(frozen=True)
@@ -45,35 +54,55 @@ class _About:
 
 
 @dataclass(frozen=True)
+class Predictions(ArrayRecord):
+    """The predicted bodies."""
+
+    index: np.ndarray  # (N,) row of the record file
+    pose: np.ndarray  # (N, 72) axis-angles, radians
+    betas: np.ndarray  # (N, 10)
+    camera: np.ndarray  # (N, 3)
+
+    def params(self) -> SMPLParams:
+        """The bodies themselves, N of them."""
+        pose, betas, camera = map(torch.from_numpy, (self.pose, self.betas, self.camera))
+        return SMPLParams(axis_angle_to_matrix(pose.view(-1, 24, 3)), betas, camera)
+
+
+@dataclass(frozen=True)
 class Evaluation:
-    """A model on a test set. N samples, in the set's order.
-
-    The arrays, of which a protocol has those that it needs:
-
-        index (N,)                    row of the record file
-        imgname, sequence (N,)        texts; the sequence is what the intervals draw whole
-        pose (N, 72), betas (N, 10), camera (N, 3)    the answers; axis-angles, radians
-        joints, true_joints (N, J, 3) metres, centred; their names are protocol.joints'
-        joint_error_mm (N, J), pa_mpjpe_mm (N,), pve_mm (N,)
-        rotation_error_deg, twist_error_deg, twist_deg, true_twist_deg, beyond_limits (N, 24)
-        true_betas (N, 10), keypoint_error_percent (N,)
-        mask_confusion (N, 2, 2), parts_confusion (N, 8, 7)    pixels by true and predicted class
-    """
+    """A model on a test set. N samples, in the set's order."""
 
     protocol: Protocol
-    arrays: dict[str, np.ndarray]
     data: str  # the data set's name
+    imgname: np.ndarray  # (N,) texts
+    predictions: Predictions
+    scores: MeshScores | StoredScores | MaskScores  # as the protocol's truth is
     left_out: Counter[str] = field(default_factory=Counter)  # samples by reason
+
+    @property
+    def index(self) -> np.ndarray:
+        """(N,) row of the record file."""
+        return self.predictions.index
 
     @property
     def count(self) -> int:
         """How many samples were evaluated."""
-        return len(self.arrays["index"])
+        return len(self.index)
 
     @property
     def synthetic(self) -> bool:
         """Whether the people are made up; then every figure is called so."""
         return self.protocol.synthetic
+
+    @cached_property
+    def sequence(self) -> np.ndarray:
+        """(N,) texts, the video of each sample: what the intervals draw whole."""
+        return np.array([sequence_of(str(name)) for name in self.imgname])
+
+    @cached_property
+    def sequences(self) -> int:
+        """How many videos the samples are from; a picture of its own counts as one."""
+        return len(np.unique(self.sequence))
 
     def values(self, metric: str) -> np.ndarray:
         """(N,) a metric of each sample by itself; NaN where a sample has no such figure.
@@ -81,7 +110,7 @@ class Evaluation:
         Raises:
             KeyError: this protocol has no such metric.
         """
-        return self._counted(metric).values()
+        return self._sums(metric).values()
 
     def summary(self, draws: int = DRAWS, seed: int = 0, by: str = "auto") -> dict[str, Estimate]:
         """Every metric of the protocol with its 95 % interval, by name.
@@ -96,11 +125,8 @@ class Evaluation:
             ValueError: no such way to draw.
         """
         groups = self.groups(by)
-        found = {}
-        for name in self.protocol.metrics:
-            counted = self._counted(name)
-            found[name] = bootstrap(counted.sums, counted.measure, groups, draws, seed)
-        return found
+        sums = {name: self._sums(name) for name in self.protocol.metrics}
+        return {k: bootstrap(s.sums, s.measure, groups, draws, seed) for k, s in sums.items()}
 
     def groups(self, by: str = "auto") -> np.ndarray:
         """(N,) the number of what each sample is drawn together with, see `summary`."""
@@ -110,12 +136,7 @@ class Evaluation:
             by = "sequence" if self.protocol.video and self.sequences > 1 else "sample"
         if by == "sample":
             return np.arange(self.count)
-        return np.unique(self.arrays["sequence"], return_inverse=True)[1]
-
-    @cached_property
-    def sequences(self) -> int:
-        """How many videos the samples are from; a picture of its own counts as one."""
-        return len(np.unique(self.arrays["sequence"]))
+        return np.unique(self.sequence, return_inverse=True)[1]
 
     def pck_curve(self) -> tuple[np.ndarray, np.ndarray]:
         """Thresholds (31,) mm and the share (31,) % of joints that are less than that off.
@@ -123,22 +144,17 @@ class Evaluation:
         Raises:
             KeyError: this protocol has no joints.
         """
-        joints = self.protocol.joints
-        if joints is None:
+        if self.protocol.joints is None:
             raise KeyError(f"{self.protocol.name} compares no joints")
-        errors = self.arrays["joint_error_mm"][:, joints.rows(names_in(joints, J14))]
+        errors = benchmark_errors(self.scores, self.protocol.joints)
         return np.array(AUC_THRESHOLDS_MM), pck_curve(errors).mean(0)
 
     def worst(self, count: int = 20) -> np.ndarray:
         """Rows of the samples with the worst of the protocol's first metric, worst first."""
         metric = self.protocol.ranked_by
         values = self.values(metric.name)
-        badness = np.nan_to_num(-values if metric.more_is_better else values, nan=-np.inf)
+        badness = np.nan_to_num(values if metric.lower_is_better else -values, nan=-np.inf)
         return np.argsort(-badness, kind="stable")[:count]
-
-    def definitions(self) -> str:
-        """What each figure means and which paper says so."""
-        return self.protocol.definitions()
 
     def describe(self, draws: int = DRAWS, seed: int = 0, by: str = "auto") -> str:
         """The figures as text, with intervals and what they rest on."""
@@ -156,32 +172,37 @@ class Evaluation:
         groups = len(np.unique(self.groups(by)))
         what = f"{LEVEL:.0%} intervals: bootstrap, {draws:,} draws of"
         if groups == self.count:
-            text = f"{what} {groups:,} samples"
-            if self.protocol.video:
-                text += "; frames of a video are alike, so that they are too narrow"
-            return text
-        text = f"{what} {groups:,} sequences, since frames of one are alike"
-        return text + (" (so few that they are rough)" if groups < FEW_SEQUENCES else "")
+            alike = "; frames of a video are alike, so that they are too narrow"
+            return f"{what} {groups:,} samples{alike if self.protocol.video else ''}"
+        few = " (so few that they are rough)" if groups < FEW_SEQUENCES else ""
+        return f"{what} {groups:,} sequences, since frames of one are alike{few}"
 
     def warnings(self) -> list[str]:
         """What a reader should know before they believe the figures."""
-        parts = self.arrays.get("parts_confusion")
-        if parts is not None and self.count and sides_are_swapped(parts.sum(0)):
-            return [
-                "The part masks fit better with left and right exchanged: do they number the "
-                "sides as UPi-S1h does (hmrlab.data.part_masks.UPI_S1H_PARTS)?"
-            ]
-        return []
+        masks = self.scores if isinstance(self.scores, MaskScores) and self.count else None
+        if masks is None or not sides_are_swapped(masks.parts_confusion.sum(0)):
+            return []
+        return [
+            "The part masks fit better with left and right exchanged: do they number the "
+            "sides as UPi-S1h does (hmrlab.data.part_masks.UPI_S1H_PARTS)?"
+        ]
 
     def save(self, folder: str | Path, draws: int = DRAWS, seed: int = 0) -> Path:
         """Write every sample's results, the figures and the report, each file whole or not at all.
+
+        `samples.npz` holds the fields of `Predictions` and of the scores, "imgname", "sequence"
+        and, of true meshes, "twist_error_deg".
 
         Raises:
             FileProblem: a file cannot be written.
         """
         folder = Path(folder)
         about = {"protocol": self.protocol.name, "data": self.data, "left_out": self.left_out}
-        save_npz_whole(folder / SAMPLES, **self.arrays, **{_ABOUT: np.array(json.dumps(about))})
+        arrays = self.predictions.arrays() | self.scores.arrays()
+        arrays |= {"imgname": self.imgname, "sequence": self.sequence}
+        if isinstance(self.scores, MeshScores):
+            arrays["twist_error_deg"] = self.scores.twist_error_deg
+        save_npz_whole(folder / SAMPLES, **arrays, **{_ABOUT: np.array(json.dumps(about))})
         content = about | {
             "synthetic": self.synthetic,
             "count": self.count,
@@ -189,7 +210,7 @@ class Evaluation:
             "figures": {name: vars(e) for name, e in self.summary(draws, seed).items()},
         }
         write_text_whole(folder / SUMMARY, json.dumps(content, indent=1) + "\n")
-        report = f"{self.describe(draws, seed)}\n\n{self.definitions()}\n"
+        report = f"{self.describe(draws, seed)}\n\n{self.protocol.definitions()}\n"
         write_text_whole(folder / REPORT, report)
         return folder
 
@@ -202,7 +223,7 @@ class Evaluation:
         """
         path = Path(folder) / SAMPLES
         remedy = "Make it anew: hmrlab evaluate MODEL --on SET"
-        shapes = {_ABOUT: (), "index": ("N",)}
+        shapes = {_ABOUT: (), "index": ("N",), "imgname": ("N",)}
         missing = f"there is no {_WHAT} at {path}. {remedy}"
         arrays = read_npz(path, what=_WHAT, remedy=remedy, missing=missing, shapes=shapes)
         try:
@@ -212,22 +233,25 @@ class Evaluation:
                 {name: values.shape for name, values in arrays.items()},
                 dict.fromkeys(arrays, ("N", ...)),
             )
+            predictions = Predictions.read(arrays)
+            scores = _SCORES[protocol.truth].read(arrays)
         except ValueError as error:
             raise FileProblem(f"{path} is not a readable {_WHAT} ({error}). {remedy}") from error
-        return cls(protocol, arrays, about.data, Counter(about.left_out))
+        left_out = Counter(about.left_out)
+        return cls(protocol, about.data, arrays["imgname"], predictions, scores, left_out)
 
-    def _counted(self, metric: str) -> figures.Counted:
+    def _sums(self, metric: str) -> Sums:
         if metric not in self.protocol.metrics:
             raise KeyError(
                 f"{self.protocol.name} has no {metric}; it has {', '.join(self.protocol.metrics)}"
             )
-        return figures.counted(metric, self.arrays, self.protocol.joints)
+        return sums_of(metric, self.scores, self.protocol.joints)
 
 
 def format_estimate(metric: str, estimate: Estimate, with_unit: bool = True) -> str:
     """`57.3 mm (55.0 to 59.9)`; F1, between 0 and 1, with three digits."""
-    unit = METRICS[metric].unit
-    digits = 1 if unit else 3
-    value, low, high = (f"{x:.{digits}f}" for x in (estimate.value, estimate.low, estimate.high))
-    mark = {"": "", "°": "°"}.get(unit, f" {unit}") if with_unit else ""
-    return f"{value}{mark} ({low} to {high})"
+    about = METRICS[metric]
+    value, low, high = (
+        f"{x:.{about.digits}f}" for x in (estimate.value, estimate.low, estimate.high)
+    )
+    return f"{value}{about.mark if with_unit else ''} ({low} to {high})"

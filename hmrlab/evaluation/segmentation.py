@@ -14,14 +14,13 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from hmrlab.bodies import Body
+from hmrlab.bodies import Body, SMPLParams
 from hmrlab.data.images import ImageSource
 from hmrlab.data.part_masks import CLASSES, OPEN, PartPainter
 from hmrlab.data.shards import JPEG_MARK, RAW_MARK
 from hmrlab.files import FileProblem, open_picture
 from hmrlab.geometry import project_normalised, weak_perspective_to_translation
 from hmrlab.geometry.crops import REFERENCE_SIDE
-from hmrlab.models import Prediction
 
 MAX_MASK_PIXELS = 16_000_000
 _ORIENTATION, _ON_ITS_SIDE = 0x0112, (5, 6, 7, 8)  # in EXIF
@@ -29,18 +28,7 @@ _MIRRORED = (0, 1, 2, 4, 3, 6, 5)  # the classes with left and right exchanged
 
 
 def predicted_parts(
-    prediction: Prediction,
-    body: Body,
-    center: Tensor,
-    scale: Tensor,
-    sizes: Sequence[tuple[int, int]],
-) -> list[np.ndarray]:
-    """All of `draw_parts`."""
-    return list(draw_parts(prediction, body, center, scale, sizes))
-
-
-def draw_parts(
-    prediction: Prediction,
+    prediction: SMPLParams,
     body: Body,
     center: Tensor,
     scale: Tensor,

@@ -12,7 +12,6 @@ from hmrlab.bodies import Body
 from hmrlab.data.augment import to_pictures
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import load_rows
-from hmrlab.evaluation.protocols import METRICS
 from hmrlab.evaluation.result import Evaluation
 from hmrlab.rendering import overlay, save_png
 
@@ -50,33 +49,33 @@ def worst_gallery(
 ) -> Figure:
     """The same as a figure."""
     rows = evaluation.worst(count)
-    pictures = _crops(dataset, evaluation.arrays["index"][rows])
-    rows = [row for row in rows if int(evaluation.arrays["index"][row]) in pictures]
-    images = np.stack([pictures[int(evaluation.arrays["index"][row])] for row in rows])
+    pictures = _crops(dataset, evaluation.index[rows])
+    rows = [row for row in rows if int(evaluation.index[row]) in pictures]
+    images = np.stack([pictures[int(evaluation.index[row])] for row in rows])
     drawn = _overlays(evaluation, np.array(rows), images, body)
     lines = -(-len(rows) // _ACROSS)
     figure = Figure(figsize=(3.4 * _ACROSS, 2.1 * lines + 0.4), layout="constrained")
     axes = figure.subplots(lines, _ACROSS, squeeze=False).ravel()
     for axis in axes:
         axis.axis("off")
-    metric = METRICS[evaluation.protocol.ranked_by.name]
     for place, (axis, row) in enumerate(zip(axes, rows, strict=False)):
         axis.imshow(np.concatenate([images[place], drawn[place]], 1), interpolation="nearest")
         axis.set_title(_caption(evaluation, row, place), fontsize=8)
     called = "SYNTHETIC: " if evaluation.synthetic else ""
-    figure.suptitle(f"{called}{evaluation.protocol.name}, worst {metric.label}", fontsize=10)
+    figure.suptitle(
+        f"{called}{evaluation.protocol.name}, worst {evaluation.protocol.ranked_by.label}",
+        fontsize=10,
+    )
     return figure
 
 
 def _caption(evaluation: Evaluation, row: int, place: int) -> str:
     metric = evaluation.protocol.ranked_by
     value = evaluation.values(metric.name)[row]
-    digits = 1 if metric.unit else 3
-    name = str(evaluation.arrays["imgname"][row])
+    name = str(evaluation.imgname[row])
     name = name.rpartition("/")[2] if "#" in name else name
     short = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
-    unit = f" {metric.unit}" if metric.unit else ""
-    return f"{place + 1}. {metric.label} {value:.{digits}f}{unit}\n{short}"
+    return f"{place + 1}. {metric.label} {metric.format(value)}\n{short}"
 
 
 def _crops(dataset: PoseDataset, index: np.ndarray) -> dict[int, np.ndarray]:
@@ -89,9 +88,8 @@ def _crops(dataset: PoseDataset, index: np.ndarray) -> dict[int, np.ndarray]:
 def _overlays(
     evaluation: Evaluation, rows: np.ndarray, images: np.ndarray, body: Body
 ) -> np.ndarray:
-    arrays = evaluation.arrays
-    device = body.faces.device
-    pose, betas = (torch.from_numpy(arrays[key][rows]).to(device) for key in ("pose", "betas"))
+    predicted = evaluation.predictions[rows].params()
+    on_body = predicted.to(body.faces.device)
     with torch.no_grad():
-        vertices = body.vertices(pose, betas)
-    return overlay(images, vertices.cpu(), body.faces.cpu(), arrays["camera"][rows])
+        vertices = body.vertices(on_body.rotations, on_body.betas)
+    return overlay(images, vertices.cpu(), body.faces.cpu(), predicted.camera.numpy())

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
@@ -14,17 +15,19 @@ from hmrlab.geometry._checks import check_trailing
 class Similarity:
     """x -> scale * rotation @ x + translation, one for each sample."""
 
-    scale: Tensor  # (...)
-    rotation: Tensor  # (..., 3, 3)
-    translation: Tensor  # (..., 3), the points' unit
+    scale: Float[Tensor, "*batch"]
+    rotation: Float[Tensor, "*batch 3 3"]
+    translation: Float[Tensor, "*batch 3"]  # the points' unit
 
-    def apply(self, points: Tensor) -> Tensor:
-        """Transform (..., N, 3) points."""
+    def apply(self, points: Float[Tensor, "*batch n 3"]) -> Float[Tensor, "*batch n 3"]:
+        """Transform points."""
         turned = points @ self.rotation.transpose(-1, -2)
         return self.scale[..., None, None] * turned + self.translation[..., None, :]
 
 
-def procrustes_fit(source: Tensor, target: Tensor) -> Similarity:
+def procrustes_fit(
+    source: Float[Tensor, "*batch n 3"], target: Float[Tensor, "*batch n 3"]
+) -> Similarity:
     """Scale, rotation and translation of least squared error from `source` to `target`.
 
     Source: Umeyama, "Least-squares estimation of transformation parameters between two point
@@ -64,8 +67,15 @@ def procrustes_fit(source: Tensor, target: Tensor) -> Similarity:
     return Similarity(scale, rotation, target_mean[..., 0, :] - moved_mean)
 
 
-def procrustes_align(source: Tensor, target: Tensor) -> Tensor:
+def procrustes_align(
+    source: Float[Tensor, "*batch n 3"], target: Float[Tensor, "*batch n 3"]
+) -> Float[Tensor, "*batch n 3"]:
     """Move `source` onto `target` by its best similarity transform (see `procrustes_fit`).
+
+    >>> target = torch.eye(3)
+    >>> turned = 2 * target.roll(1, dims=1) + 5  # another place, size and orientation
+    >>> torch.allclose(procrustes_align(turned, target), target, atol=1e-5)
+    True
 
     Args:
         source: (..., N, 3).

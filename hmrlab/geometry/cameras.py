@@ -6,6 +6,7 @@ Camera frame: x right, y down, z forward into the scene; metres.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
@@ -15,12 +16,12 @@ SPIN_IMAGE_SIZE = 224  # pixels
 
 
 def perspective_projection(
-    points: Tensor,
-    translation: Tensor,
-    focal: Tensor | float,
-    center: Tensor | None = None,
-    rotation: Tensor | None = None,
-) -> Tensor:
+    points: Float[Tensor, "*#batch n 3"],
+    translation: Float[Tensor, "*#batch 3"],
+    focal: Float[Tensor, "*#batch"] | float,
+    center: Float[Tensor, "*#batch 2"] | None = None,
+    rotation: Float[Tensor, "*#batch 3 3"] | None = None,
+) -> Float[Tensor, "*_ n 2"]:
     """Project points with a pinhole camera: xy / z times the focal length.
 
     Args:
@@ -50,8 +51,10 @@ def perspective_projection(
 
 
 def weak_perspective_to_translation(
-    camera: Tensor, focal: float = SPIN_FOCAL, image_size: float = SPIN_IMAGE_SIZE
-) -> Tensor:
+    camera: Float[Tensor, "*batch 3"],
+    focal: float = SPIN_FOCAL,
+    image_size: float = SPIN_IMAGE_SIZE,
+) -> Float[Tensor, "*batch 3"]:
     """Place a body so that a perspective camera sees it at a weak-perspective camera's scale.
 
     SPIN, `models/hmr.py` and `train/trainer.py`: tz = 2 f / (image_size * s + 1e-9). The network
@@ -73,11 +76,18 @@ def weak_perspective_to_translation(
     return torch.cat((camera[..., 1:], depth), dim=-1)
 
 
-def project_normalised(points: Tensor, camera: Tensor) -> Tensor:
+def project_normalised(
+    points: Float[Tensor, "*batch n 3"], camera: Float[Tensor, "*batch 3"]
+) -> Float[Tensor, "*batch n 2"]:
     """Project body points with a predicted camera into normalised crop coordinates.
 
     SPIN's focal length of 5000 pixels at 224, whatever the crop's real resolution: normalised
     coordinates do not know it.
+
+    >>> points = torch.tensor([[[0.0, 0, 0], [0.5, -1, 0]]])  # y points down
+    >>> camera = torch.tensor([[0.5, 0, 0]])  # a metre is half of half of the crop
+    >>> project_normalised(points, camera).round(decimals=4).tolist()
+    [[[0.0, 0.0], [0.25, -0.5]]]
 
     Args:
         points: (B, N, 3) metres, root rotation applied.
@@ -94,11 +104,11 @@ def project_normalised(points: Tensor, camera: Tensor) -> Tensor:
 
 
 def estimate_translation(
-    points: Tensor,
-    keypoints: Tensor,
-    focal: Tensor | float = SPIN_FOCAL,
+    points: Float[Tensor, "*batch n 3"],
+    keypoints: Float[Tensor, "*batch n 3"],
+    focal: Float[Tensor, "*#batch"] | float = SPIN_FOCAL,
     image_size: float = SPIN_IMAGE_SIZE,
-) -> Tensor:
+) -> Float[Tensor, "*batch 3"]:
     """The translation that best explains 2D keypoints, by weighted linear least squares.
 
     A projection u = f (X + tx) / (Z + tz) is linear in the translation once multiplied by the
@@ -131,11 +141,11 @@ def estimate_translation(
 
 
 def translation_if_determined(
-    points: Tensor,
-    keypoints: Tensor,
-    focal: Tensor | float = SPIN_FOCAL,
+    points: Float[Tensor, "*batch n 3"],
+    keypoints: Float[Tensor, "*batch n 3"],
+    focal: Float[Tensor, "*#batch"] | float = SPIN_FOCAL,
     image_size: float = SPIN_IMAGE_SIZE,
-) -> tuple[Tensor, Tensor]:
+) -> tuple[Float[Tensor, "*batch 3"], Bool[Tensor, "*batch"]]:
     """`estimate_translation` that asks a GPU for no answer: who has none is told in a tensor.
 
     Args:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
@@ -13,8 +14,11 @@ REFERENCE_SIDE = 200.0  # pixels of box side for each unit of `scale`, as in MPI
 
 
 def crop_matrix(
-    center: Tensor, scale: Tensor, resolution: int, rotation_deg: Tensor | float = 0.0
-) -> Tensor:
+    center: Float[Tensor, "*batch 2"],
+    scale: Float[Tensor, "*batch"],
+    resolution: int,
+    rotation_deg: Float[Tensor, "*#batch"] | float = 0.0,
+) -> Float[Tensor, "*batch 3 3"]:
     """The map from image pixels to crop pixels: a square box, scaled, then turned about its middle.
 
     Same map as SPIN's `get_transform` (`utils/imutils.py`). SPIN then truncates what it maps to
@@ -51,7 +55,9 @@ def crop_matrix(
     return torch.stack([torch.stack(row, dim=-1) for row in rows], dim=-2)
 
 
-def apply_affine(matrix: Tensor, points: Tensor) -> Tensor:
+def apply_affine(
+    matrix: Float[Tensor, "*#batch 3 3"], points: Float[Tensor, "*#batch n 2"]
+) -> Float[Tensor, "*_ n 2"]:
     """Map 2D points by homogeneous affine matrices.
 
     Args:
@@ -69,8 +75,8 @@ def apply_affine(matrix: Tensor, points: Tensor) -> Tensor:
     return points @ matrix[..., :2, :2].transpose(-1, -2) + matrix[..., None, :2, 2]
 
 
-def invert_affine(matrix: Tensor) -> Tensor:
-    """The inverse of homogeneous affine matrices (..., 3, 3), last row (0, 0, 1), in closed form.
+def invert_affine(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """The inverse of homogeneous affine matrices, last row (0, 0, 1), in closed form.
 
     `torch.linalg.inv` waits for the GPU, and fails on it where several threads are the first to
     call it at once.
@@ -89,13 +95,17 @@ def invert_affine(matrix: Tensor) -> Tensor:
     return torch.cat([upper, matrix[..., 2:, :]], dim=-2)
 
 
-def pixels_to_normalised(points: Tensor, resolution: int) -> Tensor:
-    """Crop pixels (..., 2) to [-1, 1] over the crop; the left edge is -1, the right edge 1."""
+def pixels_to_normalised(
+    points: Float[Tensor, "*batch 2"], resolution: int
+) -> Float[Tensor, "*batch 2"]:
+    """Crop pixels to [-1, 1] over the crop; the left edge is -1, the right edge 1."""
     check_trailing(points, "points", 2)
     return 2 * points / resolution - 1
 
 
-def normalised_to_pixels(points: Tensor, resolution: int) -> Tensor:
+def normalised_to_pixels(
+    points: Float[Tensor, "*batch 2"], resolution: int
+) -> Float[Tensor, "*batch 2"]:
     """The inverse of `pixels_to_normalised`."""
     check_trailing(points, "points", 2)
     return (points + 1) * resolution / 2

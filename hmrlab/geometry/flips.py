@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
@@ -14,7 +15,9 @@ _POSE_SIGNS = (1.0, -1.0, -1.0)
 _MATRIX_SIGNS = ((1.0, -1.0, -1.0), (-1.0, 1.0, 1.0), (-1.0, 1.0, 1.0))
 
 
-def flip_pose(axis_angle: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
+def flip_pose(
+    axis_angle: Float[Tensor, "*batch j 3"], permutation: Sequence[int] | Int[Tensor, " j"]
+) -> Float[Tensor, "*batch j 3"]:
     """The pose of the mirrored person: sides exchanged, rotations reflected in the plane x = 0.
 
     A reflection keeps a rotation's x component and reverses y and z.
@@ -34,7 +37,9 @@ def flip_pose(axis_angle: Tensor, permutation: Sequence[int] | Tensor) -> Tensor
     return axis_angle[..., _indices(permutation, axis_angle), :] * signs
 
 
-def flip_rotations(rotations: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
+def flip_rotations(
+    rotations: Float[Tensor, "*batch j 3 3"], permutation: Sequence[int] | Int[Tensor, " j"]
+) -> Float[Tensor, "*batch j 3 3"]:
     """`flip_pose` for rotation matrices: M R M with M = diag(-1, 1, 1), sides exchanged.
 
     Args:
@@ -52,7 +57,9 @@ def flip_rotations(rotations: Tensor, permutation: Sequence[int] | Tensor) -> Te
     return rotations[..., _indices(permutation, rotations), :, :] * signs
 
 
-def flip_keypoints(keypoints: Tensor, permutation: Sequence[int] | Tensor) -> Tensor:
+def flip_keypoints(
+    keypoints: Float[Tensor, "*batch k d"], permutation: Sequence[int] | Int[Tensor, " k"]
+) -> Float[Tensor, "*batch k d"]:
     """Mirrored keypoints: sides exchanged, x negated; y, z and confidence stay.
 
     Args:

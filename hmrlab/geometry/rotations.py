@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
+from jaxtyping import Float
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
@@ -12,12 +13,16 @@ from hmrlab.geometry._checks import check_trailing
 NEAR_ZERO = 1e-8  # of a squared angle; below it two terms of a series have all digits
 
 
-def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
+def axis_angle_to_matrix(axis_angle: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
     """Rodrigues' formula. Differentiable everywhere, at the zero rotation too.
 
     R = I + sin t / t [a]x + (1 - cos t) / t^2 [a]x^2, where t is the length of a. Near zero the two
     factors are the first terms of their series, and 1 - cos t is written as 2 sin^2 (t / 2), which
     keeps its digits.
+
+    >>> quarter_about_z = torch.tensor([0.0, 0.0, math.pi / 2])
+    >>> axis_angle_to_matrix(quarter_about_z).round().int().tolist()
+    [[0, -1, 0], [1, 0, 0], [0, 0, 1]]
 
     Args:
         axis_angle: (..., 3) unit axis times angle, radians.
@@ -42,7 +47,7 @@ def axis_angle_to_matrix(axis_angle: Tensor) -> Tensor:
     return identity + first * skew + second * skew @ skew
 
 
-def matrix_to_axis_angle(rotation: Tensor) -> Tensor:
+def matrix_to_axis_angle(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
     """The axis-angle vector of a rotation, of length at most pi, by way of its unit quaternion.
 
     At exactly pi both signs of the axis are right; compare such results as matrices.
@@ -67,13 +72,16 @@ def matrix_to_axis_angle(rotation: Tensor) -> Tensor:
     return torch.where(near, by_series, 2 * torch.atan2(sine, cosine) / sine) * vector
 
 
-def six_d_to_matrix(six_d: Tensor) -> Tensor:
+def six_d_to_matrix(six_d: Float[Tensor, "*batch 6"]) -> Float[Tensor, "*batch 3 3"]:
     """Gram-Schmidt on two vectors: any six numbers become a rotation, without jumps.
 
     Source: Zhou et al., "On the Continuity of Rotation Representations in Neural Networks",
     CVPR 2019, section 4.2, in SPIN's layout: the six numbers are a 3x2 matrix row by row, whose
     columns are the two vectors (a1x, a2x, a1y, a2y, a1z, a2z). Most later libraries write the two
     vectors one after the other instead.
+
+    >>> six_d_to_matrix(torch.tensor([2.0, 5, 0, 3, 0, 0])).int().tolist()  # (2, 0, 0), (5, 3, 0)
+    [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
 
     Args:
         six_d: (..., 6), no unit.
@@ -94,7 +102,7 @@ def six_d_to_matrix(six_d: Tensor) -> Tensor:
     return torch.stack((x, y, z), dim=-1)
 
 
-def matrix_to_six_d(rotation: Tensor) -> Tensor:
+def matrix_to_six_d(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 6"]:
     """The first two columns of a rotation in SPIN's layout (see `six_d_to_matrix`).
 
     Args:
@@ -110,7 +118,9 @@ def matrix_to_six_d(rotation: Tensor) -> Tensor:
     return rotation[..., :2].flatten(-2)
 
 
-def rotation_angle_between(a: Tensor, b: Tensor) -> Tensor:
+def rotation_angle_between(
+    a: Float[Tensor, "*#batch 3 3"], b: Float[Tensor, "*#batch 3 3"]
+) -> Float[Tensor, "*_"]:
     """The geodesic distance of two rotations: the angle of the turn that takes one to the other.
 
     Written with atan2, which keeps its accuracy near 0 and pi, where arccos of the trace loses
@@ -134,7 +144,9 @@ def rotation_angle_between(a: Tensor, b: Tensor) -> Tensor:
     return torch.atan2(sine, cosine)
 
 
-def rotate_in_image_plane(orientation: Tensor, degrees: Tensor | float) -> Tensor:
+def rotate_in_image_plane(
+    orientation: Float[Tensor, "*batch 3 3"], degrees: Float[Tensor, "*#batch"] | float
+) -> Float[Tensor, "*batch 3 3"]:
     """Turn global orientations with a picture that is turned about the camera's optical axis.
 
     Same sense as `crop_matrix`: what the crop does to the keypoints, this does to the person.
@@ -157,8 +169,8 @@ def rotate_in_image_plane(orientation: Tensor, degrees: Tensor | float) -> Tenso
     return axis_angle_to_matrix(about_the_optical_axis) @ orientation
 
 
-def _unit_quaternion(rotation: Tensor) -> Tensor:
-    """(..., 3, 3) -> (..., 4): cosine, then axis times sine of half of the angle; cosine >= 0.
+def _unit_quaternion(rotation: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 4"]:
+    """Cosine, then axis times sine of half of the angle; cosine >= 0.
 
     Each of four formulas divides by one of the numbers; taken is that which divides by the largest
     (Shepperd, "Quaternion from rotation matrix", 1978).
@@ -177,7 +189,7 @@ def _unit_quaternion(rotation: Tensor) -> Tensor:
     return torch.where(chosen[..., :1] < 0, -chosen, chosen)
 
 
-def _vee(matrix: Tensor) -> Tensor:
-    """(..., 3, 3) -> (..., 3): axis times sine of the angle, for a rotation matrix."""
+def _vee(matrix: Float[Tensor, "*batch 3 3"]) -> Float[Tensor, "*batch 3"]:
+    """Axis times sine of the angle, for a rotation matrix."""
     skew = (matrix - matrix.transpose(-1, -2)) / 2
     return torch.stack((skew[..., 2, 1], skew[..., 0, 2], skew[..., 1, 0]), dim=-1)

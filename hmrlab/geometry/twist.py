@@ -6,20 +6,31 @@ joint stays where it is, which is why keypoints alone cannot teach a network the
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from hmrlab.geometry._checks import check_trailing
 from hmrlab.geometry.rotations import _vee
 
 
-def swing_twist(rotation: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
+def swing_twist(
+    rotation: Float[Tensor, "*#batch 3 3"], axis: Float[Tensor, "*#batch 3"]
+) -> tuple[Float[Tensor, "*_ 3 3"], Float[Tensor, "*_"]]:
     """Split rotation = swing @ twist, where the twist turns about `axis` and the swing does not.
 
     The swing is the shortest turn that takes the axis where the rotation takes it: two half turns,
     the first about the axis itself, the second about the bisector of the axis before and after.
     What is left of the rotation is the twist. Decomposition as in Dobrowolski, "Swing-twist
     decomposition in Clifford algebra", 2015, there written with quaternions.
+
+    >>> from hmrlab.geometry import axis_angle_to_matrix
+    >>> bone = torch.tensor([1.0, 0, 0])
+    >>> swing, twist = swing_twist(axis_angle_to_matrix(0.5 * bone), bone)  # turns about itself
+    >>> round(float(twist), 4), bool(torch.allclose(swing, torch.eye(3), atol=1e-6))
+    (0.5, True)
 
     Args:
         rotation: (..., 3, 3) rotation matrices.
@@ -47,7 +58,9 @@ def swing_twist(rotation: Tensor, axis: Tensor) -> tuple[Tensor, Tensor]:
     return swing, torch.atan2(sine, cosine)
 
 
-def bone_axes(rest_joints: Tensor, parents: Tensor | list[int]) -> Tensor:
+def bone_axes(
+    rest_joints: Float[Tensor, "j 3"], parents: Int[Tensor, " j"] | Sequence[int]
+) -> Float[Tensor, "j 3"]:
     """The axis that each joint's rotation twists about: along its bone in the rest pose.
 
     The bone leads to the joint's child; of several children (pelvis, upper spine) to the one that
@@ -88,14 +101,14 @@ def _bone(joint: int, rest_joints: Tensor, parents: list[int]) -> Tensor:
     return min(bones, key=lambda bone: float(bone[0].abs() / bone.norm().clamp_min(1e-12)))
 
 
-def _half_turn(axis: Tensor) -> Tensor:
-    """Rotation by pi about (..., 3) vectors of any length."""
+def _half_turn(axis: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3 3"]:
+    """Rotation by pi about vectors of any length."""
     unit = torch.nn.functional.normalize(axis, dim=-1)
     eye = torch.eye(3, dtype=axis.dtype, device=axis.device)
     return 2 * unit[..., :, None] * unit[..., None, :] - eye
 
 
-def _any_perpendicular(axis: Tensor) -> Tensor:
-    """Some vector at right angles to each of (..., 3), never of length 0."""
+def _any_perpendicular(axis: Float[Tensor, "*batch 3"]) -> Float[Tensor, "*batch 3"]:
+    """Some vector at right angles to each, never of length 0."""
     least = torch.nn.functional.one_hot(axis.abs().argmin(-1), 3).to(axis.dtype)
     return torch.linalg.cross(axis, least, dim=-1)

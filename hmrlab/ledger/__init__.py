@@ -4,7 +4,7 @@ To import it takes the standard library only.
 """
 
 from hmrlab.ledger.book import Ledger
-from hmrlab.ledger.hashing import later, settings_hash
+from hmrlab.ledger.hashing import settings_hash
 from hmrlab.ledger.machine import (
     current_command,
     describe_machine,
@@ -20,7 +20,6 @@ __all__ = [
     "current_command",
     "describe_machine",
     "installed_gpu",
-    "later",
     "record_run",
     "settings_hash",
     "source_commit",

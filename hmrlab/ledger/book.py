@@ -6,7 +6,7 @@ import errno
 import os
 import stat
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -76,19 +76,23 @@ class Ledger:
         return records
 
     def find(
-        self, settings_hash: str, artifacts_under: str | Path | None = None
+        self,
+        settings_hash: str,
+        code: Mapping[str, str] | None = None,
+        artifacts_under: str | Path | None = None,
     ) -> RunRecord | None:
         """The newest record of a run with these settings, or None.
 
         Args:
             settings_hash: see `hmrlab.ledger.settings_hash`.
+            code: digests of modules; if given, a record of other code does not count.
             artifacts_under: hmrlab's home; if given, a record counts only while all its artifacts
                 are still there.
         """
         for record in reversed(self.records()):
-            if record.settings_hash == settings_hash and (
-                artifacts_under is None or _all_there(record, Path(artifacts_under))
-            ):
+            if record.settings_hash != settings_hash or code not in (None, record.code):
+                continue
+            if artifacts_under is None or _all_there(record, Path(artifacts_under)):
                 return record
         return None
 

@@ -8,28 +8,17 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-_LATER = "added later"
-
-
-def later(default: Any) -> Any:
-    """A dataclass field that is left out of the hash while it has its default.
-
-    For a setting that comes to a class with recorded results: those were made as the default says,
-    and are still found. The default must then never change.
-    """
-    return dataclasses.field(default=default, metadata={_LATER: True})
-
 
 def settings_hash(settings: Any) -> str:
-    """Hash a (nested) dataclass of settings.
+    """Hash a (nested) dataclass or mapping of settings.
 
     The hash is SHA-256 over canonical JSON: sorted keys, each dataclass with its class's name,
     floats by their shortest exact text, and a whole-numbered float as the integer that it equals,
     so that settings which compare equal hash equally.
 
     Args:
-        settings: a dataclass of None, bool, int, float, str, lists, tuples, mappings with string
-            keys, and dataclasses of these.
+        settings: a dataclass or a mapping of None, bool, int, float, str, lists, tuples, mappings
+            with string keys, and dataclasses of these.
 
     Returns:
         64 hexadecimal digits.
@@ -50,7 +39,6 @@ def _canonical(value: Any, where: str) -> Any:
         fields = {
             field.name: _canonical(getattr(value, field.name), f"{where}.{field.name}")
             for field in dataclasses.fields(value)
-            if not (field.metadata.get(_LATER) and getattr(value, field.name) == field.default)
         }
         return {"class": type(value).__qualname__, "fields": fields}
     if isinstance(value, Mapping):

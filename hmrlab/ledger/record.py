@@ -7,7 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime
 from pathlib import PurePath
 from typing import Any
@@ -34,6 +34,7 @@ class RunRecord:
     date: str  # when it ended, UTC, ISO 8601
     command: str
     artifacts: dict[str, str]  # name -> path of a file or folder, relative to hmrlab's home
+    code: dict[str, str] = field(default_factory=dict)  # digest by module; none in older records
 
     def to_json(self) -> str:
         """The record as one line of JSON; what no UTF-8 can hold (file names) as `\\udc..`."""
@@ -69,6 +70,7 @@ def record_run(
     name: str,
     settings: Mapping[str, Any],
     settings_hash: str,
+    code: Mapping[str, str] | None = None,
     seed: int,
     metrics: Mapping[str, float],
     seconds: float,
@@ -82,6 +84,7 @@ def record_run(
         name: the run's name.
         settings: its settings as plain values, such as `dataclasses.asdict` gives.
         settings_hash: the hash of the settings, see `hmrlab.ledger.settings_hash`.
+        code: digests of the modules that decide its numbers, see `hmrlab.ledger.code`.
         seed: the seed it ran with.
         metrics: what it measured; anything that `float` takes.
         seconds: how long it took.
@@ -108,6 +111,7 @@ def record_run(
         date=datetime.now(UTC).isoformat(timespec="seconds"),
         command=command or current_command(),
         artifacts=artifacts,
+        code=dict(code or {}),
     )
 
 

@@ -10,19 +10,17 @@ from hmrlab.models.checkpoints import (
 )
 from hmrlab.models.encoders import ENCODER_NAMES, LOGITS, Encoder, create_encoder, split_name
 from hmrlab.models.heatmaps import HeatmapNet, expected_places
-from hmrlab.models.hmr import HMR
-from hmrlab.models.opening import Opened, open_checkpoint, open_model
-from hmrlab.models.prediction import Prediction
-from hmrlab.models.regressor import Regressor
+from hmrlab.models.hmr import HMR, HMRConfig, Regressor
+from hmrlab.models.load_any import Opened, open_checkpoint, open_model
 
 __all__ = [
     "ENCODER_NAMES",
     "HMR",
     "LOGITS",
     "Encoder",
+    "HMRConfig",
     "HeatmapNet",
     "Opened",
-    "Prediction",
     "Regressor",
     "create_encoder",
     "expected_places",

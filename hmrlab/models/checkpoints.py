@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from hmrlab.files import FileProblem, write_whole
-from hmrlab.models.encoders import Encoder, create_encoder
+from hmrlab.models.encoders import Encoder, create_encoder, encoder_name
 from hmrlab.models.heatmaps import HeatmapNet
-from hmrlab.models.hmr import HMR
+from hmrlab.models.hmr import HMR, HMRConfig
 from hmrlab.models.pruning.shapes import check_widths, fit_shapes
-from hmrlab.models.reading import read_torch, shown
+from hmrlab.models.safe_load import read_torch, shown
 
 FORMAT = "hmrlab-weights-1"  # frozen: whatever is added later is an entry that may be absent
 _FORMATS = "hmrlab-weights-"
 _LISTED = 8  # keys of each kind that a message shows
+SMALL_CROP = 64  # pixels: of the small encoder's networks that do not say it
 BOUNDS = {"resolution": (32, 1024), "n_iter": (1, 16)}
 """Of what a model says of its training: more would fill the memory, or never end."""
 
@@ -45,13 +47,11 @@ def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = Fals
     if half:
         floats = {key: value for key, value in state.items() if value.is_floating_point()}
         state |= {key: value.half() for key, value in floats.items()}
-    content = {"format": FORMAT, "encoder": model.encoder.name, "model": state}
+    content = {"format": FORMAT, "encoder": encoder_name(model.encoder), "model": state}
     if getattr(model, "pruned", False):  # its shapes are its own
         content["pruned"] = True
-    if isinstance(model, HMR) and isinstance(model.regressor.activation, nn.ReLU):
-        content["rectified"] = True  # no weight says so
     if isinstance(model, HMR):
-        content |= {name: value for name, value in _told(model).items() if value is not None}
+        content["config"] = asdict(model.config)
     return write_whole(path, lambda file: torch.save(content, file))
 
 
@@ -118,20 +118,13 @@ def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
         )
     try:
         encoder = create_encoder(shown(name))
-        model = HMR(encoder, rectified=content.get("rectified") is True)
     except ValueError as error:
-        raise FileProblem(f"{path}: {error}") from error
+        raise FileProblem(
+            f"{path}: {error}. If the encoder is a module of your own, build the model with it and "
+            "call load_weights(path, model)"
+        ) from error
+    model = HMR(encoder, _config_of(path, content))
     _load_content(path, model, content)
-    for name, (least, most) in BOUNDS.items():
-        value = content.get(name)
-        if type(value) is not int or value < 1:  # as a later version may have it
-            continue
-        if not least <= value <= most:
-            raise FileProblem(
-                f"{path}: its {name} is {value:,}; expected {least} to {most}. It is damaged: take "
-                "an earlier file."
-            )
-        setattr(model, name, value)
     return model.eval()
 
 
@@ -250,9 +243,34 @@ def _read_ours(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _told(model: HMR) -> dict[str, int | None]:
-    """What a model says of its training, for whoever uses it."""
-    return {"resolution": model.resolution, "n_iter": model.n_iter}
+def _config_of(path: str | Path, content: dict[str, Any]) -> HMRConfig:
+    """How a file's model is built and used; what it does not say, or in no number, is SPIN's.
+
+    Files of earlier versions have these entries beside the weights, and "rectified" for `relu`.
+    """
+    entries = content.get("config", content)
+    if not isinstance(entries, dict):
+        raise FileProblem(
+            f"{path} is damaged: its entry 'config' is a {type(entries).__name__}; expected a "
+            "dictionary. Take an earlier file."
+        )
+    small = content.get("encoder") == "small"
+    numbers: dict[str, Any] = {"resolution": SMALL_CROP} if small else {}
+    for name, (least, most) in BOUNDS.items():
+        value = entries.get(name)
+        if type(value) is not int or value < 1:  # as a later version may have it
+            continue
+        if not least <= value <= most:
+            raise FileProblem(
+                f"{path}: its {name} is {value:,}; expected {least} to {most}. It is damaged: take "
+                "an earlier file."
+            )
+        numbers[name] = value
+    relu = entries.get("relu", entries.get("rectified")) is True
+    dropout = entries.get("dropout")
+    if type(dropout) is float and 0 <= dropout < 1:
+        numbers["dropout"] = dropout
+    return HMRConfig(relu=relu, **numbers)
 
 
 def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, Any]) -> None:
@@ -282,7 +300,7 @@ def _rehearse(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Ten
     if differences:
         raise FileProblem(
             f"{path} holds a pruned network that does not fit this model (encoder "
-            f"{model.encoder.name!r}), or is damaged.\n{differences}"
+            f"{encoder_name(model.encoder)!r}), or is damaged.\n{differences}"
         )
 
 
@@ -294,6 +312,7 @@ def _load_strictly(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str
     differences = describe_differences(model.state_dict(), state)
     if differences:
         raise FileProblem(
-            f"{path} does not fit this model (encoder {model.encoder.name!r}).\n{differences}"
+            f"{path} does not fit this model (encoder {encoder_name(model.encoder)!r}).\n"
+            f"{differences}"
         )
     model.load_state_dict(state, strict=True)

@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from tqdm.auto import tqdm
 
+from hmrlab.bodies import SMPLParams
 from hmrlab.files import scratch_folder
 from hmrlab.models.checkpoints import save_weights
 from hmrlab.models.encoders import create_encoder
-from hmrlab.models.hmr import HMR
-from hmrlab.models.prediction import Prediction
+from hmrlab.models.hmr import HMR, HMRConfig
 from hmrlab.processes import end_with_parent
 
 PRECISIONS = ("fp32", "bf16")
@@ -49,7 +49,7 @@ def untrained(encoder: str) -> HMR:
     """A seeded network at its start, in evaluation mode; it costs what a trained one costs."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        return HMR(create_encoder(encoder), rectified=True, dropout=0.0).eval()
+        return HMR(create_encoder(encoder), HMRConfig(relu=True, dropout=0.0)).eval()
 
 
 def ratios(times: Sequence[float], peer: Sequence[float]) -> Spread:
@@ -106,7 +106,7 @@ def step_bytes(
 
 
 def asker(
-    model: Callable[[torch.Tensor], Prediction], images: torch.Tensor, precision: str = "fp32"
+    model: Callable[[torch.Tensor], SMPLParams], images: torch.Tensor, precision: str = "fp32"
 ) -> Callable[[], object]:
     """What to call to time a network's answer to `images`, as evaluations ask it.
 

@@ -9,6 +9,7 @@ joint's rotation, one for all rotations together, one for the shape.
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 JOINTS = 23  # all but the root: any heading is believable
@@ -37,7 +38,9 @@ class Discriminators(nn.Module):
             nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 1)
         )
 
-    def forward(self, rotations: Tensor, betas: Tensor) -> Tensor:
+    def forward(
+        self, rotations: Float[Tensor, "b 23 3 3"], betas: Float[Tensor, "b 10"]
+    ) -> Float[Tensor, "b 25"]:
         """Judge bodies.
 
         Args:

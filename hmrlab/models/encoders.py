@@ -1,6 +1,7 @@
 """Image encoders by name: pictures in, one feature vector each out.
 
-A name may carry a wiring. "mobilenet_v2" gives the features that the last map averages to, as SPIN
+"small" is ours, "timm:NAME" any network of timm's, every other name one of torchvision's, which may
+carry a wiring. "mobilenet_v2" gives the features that the last map averages to, as SPIN
 takes them from its ResNet. "mobilenet_v2:logits" keeps torchvision's whole classifier and hands on
 its 1000 ImageNet logits, as the diary did.
 """
@@ -9,8 +10,10 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Callable
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from hmrlab.models.hub import hub_weights
@@ -29,35 +32,51 @@ TORCHVISION_ENCODERS = (
     "efficientnet_b0",
     "convnext_tiny",
 )
-ENCODER_NAMES = ("small", *TORCHVISION_ENCODERS)
+ENCODER_NAMES = ("small", *TORCHVISION_ENCODERS)  # which the chapters compare
 LOGITS = "logits"  # the wiring that a name may carry after a colon
+CLASSES = 1000  # of ImageNet
+TIMM = "timm:"  # how a name of timm's begins
+Maps = Callable[[nn.Module, Tensor], Tensor]  # a backbone's last feature map of pictures
 
 
 class Encoder(nn.Module):
-    """A backbone that turns (B, 3, H, W) pictures into (B, feature_size) features.
+    """A backbone that turns (B, 3, H, W) images into (B, feature_size) features.
 
-    Pictures are normalised by ImageNet's mean and deviation. Any side from 32 pixels up will do,
-    since the features are averaged over the picture.
+    Images are normalised by ImageNet's mean and standard deviation. Convolutional networks take any
+    side from 32 pixels up, since the features are averaged over the image.
 
     Args:
         name: the whole name, wiring included; checkpoints carry it.
         backbone: the network.
-        feature_size: length of its output.
+        feature_size: length of its output; by default the backbone's own word.
         map_channels: channels of `maps`; by default the backbone's own word, else `feature_size`.
+        maps: takes the backbone and images and gives the last feature map; by default the
+            backbone's own method `maps`, if it has one.
     """
 
     def __init__(
-        self, name: str, backbone: nn.Module, feature_size: int, map_channels: int | None = None
+        self,
+        name: str,
+        backbone: nn.Module,
+        feature_size: int | None = None,
+        map_channels: int | None = None,
+        maps: Maps | None = None,
     ) -> None:
         super().__init__()
         self.name = name
-        self.feature_size = feature_size
+        self.feature_size = backbone.feature_size if feature_size is None else feature_size
         self.backbone = backbone
         self._map_channels = map_channels or getattr(backbone, "map_channels", None)
+        self._maps = maps or (_own_maps if hasattr(backbone, "maps") else None)
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, feature_size)."""
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b features"]:
+        """One feature vector for each image."""
         return self.backbone(images)
+
+    @property
+    def has_maps(self) -> bool:
+        """Whether the backbone gives `maps`."""
+        return self._maps is not None
 
     @property
     def map_channels(self) -> int:
@@ -75,26 +94,24 @@ class Encoder(nn.Module):
         was_training = self.training
         self.eval()
         try:
-            sizes = self(image).shape[1], self.maps(image).shape[1]
+            feature_size = self(image).shape[1]
+            map_channels = self.maps(image).shape[1] if self.has_maps else None
         finally:
             self.train(was_training)
-        self.feature_size, self._map_channels = sizes
+        self.feature_size, self._map_channels = feature_size, map_channels
 
-    def maps(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) -> (B, map_channels, h, w): the last feature map, before it is pooled."""
-        network = self.backbone
-        if isinstance(network, SmallNet):
-            return network.maps(images)
-        from torchvision.models import DenseNet  # see `create_encoder`
+    def maps(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b channels y x"]:
+        """The last feature map, before it is pooled.
 
-        if isinstance(network, DenseNet):
-            return torch.relu(network.features(images))  # ends in a norm, rectified on pooling
-        if hasattr(network, "features"):
-            return network.features(images)
-        for name, layer in network.named_children():  # ResNet, ShuffleNet: layers in their order
-            if name not in ("avgpool", "fc"):
-                images = layer(images)
-        return images
+        Raises:
+            ValueError: the backbone gives none.
+        """
+        if not self.has_maps:
+            raise ValueError(
+                f"the encoder {self.name!r} gives no feature maps; for keypoint maps take a "
+                "convolutional network, or give your own module a method `maps`"
+            )
+        return self._maps(self.backbone, images)
 
 
 def create_encoder(
@@ -102,53 +119,82 @@ def create_encoder(
 ) -> Encoder:
     """An encoder by name.
 
+    A network of your own needs no name: `HMR` takes any module that has a `feature_size`.
+
+    >>> encoder = create_encoder("small")
+    >>> encoder(torch.zeros(2, 3, 64, 64)).shape
+    torch.Size([2, 512])
+    >>> create_encoder("resnet18").feature_size
+    512
+    >>> create_encoder("resnet81")
+    Traceback (most recent call last):
+    ValueError: unknown encoder 'resnet81'. Did you mean 'resnet18'? ...
+
     Args:
-        name: one of `ENCODER_NAMES`: "small" for laptops at 64 pixels, or a network of
-            torchvision's, whose classifier is removed; with ":logits" behind it, torchvision's
-            network with its classifier.
+        name: "small" for laptops at 64 pixels; any of torchvision's classification networks
+            ("resnet50"), whose classifier is removed; with ":logits" behind it, torchvision's
+            network with its classifier; or any network of timm's ("timm:resnet10t").
         weights: None for a random start, "imagenet" for torchvision's IMAGENET1K_V1 weights (for
-            ResNet-50 those that SPIN starts from). They are read from torch hub's cache.
-        allow_download: fetch the ImageNet weights if the cache lacks them.
+            ResNet-50 those that SPIN starts from), or those of timm that its name says. They are
+            read from the caches of torch hub and Hugging Face.
+        allow_download: fetch the weights if the cache lacks them.
 
     Raises:
-        ValueError: no encoder has that name (the message suggests the nearest) or that wiring, or
-            `weights` is neither, or there are none for this encoder.
-        FileProblem: the ImageNet weights are not in the cache, damaged there, or not to be fetched.
+        ValueError: no encoder has that name (the message suggests the nearest) or that wiring, its
+            classifier cannot be removed, or `weights` is neither, or there are none for it.
+        FileProblem: the weights are not in the cache, damaged there, or not to be fetched.
     """
-    plain, wiring = split_name(name)
     if weights not in (None, "imagenet"):
         raise ValueError(f"weights must be None or 'imagenet', got {weights!r}")
+    if name.startswith(TIMM):
+        from hmrlab.models.timm_backbone import TimmBackbone  # slow to import
+
+        pretrained = weights is not None
+        plain = name.removeprefix(TIMM)
+        return Encoder(
+            name, TimmBackbone(plain, pretrained=pretrained, allow_download=allow_download)
+        )
+    plain, wiring = split_name(name)
     if name == "small":
         if weights is not None:
             raise ValueError("there are no ImageNet weights for 'small'; use weights=None")
-        network = SmallNet()
-        return Encoder(name, network, network.feature_size)
+        return Encoder(name, SmallNet())
     import torchvision  # it loads torch's compiler, which takes seconds: not for the small one
 
     network = torchvision.models.get_model(plain, weights=None)
     if weights is not None:
         network.load_state_dict(_imagenet_state(plain, allow_download), strict=True)
+    if plain not in TORCHVISION_ENCODERS:
+        return _other_of_torchvisions(name, network, wiring)
     attribute = "fc" if hasattr(network, "fc") else "classifier"
     head = getattr(network, attribute)
     linear = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
-    pooled_size = linear[0].in_features
+    pooled_size, maps = linear[0].in_features, _maps_of(network)
     if wiring:
-        return Encoder(name, network, linear[-1].out_features, map_channels=pooled_size)
+        return Encoder(name, network, linear[-1].out_features, pooled_size, maps)
     setattr(network, attribute, _before_linear(head))
-    return Encoder(name, network, pooled_size)
+    return Encoder(name, network, pooled_size, maps=maps)
+
+
+def encoder_name(encoder: nn.Module) -> str:
+    """What a checkpoint says of an encoder: its name, or its class's."""
+    return getattr(encoder, "name", type(encoder).__name__)
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """The encoder and the wiring ("" or "logits") that a whole name stands for.
+    """Encoder and wiring ("" or "logits") that a whole name of ours or torchvision's stands for.
 
     Raises:
         ValueError: there is no such encoder, or not in that wiring.
     """
     plain, colon, wiring = name.partition(":")
-    if plain not in ENCODER_NAMES:
-        near = difflib.get_close_matches(plain.lower(), ENCODER_NAMES, n=1, cutoff=0.4)
-        hint = f" Did you mean {near[0]!r}?" if near else ""
-        raise ValueError(f"unknown encoder {plain!r}.{hint} There are: {', '.join(ENCODER_NAMES)}")
+    if plain not in ENCODER_NAMES and plain not in _torchvision_names():
+        near = _nearest(plain)
+        hint = f" Did you mean {near!r}?" if near else ""
+        raise ValueError(
+            f"unknown encoder {plain!r}.{hint} There are: {', '.join(ENCODER_NAMES)}; all other "
+            "classification networks of torchvision's; timm:NAME for any of timm's"
+        )
     if colon and wiring != LOGITS:
         near = difflib.get_close_matches(wiring.lower(), [LOGITS], n=1)
         hint = f" Did you mean '{plain}:{LOGITS}'?" if near else ""
@@ -162,6 +208,90 @@ def split_name(name: str) -> tuple[str, str]:
             "encoder"
         )
     return plain, wiring
+
+
+def _torchvision_names() -> list[str]:
+    import torchvision  # see `create_encoder`
+
+    return torchvision.models.list_models(module=torchvision.models)
+
+
+def _nearest(name: str) -> str:
+    """The encoder of ours, torchvision's or timm's whose name is most alike; "" for none."""
+    from hmrlab.models.timm_backbone import timm_names  # see `create_encoder`
+
+    known = {one: TIMM + one for one in timm_names()}
+    known |= {one: one for one in (*ENCODER_NAMES, *_torchvision_names())}
+    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
+    return known[near[0]] if near else ""
+
+
+def _other_of_torchvisions(name: str, network: nn.Module, wiring: str) -> Encoder:
+    """A network that is not in our list: the last layer that gives its classes is taken out."""
+    classes = [
+        (path, layer)
+        for path, layer in network.named_modules()
+        if getattr(layer, "out_features", getattr(layer, "out_channels", 0)) == CLASSES
+    ]
+    if len(classes) != 1:
+        raise ValueError(
+            f"torchvision knows {name!r}, but its classifier cannot be taken off: expected one "
+            f"layer of {CLASSES} classes, found {', '.join(p for p, _ in classes) or 'none'}; take "
+            f"another encoder, or timm:NAME"
+        )
+    ((path, layer),) = classes
+    size = CLASSES
+    if not wiring:
+        size = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
+        attribute = path.partition(".")[0]
+        setattr(network, attribute, _without(getattr(network, attribute), layer))
+    encoder = Encoder(name, network, size, maps=_maps_of(network))
+    if encoder.has_maps:
+        encoder.measure()
+    return encoder
+
+
+def _without(head: nn.Module, classes: nn.Module) -> nn.Module:
+    """A classifier without the layer that gives the classes, and without dropout."""
+    if head is classes:
+        return nn.Identity()
+    kept = [each for each in head if each is not classes and not isinstance(each, nn.Dropout)]
+    return nn.Sequential(*kept) if kept else nn.Identity()
+
+
+def _maps_of(network: nn.Module) -> Maps | None:
+    """How a network of torchvision's gives its last feature map, if it gives one."""
+    kind = type(network).__name__
+    if kind == "DenseNet":
+        return _densenet_maps
+    if kind in ("ResNet", "ShuffleNetV2", "RegNet", "MNASNet"):
+        return _maps_before_pooling
+    if kind == "SwinTransformer":
+        return _swin_maps
+    return _feature_maps if hasattr(network, "features") else None
+
+
+def _own_maps(network: nn.Module, images: Tensor) -> Tensor:
+    return network.maps(images)
+
+
+def _feature_maps(network: nn.Module, images: Tensor) -> Tensor:
+    return network.features(images)
+
+
+def _densenet_maps(network: nn.Module, images: Tensor) -> Tensor:
+    return torch.relu(network.features(images))  # ends in a norm, relu on pooling
+
+
+def _swin_maps(network: nn.Module, images: Tensor) -> Tensor:
+    return network.permute(network.norm(network.features(images)))
+
+
+def _maps_before_pooling(network: nn.Module, images: Tensor) -> Tensor:
+    for name, layer in network.named_children():  # in the order of the forward pass
+        if name not in ("avgpool", "fc", "classifier"):
+            images = layer(images)
+    return images
 
 
 def _before_linear(head: nn.Module) -> nn.Module:

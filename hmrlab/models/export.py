@@ -16,11 +16,11 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from hmrlab.bodies import SMPLParams
 from hmrlab.files import FileProblem, read_bytes, write_whole
 from hmrlab.models.checkpoints import BOUNDS
 from hmrlab.models.hmr import HMR
-from hmrlab.models.prediction import Prediction
-from hmrlab.models.reading import shown
+from hmrlab.models.safe_load import shown
 
 FORMAT = "hmrlab-onnx-1"
 INPUT = "images"
@@ -46,7 +46,7 @@ def export_onnx(model: HMR, path: str | Path, resolution: int, n_iter: int = 3) 
     """Write a network as one ONNX file, whole or not at all; any number of pictures at a time.
 
     Input `images` (B, 3, resolution, resolution), outputs `rotations` (B, 24, 3, 3), `betas`
-    (B, 10), `camera` (B, 3): see `Prediction`.
+    (B, 10), `camera` (B, 3): see `SMPLParams`.
 
     Args:
         model: on any device and in any mode; it is left as it is.
@@ -173,7 +173,7 @@ class OnnxHMR(nn.Module):
         # It holds nothing; it says, as the parameters of every network do, where pictures go.
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)
 
-    def forward(self, images: Tensor, n_iter: int | None = None) -> Prediction:
+    def forward(self, images: Tensor, n_iter: int | None = None) -> SMPLParams:
         """One body for each picture.
 
         Args:
@@ -196,7 +196,7 @@ class OnnxHMR(nn.Module):
             )
         array = images.detach().float().contiguous().numpy()
         answers = self.session.run(list(OUTPUTS), {INPUT: array})
-        return Prediction(*(torch.from_numpy(answer) for answer in answers))
+        return SMPLParams(*(torch.from_numpy(answer) for answer in answers))
 
 
 def check_onnx(

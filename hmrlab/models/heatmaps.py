@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
-
-from hmrlab.models.encoders import Encoder
 
 KEYPOINTS = 24  # the annotated ones
 
@@ -17,17 +16,17 @@ class HeatmapNet(nn.Module):
     is there for the encoder's sake and thrown away afterwards.
 
     Args:
-        encoder: from `create_encoder`.
-        doublings: transposed convolutions, each of which doubles the map's sides.
+        encoder: from `create_encoder`, or any module with `map_channels` and a method `maps`.
+        num_deconv: transposed convolutions, each of which doubles the map's sides.
         width: their channels.
     """
 
-    def __init__(self, encoder: Encoder, doublings: int = 2, width: int = 64) -> None:
+    def __init__(self, encoder: nn.Module, num_deconv: int = 2, width: int = 64) -> None:
         super().__init__()
         self.encoder = encoder
         layers: list[nn.Module] = []
         channels = encoder.map_channels
-        for _ in range(doublings):
+        for _ in range(num_deconv):
             layers += [
                 nn.ConvTranspose2d(channels, width, 4, stride=2, padding=1, bias=False),
                 nn.BatchNorm2d(width),
@@ -36,12 +35,12 @@ class HeatmapNet(nn.Module):
             channels = width
         self.head = nn.Sequential(*layers, nn.Conv2d(channels, KEYPOINTS, 1))
 
-    def forward(self, images: Tensor) -> Tensor:
-        """(B, 3, H, W) normalised pictures -> (B, 24, h, w) logits over the cells of each map."""
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 24 y x"]:
+        """Normalised images -> logits over the cells of each map."""
         return self.head(self.encoder.maps(images))
 
 
-def expected_places(logits: Tensor) -> Tensor:
+def expected_places(logits: Float[Tensor, "b k y x"]) -> Float[Tensor, "b k 2"]:
     """The mean place under each map's likelihood (Sun et al., "Integral Human Pose", ECCV 2018).
 
     Args:
@@ -52,11 +51,11 @@ def expected_places(logits: Tensor) -> Tensor:
     """
     height, width = logits.shape[-2:]
     likelihood = logits.flatten(2).softmax(-1).unflatten(2, (height, width))
-    x = likelihood.sum(-2) @ cell_middles(width, logits)
-    y = likelihood.sum(-1) @ cell_middles(height, logits)
+    x = likelihood.sum(-2) @ cell_centers(width, logits)
+    y = likelihood.sum(-1) @ cell_centers(height, logits)
     return torch.stack([x, y], -1)
 
 
-def cell_middles(count: int, like: Tensor) -> Tensor:
+def cell_centers(count: int, like: Tensor) -> Tensor:
     """(count,) middles of cells that share [-1, 1] evenly."""
     return (2 * torch.arange(count, dtype=like.dtype, device=like.device) + 1) / count - 1

@@ -26,7 +26,7 @@ def shipped_path(kind: str, folder: Path = FOLDER) -> Path:
     path = folder / FILES[kind]
     if not path.is_file():
         raise FileProblem(
-            f"{path} is missing from this installation; make it anew: hmrlab assets build"
+            f"{path} is missing from this installation; make it anew: python tools/build_weights.py"
         )
     return path
 

@@ -2,7 +2,7 @@
 
 from hmrlab.photos.boxes import Boxes, targets_in
 from hmrlab.photos.fit import NobodyFittedError, fit_photo
-from hmrlab.photos.network import NoBodyError, PhotoAnswers, ask, resolution_of
+from hmrlab.photos.network import NoBodyError, PhotoPredictions, predict
 from hmrlab.photos.openpose import read_openpose
 from hmrlab.photos.picture import read_photo
 from hmrlab.photos.result import PhotoBodies, PhotoFits
@@ -13,16 +13,15 @@ __all__ = [
     "Boxes",
     "NoBodyError",
     "NobodyFittedError",
-    "PhotoAnswers",
     "PhotoBodies",
     "PhotoFits",
+    "PhotoPredictions",
     "Scene",
-    "ask",
     "fit_photo",
     "one_camera",
+    "predict",
     "read_openpose",
     "read_photo",
-    "resolution_of",
     "save_bodies",
     "save_fits",
     "targets_in",

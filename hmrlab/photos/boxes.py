@@ -11,9 +11,9 @@ from torch import Tensor
 
 from hmrlab.bodies.joints import KEYPOINT_NAMES, OPENPOSE
 from hmrlab.data.crops import crop_picture
-from hmrlab.fitting import Targets
 from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix, invert_affine
 from hmrlab.geometry.crops import REFERENCE_SIDE
+from hmrlab.smplify import Targets
 
 BOX_FACTOR = 1.2  # SPIN's, for all sets but Human3.6M
 CONFIDENT = 0.2  # least confidence of a keypoint that a box must hold; SPIN's demo

@@ -10,14 +10,13 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import nn
-from torchvision.models.detection import KeypointRCNN, KeypointRCNN_ResNet50_FPN_Weights
-from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
-from torchvision.ops.misc import FrozenBatchNorm2d
 
 from hmrlab.models.hub import hub_path, hub_weights
 from hmrlab.photos.picture import shrunk
 
-WEIGHTS = KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
+WEIGHTS_URL = (  # torchvision's KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
+    "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
+)
 LONGEST = 1333  # pixels: what the network would shrink a photo to anyway
 LEAST_SCORE = 0.9
 PERSON = 1  # of the network's two classes; 0 is the background
@@ -88,7 +87,7 @@ def load_detector(
         FileProblem: the weights are not there, damaged, or cannot be fetched.
     """
     state = hub_weights(
-        WEIGHTS.url,
+        WEIGHTS_URL,
         "weights of torchvision's keypoint R-CNN",
         allow_download=allow_download,
         hint=" Or say where the people are: --box x,y,w,h.",
@@ -104,6 +103,11 @@ def build_network() -> nn.Module:
     They go with frozen normalisation without an epsilon. torchvision itself builds that only
     together with the weights, which it would fetch and unpickle.
     """
+    # torchvision's models take seconds to import; who gives boxes or keypoints needs none.
+    from torchvision.models.detection import KeypointRCNN
+    from torchvision.models.detection.backbone_utils import resnet_fpn_backbone
+    from torchvision.ops.misc import FrozenBatchNorm2d
+
     norm = partial(FrozenBatchNorm2d, eps=0.0)
     backbone = resnet_fpn_backbone(backbone_name="resnet50", weights=None, norm_layer=norm)
     return KeypointRCNN(backbone, num_classes=2, num_keypoints=N_COCO)
@@ -111,7 +115,7 @@ def build_network() -> nn.Module:
 
 def detector_is_here() -> bool:
     """Whether its weights are in torch hub's cache."""
-    return hub_path(WEIGHTS.url).exists()
+    return hub_path(WEIGHTS_URL).exists()
 
 
 def people_among(seen: Detections, least_score: float = LEAST_SCORE) -> Detections:

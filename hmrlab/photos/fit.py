@@ -7,10 +7,10 @@ import torch
 
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import OPENPOSE_NAMES
-from hmrlab.fitting import NewtonSettings, PosePrior, fit_cold
-from hmrlab.fitting.problem import IGNORED, LEAST_KEYPOINTS
 from hmrlab.photos.boxes import CONFIDENT, Boxes, targets_in, why_no_box
 from hmrlab.photos.result import PhotoFits
+from hmrlab.smplify import NewtonSettings, PosePrior, fit_cold
+from hmrlab.smplify.problem import IGNORED, LEAST_KEYPOINTS
 
 _COUNTED = [k for k in range(len(OPENPOSE_NAMES)) if k not in IGNORED]
 
@@ -64,7 +64,7 @@ def fit_photo(
         image=image,
         keypoints=keypoints[numbers],
         boxes=boxes.rows(kept),
-        fits=fits.rows(kept),
+        fits=fits[kept],
         body=body,
         numbers=tuple(numbers.tolist()),
         left_out=left_out,

@@ -27,7 +27,7 @@ from hmrlab.files import (
 )
 from hmrlab.models import HMR
 from hmrlab.photos.finding import Finder, NobodyFoundError
-from hmrlab.photos.network import NoBodyError, ask
+from hmrlab.photos.network import NoBodyError, predict
 from hmrlab.photos.page import save_page
 from hmrlab.photos.picture import read_photo
 from hmrlab.photos.result import PhotoBodies
@@ -48,7 +48,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Asker:
+class Predictor:
     """All that decides what is made of a photo."""
 
     model: HMR  # in evaluation mode
@@ -125,9 +125,9 @@ def jobs_for(paths: Sequence[Path], out: Path) -> list[Job]:
     return [Job(photo, out / name) for photo, name in zip(photos, names, strict=True)]
 
 
-def ask_for_all(
+def predict_all(
     jobs: Sequence[Job],
-    asker: Asker,
+    predictor: Predictor,
     *,
     force: bool = False,
     progress: bool = False,
@@ -140,7 +140,7 @@ def ask_for_all(
 
     Args:
         jobs: the photos.
-        asker: what to do with each.
+        predictor: what to do with each.
         force: make anew what is there.
         progress: show a bar over the photos.
         report: is told of each photo that is done, with its summary.
@@ -153,18 +153,18 @@ def ask_for_all(
     outcome = Outcome()
     for job in tqdm(jobs, desc="photos", unit="photo", disable=not progress):
         try:
-            key = asker.key(job.photo)
+            key = predictor.key(job.photo)
             if not force and _is_done(job, key):
                 outcome.skipped.append(job)
                 continue
-            image = read_photo(job.photo, asker.max_pixels)
-            found = asker.finder.find(job.photo, image)
-            result = ask(asker.model, image, found, asker.body, asker.resolution)
+            image = read_photo(job.photo, predictor.max_pixels)
+            found = predictor.finder.find(job.photo, image)
+            result = predict(predictor.model, image, found, predictor.body, predictor.resolution)
         except (FileProblem, NobodyFoundError, NoBodyError, MemoryError) as error:
             outcome.problems[job.photo] = str(error) or "it takes more memory than there is"
             continue
         try:
-            text = _write(job, key, result, asker, progress)
+            text = _write(job, key, result, predictor, progress)
         except FileProblem as error:
             raise FileProblem(f"{error}{_what_stays(outcome)}") from error
         outcome.done.append(job)
@@ -225,14 +225,18 @@ def _is_done(job: Job, key: dict[str, Any]) -> bool:
         return False
 
 
-def _write(job: Job, key: dict[str, Any], result: PhotoBodies, asker: Asker, progress: bool) -> str:
+def _write(
+    job: Job, key: dict[str, Any], result: PhotoBodies, predictor: Predictor, progress: bool
+) -> str:
     """Write beside the folder, and put it into its place when it is whole."""
     part = job.folder.parent / f".{job.folder.name}.part"
     try:
         _remove(part)
         written = save_bodies(result, part, progress=progress and len(result) > 1)
-        if asker.pages:
-            page = save_page(result, part, include_body=asker.include_body, title=job.photo.name)
+        if predictor.pages:
+            page = save_page(
+                result, part, include_body=predictor.include_body, title=job.photo.name
+            )
             written += [page] if page else []
         text = summary(result, [job.folder / path.name for path in written])
         names = sorted(path.name for path in written)

@@ -9,18 +9,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmrlab.bodies import Body
-from hmrlab.data.augment import IMAGENET_DEVIATION, IMAGENET_MEAN
-from hmrlab.fitting.problem import Guess
-from hmrlab.geometry import SPIN_IMAGE_SIZE, weak_perspective_to_translation
-from hmrlab.models import HMR, Prediction
+from hmrlab.bodies import Body, SMPLParams
+from hmrlab.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from hmrlab.geometry import weak_perspective_to_translation
+from hmrlab.models import HMR
 from hmrlab.photos.finding import Found
 from hmrlab.photos.result import PhotoBodies
 
-SMALL_CROP = 64  # pixels, what the small encoder is made for
 LEAST_SCALE = 0.05  # crop half-sides per metre: a person would be a twentieth of the crop tall
 LARGEST = 5.0  # metres from its own origin, that a body's vertices are at most
-N_ITER = 3
 MOST_CROPS = 32  # that are held at a time
 
 
@@ -29,16 +26,16 @@ class NoBodyError(ValueError):
 
 
 @dataclass(frozen=True, kw_only=True)
-class PhotoAnswers(PhotoBodies):
+class PhotoPredictions(PhotoBodies):
     """People whose bodies a network gave."""
 
-    guess: Guess  # of each, in front of its own crop's camera
+    guess: SMPLParams  # of each, in front of its own crop's camera
     camera: Tensor  # (N, 3) the network's own word: scale, tx, ty
     score: np.ndarray | None = None  # (N,) a detector's, that each is a person
     coco_keypoints: np.ndarray | None = None  # (N, 17, 3) a detector's: pixels of the photo, score
 
     @property
-    def posed(self) -> Guess:
+    def posed(self) -> SMPLParams:
         """The bodies, each in front of its own crop's camera."""
         return self.guess
 
@@ -57,19 +54,8 @@ class PhotoAnswers(PhotoBodies):
         return {"camera": self.camera[row], **known}
 
 
-def resolution_of(model: HMR) -> int:
-    """The side of the crops that a network takes, pixels.
-
-    What its file says; files from before it was said, and files of others, have an encoder that
-    was made for one size.
-    """
-    if model.resolution:
-        return model.resolution
-    return SMALL_CROP if model.encoder.name == "small" else SPIN_IMAGE_SIZE
-
-
 @torch.inference_mode()
-def answer(model: HMR, crops: Tensor) -> Prediction:
+def answer(model: HMR, crops: Tensor) -> SMPLParams:
     """What a network says about crops, on its own device.
 
     Args:
@@ -82,13 +68,13 @@ def answer(model: HMR, crops: Tensor) -> Prediction:
     device = next(model.parameters()).device
     mean, deviation = (
         torch.tensor(values, device=device)[:, None, None]
-        for values in (IMAGENET_MEAN, IMAGENET_DEVIATION)
+        for values in (IMAGENET_MEAN, IMAGENET_STD)
     )
-    said = model((crops.to(device) - mean) / deviation, n_iter=model.n_iter or N_ITER)
+    said = model((crops.to(device) - mean) / deviation)
     return said.float().to("cpu")
 
 
-def bodies_of(image: np.ndarray, found: Found, said: Prediction, body: Body) -> PhotoAnswers:
+def bodies_of(image: np.ndarray, found: Found, said: SMPLParams, body: Body) -> PhotoPredictions:
     """A network's answer about the crops of a photo as people of that photo.
 
     Args:
@@ -114,17 +100,17 @@ def bodies_of(image: np.ndarray, found: Found, said: Prediction, body: Body) -> 
         raise NoBodyError(f"no body for anybody ({listed})")
     some = found.rows(kept)
     camera = said.camera[kept].clone()
-    return PhotoAnswers(
+    return PhotoPredictions(
         image=image,
         boxes=some.boxes,
         body=body,
         numbers=some.numbers,
         left_out=left_out,
         keypoints=some.keypoints,
-        guess=Guess(
+        guess=SMPLParams(
             said.rotations[kept].clone(),
             said.betas[kept].clone(),
-            weak_perspective_to_translation(camera),
+            translation=weak_perspective_to_translation(camera),
         ),
         camera=camera,
         score=some.score,
@@ -132,7 +118,9 @@ def bodies_of(image: np.ndarray, found: Found, said: Prediction, body: Body) -> 
     )
 
 
-def ask(model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int) -> PhotoAnswers:
+def predict(
+    model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int
+) -> PhotoPredictions:
     """The bodies of one photo's people: crops, the network's answer, and both together.
 
     No other photo's people are in a batch with them: a network's last digits depend on how many
@@ -143,7 +131,7 @@ def ask(model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int
         image: (H, W, 3) uint8.
         found: the people.
         body: whose parameters the network gives.
-        resolution: side of the crops, pixels (see `resolution_of`).
+        resolution: side of the crops, pixels.
 
     Raises:
         NoBodyError: see `bodies_of`.
@@ -151,11 +139,11 @@ def ask(model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int
     rows = torch.arange(len(found)).split(MOST_CROPS)
     parts = [answer(model, found.boxes.rows(some).crops(image, resolution)) for some in rows]
     names = ("rotations", "betas", "camera")
-    said = Prediction(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
+    said = SMPLParams(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
     return bodies_of(image, found, said, body)
 
 
-def _why_not(said: Prediction, row: int, body: Body) -> str:
+def _why_not(said: SMPLParams, row: int, body: Body) -> str:
     values = (said.rotations[row], said.betas[row], said.camera[row])
     if not all(bool(value.isfinite().all()) for value in values):
         return "the network's answer is not finite: are its weights whole?"

@@ -12,14 +12,14 @@ from PIL import Image
 
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import OPENPOSE
-from hmrlab.fitting import Fits
-from hmrlab.fitting.objective import project
 from hmrlab.geometry import apply_affine, invert_affine
 from hmrlab.photos.boxes import CONFIDENT, Boxes
 from hmrlab.photos.picture import shrunk
 from hmrlab.photos.scene import Posed, Scene, one_camera, own_focals, pixels_per_metre
 from hmrlab.rendering import over_photo
 from hmrlab.rendering.backends import Pinhole
+from hmrlab.smplify import Fits
+from hmrlab.smplify.objective import project
 
 COLOURS = np.array([
     (0.68, 0.78, 0.90), (0.93, 0.72, 0.55), (0.70, 0.87, 0.66), (0.89, 0.68, 0.84),

@@ -6,9 +6,9 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import trimesh
 from tqdm.auto import tqdm
 
 from hmrlab.files import FileProblem, save_npz_whole, write_text_whole, write_whole
@@ -16,6 +16,9 @@ from hmrlab.geometry import matrix_to_axis_angle
 from hmrlab.photos.result import LONGEST, PhotoBodies
 from hmrlab.photos.scene import own_focals
 from hmrlab.rendering import save_png, turntable
+
+if TYPE_CHECKING:
+    import trimesh
 
 Y_UP = np.array([1.0, -1.0, -1.0])  # from the camera's frame to glTF's: y up, looking along -z
 GAMMA = 2.2  # glTF's colours are of linear light, the renderer's are those of a screen
@@ -168,6 +171,8 @@ def _names(result: PhotoBodies) -> list[str]:
 
 def _meshes(result: PhotoBodies, vertices: np.ndarray) -> Iterator[trimesh.Trimesh]:
     """Meshes with y up of vertices (N, V, 3) in a camera's frame, one by one: each is large."""
+    import trimesh  # takes seconds, of which a photo that nobody saves needs none
+
     faces = result.body.faces.numpy()
     for points, colour in zip(vertices, result.colours(), strict=True):
         mesh = trimesh.Trimesh(points * Y_UP, faces, process=False)
@@ -182,6 +187,8 @@ def _meshes(result: PhotoBodies, vertices: np.ndarray) -> Iterator[trimesh.Trime
 
 
 def _save_glb(path: Path, meshes: dict[str, trimesh.Trimesh]) -> Path:
+    import trimesh
+
     scene = trimesh.Scene()
     for name, mesh in meshes.items():
         scene.add_geometry(mesh, node_name=name, geom_name=name)

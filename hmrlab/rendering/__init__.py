@@ -1,13 +1,20 @@
 """Pictures from meshes, on machines with and without a graphics library."""
 
-from hmrlab.rendering.backends import (
-    available_backends,
-    choose_backend,
-    environment_for_children,
-)
-from hmrlab.rendering.galleries import contact_sheet, draw_keypoints, gallery, save_png
-from hmrlab.rendering.heat import colour_bar, joint_heat
-from hmrlab.rendering.pictures import over_photo, overlay, render_bodies, side_view, turntable
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from hmrlab._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from hmrlab.rendering.backends import (
+        available_backends,
+        choose_backend,
+        environment_for_children,
+    )
+    from hmrlab.rendering.galleries import contact_sheet, draw_keypoints, gallery, save_png
+    from hmrlab.rendering.heat import colour_bar, joint_heat
+    from hmrlab.rendering.pictures import over_photo, overlay, render_bodies, side_view, turntable
 
 __all__ = [
     "available_backends",
@@ -25,3 +32,13 @@ __all__ = [
     "side_view",
     "turntable",
 ]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "backends": "available_backends choose_backend environment_for_children",
+        "galleries": "contact_sheet draw_keypoints gallery save_png",
+        "heat": "colour_bar joint_heat",
+        "pictures": "over_photo overlay render_bodies side_view turntable",
+    },
+)

@@ -1,4 +1,4 @@
-"""Ways to draw a mesh without a screen: pyrender on EGL or OSMesa, or ray casting with embreex.
+"""Ways to draw a mesh without a screen: pyrender on EGL or OSMesa, or our own rasteriser.
 
 All draw the same thing: vertices in the camera's frame (x right, y down, z forward) with colours
 that are lit already (`lighting`), so that pictures look alike whatever the machine offers.
@@ -6,40 +6,34 @@ that are lit already (`lighting`), so that pictures look alike whatever the mach
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
+import platform
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import asdict, dataclass
 from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
-from hmrlab.processes import lifeline
+from hmrlab import paths
+from hmrlab.files import FileProblem, read_json, write_text_whole
+from hmrlab.rendering import gl
+from hmrlab.rendering.gl import PROBE_SECONDS, Pinhole, PyrenderBackend
 
-BACKENDS = ("pyrender-egl", "pyrender-osmesa", "embreex")
+RASTER = "raster"
 PLATFORM = {"pyrender-egl": "egl", "pyrender-osmesa": "osmesa"}
-PROBE_SECONDS = 60
+BACKENDS = (*PLATFORM, RASTER)
 PROBED = "HMRLAB_RENDERER_PROBED"
-
-
-@dataclass(frozen=True)
-class Pinhole:
-    """A camera: focal length and principal point in pixels, picture size."""
-
-    focal: float
-    center: tuple[float, float]
-    height: int
-    width: int
-
-    def scaled(self, factor: int) -> Pinhole:
-        """The same view with `factor` times as many pixels each way."""
-        cx, cy = self.center
-        return Pinhole(
-            self.focal * factor, (cx * factor, cy * factor),
-            self.height * factor, self.width * factor,
-        )  # fmt: skip
+NEAREST = 0.05  # metres: our rasteriser leaves out triangles that reach nearer to the camera
+_MATTERS = ("pyrender", "PyOpenGL", "trimesh", "numpy")
+_VARIABLES = ("DISPLAY", "EGL_PLATFORM", "LD_LIBRARY_PATH")
 
 
 class Backend(Protocol):
@@ -55,92 +49,34 @@ class Backend(Protocol):
         ...
 
 
-class PyrenderBackend:
-    """pyrender's offscreen renderer on one of PyOpenGL's headless platforms.
-
-    It draws in a thread of its own: a GL context belongs to the thread that uses it first, and
-    Jupyter's kernel calls a widget's handlers from another thread than the cells.
-    """
-
-    def __init__(self, platform: str) -> None:
-        # PyOpenGL reads this once, when it is first imported.
-        os.environ["PYOPENGL_PLATFORM"] = platform
-        import pyrender
-
-        loaded = sys.modules["OpenGL"].__dict__.get("_hmrlab_platform", platform)
-        if loaded != platform:
-            raise RuntimeError(f"PyOpenGL already runs on {loaded}; restart Python to change that")
-        sys.modules["OpenGL"]._hmrlab_platform = platform
-        self._pyrender = pyrender
-        self._renderers: dict[tuple[int, int], object] = {}
-        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="hmrlab-gl")
+class RasterBackend:
+    """The rasteriser of the synthetic people, on the CPU; needs no graphics library at all."""
 
     def draw(
         self, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, camera: Pinhole
     ) -> tuple[np.ndarray, np.ndarray]:
-        return self._thread.submit(self._draw, vertices, faces, colours, camera).result()
+        """See `Backend`."""
+        from hmrlab.data.synthetic.raster import rasterize  # numba: where there is GL, not needed
 
-    def _draw(
-        self, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, camera: Pinhole
-    ) -> tuple[np.ndarray, np.ndarray]:
-        pyrender = self._pyrender
-        size = (camera.width, camera.height)
-        if size not in self._renderers:
-            self._renderers[size] = pyrender.OffscreenRenderer(*size)
-        primitive = pyrender.Primitive(
-            positions=vertices.astype(np.float32),
-            indices=faces.astype(np.uint32),
-            color_0=np.clip(colours, 0, 1).astype(np.float32),
-            material=pyrender.MetallicRoughnessMaterial(doubleSided=True),
-        )
-        scene = pyrender.Scene(bg_color=(1.0, 1.0, 1.0, 1.0))
-        scene.add(pyrender.Mesh([primitive]))
-        cx, cy = camera.center
-        lens = pyrender.IntrinsicsCamera(camera.focal, camera.focal, cx, cy, znear=0.05, zfar=200.0)
-        # OpenGL's camera looks along -z with y up.
-        scene.add(lens, pose=np.diag([1.0, -1.0, -1.0, 1.0]))
-        colour, depth = self._renderers[size].render(scene, flags=pyrender.RenderFlags.FLAT)
-        return colour[..., :3] / 255.0, depth
-
-
-class EmbreeBackend:
-    """One ray a pixel, cast by embreex; needs no graphics library at all."""
-
-    def draw(
-        self, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, camera: Pinhole
-    ) -> tuple[np.ndarray, np.ndarray]:
-        import trimesh
-        from trimesh.ray.ray_pyembree import RayMeshIntersector
-
-        mesh = trimesh.Trimesh(vertices, faces, process=False)
-        x, y = np.meshgrid(np.arange(camera.width) + 0.5, np.arange(camera.height) + 0.5)
-        directions = np.stack(
-            [
-                (x - camera.center[0]) / camera.focal,
-                (y - camera.center[1]) / camera.focal,
-                np.ones_like(x),
-            ],
-            -1,
-        ).reshape(-1, 3)
-        triangle, ray, places = RayMeshIntersector(mesh).intersects_id(
-            np.zeros_like(directions), directions, multiple_hits=False, return_locations=True
-        )
-        colour = np.zeros((camera.height * camera.width, 3))
-        depth = np.zeros(camera.height * camera.width)
-        if len(ray):
-            corners = vertices[faces[triangle]]
-            share = trimesh.triangles.points_to_barycentric(corners, places)
-            share = np.clip(share, 0, 1)
-            colour[ray] = np.einsum("rk,rkc->rc", share, colours[faces[triangle]])
-            depth[ray] = places[:, 2]
-        shape = (camera.height, camera.width)
-        return np.clip(colour, 0, 1).reshape(*shape, 3), depth.reshape(shape)
+        depth = np.where(vertices[:, 2] < NEAREST, 0.0, vertices[:, 2])
+        inverse = 1 / np.maximum(depth, NEAREST)
+        points = camera.focal * vertices[:, :2] * inverse[:, None] + camera.center
+        corners = np.ascontiguousarray(faces, np.int64)
+        triangle, nearest = rasterize(points, depth, corners, camera.height, camera.width)
+        row, column = np.nonzero(triangle >= 0)
+        own = corners[triangle[row, column]]  # (P, 3)
+        share = _areas(np.stack([column, row], 1) + 0.5, points[own])
+        share *= inverse[own]  # colours are linear over the triangle, not over the picture
+        share /= share.sum(1, keepdims=True)
+        colour = np.zeros((camera.height, camera.width, 3))
+        colour[row, column] = np.einsum("pk,pkc->pc", share, colours[own])
+        return np.clip(colour, 0, 1), np.where(triangle >= 0, nearest, 0.0)
 
 
 def environment_for_children() -> dict[str, str]:
     """Environment variables that spare processes started from here the probe; empty if none works.
 
-    Notebooks are processes of their own, and each would probe for itself.
+    Notebooks are processes of their own, and each would ask for itself.
     """
     try:
         return {PROBED: choose_backend()}
@@ -151,55 +87,71 @@ def environment_for_children() -> dict[str, str]:
 @lru_cache(maxsize=len(BACKENDS))
 def get_backend(name: str) -> Backend:
     """The backend of that name, made once."""
-    return EmbreeBackend() if name == "embreex" else PyrenderBackend(PLATFORM[name])
+    return RasterBackend() if name == RASTER else PyrenderBackend(PLATFORM[name])
 
 
 def choose_backend(preferred: str | None = None) -> str:
-    """The first backend that works here: EGL, then OSMesa, then embreex.
+    """The first backend that works here: EGL, then OSMesa, then our own, which works everywhere.
 
     Args:
         preferred: take this one; by default what `$HMRLAB_RENDERER` says, if it is set.
 
     Raises:
         ValueError: no backend has that name.
-        RuntimeError: the wished one, or every one, fails; the message says why.
+        RuntimeError: the wished one fails; the message says why.
     """
     wish = preferred or os.environ.get("HMRLAB_RENDERER")
-    if wish and wish not in BACKENDS:
+    if not wish:
+        return next(name for name in BACKENDS if probe(name) == "OK")
+    if wish not in BACKENDS:
         raise ValueError(f"unknown renderer {wish!r}; there are {', '.join(BACKENDS)}")
-    reasons = {}
-    for name in (wish,) if wish else BACKENDS:
-        reasons[name] = probe(name)
-        if reasons[name] == "OK":
-            return name
-    listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-    raise RuntimeError(f"no renderer works here ({listed}). Try: pip install embreex")
+    if probe(wish) != "OK":
+        raise RuntimeError(
+            f"the renderer {wish} does not work here ({probe(wish)}). Without a wish one that "
+            "works is taken: unset HMRLAB_RENDERER."
+        )
+    return wish
 
 
 def available_backends() -> dict[str, str]:
-    """For each backend "OK", or why it does not work here."""
-    return {name: probe(name) for name in BACKENDS}
+    """For each backend "OK", or why it does not work here; tried anew."""
+    with ThreadPoolExecutor() as threads:
+        answers = dict(zip(PLATFORM, threads.map(_try, PLATFORM), strict=True))
+    _remember(_Remembered(_machine(), answers))
+    return {**answers, RASTER: "OK"}
 
 
 @lru_cache(maxsize=len(BACKENDS))
 def probe(name: str) -> str:
-    """Draw a triangle in a process of its own, which a broken driver may kill: "OK" or why not.
+    """ "OK" if a backend works here, or why not.
 
-    Seconds are spared where `$HMRLAB_RENDERER_PROBED` has the name: whoever started this process
-    has probed that backend already.
+    Seconds are spared where `$HMRLAB_RENDERER_PROBED` has the name, since whoever started this
+    process has tried it; and where an earlier process has noted the answer.
     """
-    if os.environ.get(PROBED) == name:
+    if name == RASTER or os.environ.get(PROBED) == name:
         return "OK"
-    code = (
-        "from hmrlab.processes import end_with_parent; end_with_parent()\n"
-        f"from hmrlab.rendering import backends; backends.draw_probe({name!r})"
-    )
-    command = [sys.executable, "-c", code]
+    known = _remembered()
+    if name not in known.answers:
+        known.answers[name] = _try(name)
+        _remember(known)
+    return known.answers[name]
+
+
+@dataclass(frozen=True)
+class _Remembered:
+    """What earlier processes found on a machine: backend -> "OK" or why not."""
+
+    machine: str
+    answers: dict[str, str]
+
+
+def _try(name: str) -> str:
+    """Draw a triangle in a process of its own, which a broken driver may kill."""
+    command = [sys.executable, "-P", gl.__file__, PLATFORM[name]]
     try:
-        with lifeline() as stdin:
-            child = subprocess.run(
-                command, stdin=stdin, capture_output=True, text=True, timeout=PROBE_SECONDS
-            )
+        child = subprocess.run(
+            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=PROBE_SECONDS
+        )
     except subprocess.TimeoutExpired:
         return f"did not answer in {PROBE_SECONDS} s"
     if child.returncode == 0:
@@ -208,14 +160,46 @@ def probe(name: str) -> str:
     return lines[-1][:200] if lines else f"ended with code {child.returncode}"
 
 
-def draw_probe(name: str) -> None:
-    """Draw one triangle and look whether it is there.
+def _place() -> Path:
+    return paths.data_dir() / "renderers.json"
 
-    Raises:
-        RuntimeError: it is not.
-    """
-    vertices = np.array([[-1.0, -1, 3], [1, -1, 3], [0, 1, 3]])
-    camera = Pinhole(32.0, (16.0, 16.0), 32, 32)
-    _, depth = get_backend(name).draw(vertices, np.array([[0, 1, 2]]), np.ones((3, 3)), camera)
-    if abs(depth[12, 16] - 3) > 0.01:
-        raise RuntimeError("it draws, but the picture is wrong")
+
+def _remembered() -> _Remembered:
+    """The answers of this machine; none if the file is missing, damaged, or of another machine."""
+    machine = _machine()
+    with suppress(FileProblem):
+        known = read_json(_place(), _Remembered)
+        if known.machine == machine:
+            return known
+    return _Remembered(machine, {})
+
+
+def _remember(known: _Remembered) -> None:
+    with suppress(FileProblem):  # a home that cannot be written to costs seconds, nothing else
+        write_text_whole(_place(), json.dumps(asdict(known), indent=1) + "\n")
+
+
+def _machine() -> str:
+    """A digest of what decides whether a backend works: machine, libraries, drivers, versions."""
+    facts = [platform.node(), platform.platform(), sys.version, sys.prefix]
+    for package in _MATTERS:
+        with suppress(metadata.PackageNotFoundError):
+            facts.append(f"{package} {metadata.version(package)}")
+    # Not PYOPENGL_PLATFORM: each backend sets that itself.
+    facts += [f"{name}={os.environ.get(name)}" for name in _VARIABLES]
+    facts += sorted(str(path) for path in Path("/dev").glob("nvidia*"))
+    facts += sorted(str(path) for path in Path("/dev/dri").glob("*"))
+    with suppress(OSError):  # written when a library is installed; Linux only
+        facts.append(str(Path("/etc/ld.so.cache").stat().st_mtime_ns))
+    return hashlib.sha256("\n".join(facts).encode()).hexdigest()
+
+
+def _areas(pixels: np.ndarray, corners: np.ndarray) -> np.ndarray:
+    """Barycentric coordinates (P, 3) of places (P, 2) in triangles (P, 3, 2), in the picture."""
+    a, b, c = (corners[:, k] - pixels for k in range(3))
+    parts = [_cross(b, c), _cross(c, a), _cross(a, b)]
+    return np.stack(parts, 1) / sum(parts)[:, None]
+
+
+def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
+    return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]

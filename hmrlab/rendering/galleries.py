@@ -5,13 +5,16 @@ from __future__ import annotations
 import io
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib.figure import Figure
 from PIL import Image, ImageDraw
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES, SKELETON_24
 from hmrlab.files import write_whole
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 FARTHEST = 10  # sides of a picture, beyond which no line is followed
 
@@ -31,6 +34,8 @@ def gallery(
     Raises:
         ValueError: the columns have different numbers of pictures.
     """
+    from matplotlib.figure import Figure  # takes a second, and bodies are drawn without it
+
     counts = {title: len(images) for title, images in columns.items()}
     n = next(iter(counts.values()))
     if len(set(counts.values())) != 1 or (captions is not None and len(captions) != n):
@@ -99,10 +104,10 @@ def draw_keypoints(
 def save_png(path: str | Path, picture: np.ndarray | Figure, dpi: int = 100) -> Path:
     """Write a picture or a figure as PNG, whole or not at all."""
     buffer = io.BytesIO()
-    if isinstance(picture, Figure):
-        picture.savefig(buffer, format="png", dpi=dpi)
-    else:
+    if isinstance(picture, np.ndarray):
         Image.fromarray(picture).save(buffer, format="png", optimize=True)
+    else:
+        picture.savefig(buffer, format="png", dpi=dpi)
     return write_whole(path, lambda file: file.write(buffer.getvalue()))
 
 

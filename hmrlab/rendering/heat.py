@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import matplotlib
+from typing import TYPE_CHECKING
+
 import numpy as np
-from matplotlib.figure import Figure
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 HEAT = "magma_r"  # nothing is nearly white
 
@@ -34,6 +37,8 @@ def heat_ramp(count: int, colour_map: str = HEAT) -> np.ndarray:
 
 def colour_bar(most: float, label: str, colour_map: str = HEAT) -> Figure:
     """A legend for `joint_heat`, with the unit in its label."""
+    from matplotlib.figure import Figure  # takes a second, and bodies are drawn without it
+
     figure = Figure(figsize=(4.5, 0.7), layout="constrained")
     axis = figure.add_subplot()
     axis.imshow(heat_ramp(256, colour_map)[None], aspect="auto", extent=(0, most, 0, 1))
@@ -42,5 +47,7 @@ def colour_bar(most: float, label: str, colour_map: str = HEAT) -> Figure:
 
 
 def _colours(share: np.ndarray, colour_map: str) -> np.ndarray:
+    import matplotlib  # takes half a second, and bodies of one colour are drawn without it
+
     # The darkest end of the map would hide the shading.
     return matplotlib.colormaps[colour_map](0.03 + 0.85 * share)[..., :3]

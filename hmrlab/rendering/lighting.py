@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from hmrlab.geometry.normals import vertex_normals
+
 # Camera frame: x right, y down, z away from the camera. A soft key from the upper left, a raking
 # light from the right that shows folds and collapsed joints, and a weak fill from the camera.
 _LAMPS = (
@@ -12,17 +14,6 @@ _LAMPS = (
     (np.array([0.0, 0.0, -1.0]), 0.16),
 )
 _AMBIENT = 0.26
-
-
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3), each triangle counting by its area."""
-    corners = vertices[faces]
-    across = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
-    normals = np.zeros_like(vertices)
-    for k in range(3):
-        np.add.at(normals, faces[:, k], across)
-    length = np.linalg.norm(normals, axis=1, keepdims=True)
-    return normals / np.maximum(length, 1e-12)
 
 
 def lit_colours(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray) -> np.ndarray:

@@ -9,7 +9,9 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hmrlab.config import Scale
 from hmrlab.models.cost import LATENCY_BATCH, PRECISIONS, THROUGHPUT_BATCH, untrained
+from hmrlab.presets import BACKBONES, preset
 from hmrlab.reproduce.comparison import (
     Comparison,
     book_path,
@@ -18,12 +20,9 @@ from hmrlab.reproduce.comparison import (
     timing_cell,
 )
 from hmrlab.reproduce.costs import Cost, CostBook, CostPlan, Subject, measure, timing_name
-from hmrlab.reproduce.pareto import Panel, Point, plot_accuracy
-from hmrlab.reproduce.recorded import SHOWN_HEADINGS, Recorded, find_recorded
-from hmrlab.reproduce.references import known_records
-from hmrlab.reproduce.tables import Table
-from hmrlab.training import Run, Scale
-from hmrlab.training.lighter_runs import LIGHTER_RUNS
+from hmrlab.tables import Table, known_records
+from hmrlab.tables.pareto import Panel, Point, plot_accuracy
+from hmrlab.tables.recorded import SHOWN_HEADINGS, Recorded, find_recorded
 
 PEER = "resnet50"  # SPIN's encoder; all times are also given as ratios to its
 NAME = "backbones"
@@ -41,13 +40,9 @@ class Row:
     cost: Cost | None
 
 
-def backbone_runs() -> dict[str, Run]:
-    """The trainings that are compared, by their encoders: none pruned, none that goes on."""
-    return {
-        run.encoder: run
-        for run in LIGHTER_RUNS
-        if isinstance(run, Run) and not run.base and run.prune is None and run.weights == "none"
-    }
+def backbone_runs(scale: Scale) -> dict[str, str]:
+    """The names of the trainings that are compared, by their encoders."""
+    return {preset(name, scale).encoder: name for name in BACKBONES}
 
 
 def compare_backbones(
@@ -66,7 +61,8 @@ def compare_backbones(
     """
     records = known_records(folder)
     recorded = {
-        encoder: find_recorded(run.name, scale, records) for encoder, run in backbone_runs().items()
+        encoder: find_recorded(name, scale, records)
+        for encoder, name in backbone_runs(scale).items()
     }
     path = book_path(folder, NAME, scale)
     book = measure_backbones(scale, rounds) if measured else CostBook.load(path)

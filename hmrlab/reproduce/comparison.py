@@ -8,13 +8,12 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hmrlab.config import Scale
 from hmrlab.models.cost import THROUGHPUT_BATCH
 from hmrlab.rendering import save_png
 from hmrlab.reproduce.costs import Cost, CostBook
-from hmrlab.reproduce.recorded import Recorded, scores_origin
-from hmrlab.reproduce.references import keep_references
-from hmrlab.reproduce.tables import Table, number
-from hmrlab.training import Scale
+from hmrlab.tables import Table, keep_references, number
+from hmrlab.tables.recorded import Recorded, scores_origin
 
 _NOT_MEASURED = "Costs are not measured yet: add --measure."
 

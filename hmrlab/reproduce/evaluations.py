@@ -17,21 +17,22 @@ import torch
 
 from hmrlab import paths
 from hmrlab.bodies import Body, body_label, body_name, load_body, load_gendered
+from hmrlab.config import Scale
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.prepared import open_prepared
 from hmrlab.evaluation.intervals import DRAWS, Estimate
-from hmrlab.evaluation.judges import Bodies
-from hmrlab.evaluation.protocols import METRICS, Protocol, Truth, get_protocol
+from hmrlab.evaluation.metric_table import METRICS
+from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
 from hmrlab.evaluation.result import Evaluation, format_estimate
 from hmrlab.evaluation.run import evaluate_on
+from hmrlab.evaluation.scorers import Bodies
 from hmrlab.evaluation.worst import PICTURE, save_worst
 from hmrlab.files import parse_json, resolve, sha256_of
 from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
 from hmrlab.models import HMR
 from hmrlab.reproduce.exporting import SHIPPED, find_network
-from hmrlab.reproduce.tables import EVALUATION, Table
-from hmrlab.training import Scale, load_set
-from hmrlab.training.sets import BODY_DETAIL, load_twin
+from hmrlab.tables import EVALUATION, Table
+from hmrlab.training.sets import BODY_DETAIL, load_mock, load_set
 
 FREE = "free"
 
@@ -84,8 +85,8 @@ def protocols_named(words: str, twins: bool = False) -> list[Protocol]:
     names = [word.strip() for word in words.split(",") if word.strip()]
     if not names:
         raise ValueError("name at least one evaluation protocol, or several with commas between")
-    found = [get_protocol(name) for name in dict.fromkeys(names)]
-    return [protocol.twin() for protocol in found] if twins else found
+    protocols = [get_protocol(name) for name in dict.fromkeys(names)]
+    return [protocol.twin() for protocol in protocols] if twins else protocols
 
 
 def evaluate_network(
@@ -101,14 +102,13 @@ def evaluate_network(
 ) -> Iterator[Evaluated]:
     """Evaluate a network by several protocols; each is recorded as soon as it is done.
 
-    All sets are opened before the first is evaluated, so that one that is missing is told of at
-    once.
+    All sets are opened before the first is evaluated, so that one that is missing is reported
+    at once.
 
     Args:
         name: of a recorded training, a checkpoint (see `open_model`), or "shipped".
         protocols: by which.
-        scale: the training's; it also decides the size of synthetic sets, and the resolution of a
-            network that does not say its own.
+        scale: the training's; it also decides the size of synthetic sets.
         seed: the training's, and the bootstrap's.
         device: where to compute.
         limit: evaluate the first samples only, to try something out.
@@ -117,11 +117,11 @@ def evaluate_network(
 
     Raises:
         FileProblem: the network or a set is not there or damaged, or a file cannot be written.
-        ValueError: there is no such training, or an answer is not finite.
+        ValueError: there is no such training, or a prediction is not finite.
     """
-    model, n_iter = find_network(name, scale, seed)
+    model = find_network(name, scale, seed)
     model = model.to(device)
-    resolution = model.resolution or scale.resolution
+    resolution = model.resolution
     opened = [_open(protocol, scale, limit, progress) for protocol in protocols]
     for each in opened:
         run = EvaluationRun(
@@ -130,7 +130,7 @@ def evaluate_network(
             protocol=each.protocol.name,
             records=sha256_of(each.dataset.records.path)[:16],
             resolution=resolution,
-            n_iter=n_iter,
+            n_iter=model.n_iter,
             limit=limit,
             body=body_label(),
             seed=seed,
@@ -142,7 +142,6 @@ def evaluate_network(
             each.dataset,
             each.bodies,
             resolution=resolution,
-            n_iter=n_iter,
             batch_size=scale.batch_size,
             progress=progress,
         )
@@ -151,7 +150,7 @@ def evaluate_network(
         result.save(folder, run.draws, seed)
         record = _record(run, result, seconds, folder, device)
         Ledger(paths.runs_dir() / "ledger.jsonl").append(record)
-        notes = _warnings(run, each.protocol)
+        notes = _notes(run, each.protocol)
         try:
             save_worst(result, each.dataset, _neutral(each.bodies), folder / PICTURE)
         except RuntimeError as error:  # no renderer here; the figures stand without
@@ -176,7 +175,7 @@ def evaluations_tables(records: Sequence[RunRecord]) -> list[Table]:
             else:
                 chosen.append(record)
     kinds = [
-        [r for r in chosen if (_on(r).synthetic, _on(r).truth is Truth.MASKS) == kind]
+        [r for r in chosen if (_on(r).synthetic, _on(r).truth is GroundTruth.MASKS) == kind]
         for kind in itertools.product((False, True), (False, True))
     ]
     return [_table(kind) for kind in kinds if kind]
@@ -198,7 +197,7 @@ def _table(records: Sequence[RunRecord]) -> Table:
         "network",
         "on (synthetic)" if _on(records[0]).synthetic else "on",
         "samples",
-        *(_heading(name) for name in shown),
+        *(METRICS[name].heading for name in shown),
         "body",
         "date",
     )
@@ -232,11 +231,6 @@ def _key(record: RunRecord, metric: str) -> str:
     return f"{record.settings['protocol']}/{metric}"
 
 
-def _heading(metric: str) -> str:
-    found = METRICS[metric]
-    return f"{found.label}, {found.unit}" if found.unit else found.label
-
-
 def _cell(record: RunRecord, metric: str) -> str:
     key = _key(record, metric)
     if key not in record.metrics:
@@ -250,13 +244,13 @@ def _open(protocol: Protocol, scale: Scale, limit: int | None, progress: bool) -
         bodies: Bodies = load_body(detail=BODY_DETAIL)  # that the pictures were made with
         name = protocol.plain_name
         if name != protocol.name:
-            dataset = load_twin(name, scale, progress)
+            dataset = load_mock(name, scale, progress)
         else:
             dataset = load_set(protocol.data, protocol.split, scale)
     else:
         # Whole frames: masks lie over them, and their names say which frames are of one video.
         dataset = open_prepared(protocol.data, protocol.split, packed=False)
-        bodies = load_gendered() if protocol.truth is Truth.MESH else load_body()
+        bodies = load_gendered() if protocol.truth is GroundTruth.MESH else load_body()
     if limit is not None:
         dataset = dataset.first(limit)
     return _Opened(protocol, dataset, bodies)
@@ -266,23 +260,23 @@ def _neutral(bodies: Bodies) -> Body:
     return bodies if isinstance(bodies, Body) else bodies["n"]
 
 
-def _warnings(run: EvaluationRun, protocol: Protocol) -> list[str]:
-    found = []
+def _notes(run: EvaluationRun, protocol: Protocol) -> list[str]:
+    notes = []
     if run.limit is not None:
-        found.append(f"only the first {run.limit:,} samples: a trial, no result to compare")
+        notes.append(f"only the first {run.limit:,} samples: a trial, no result to compare")
     if protocol.synthetic:
-        return found
+        return notes
     if body_name() == FREE:
-        found.append(
+        notes.append(
             "real labels are judged with the free body, whose shapes and joints are not SMPL's: "
             "these figures cannot be compared with any that are published. Import SMPL (hmrlab "
             "body import FILE...) and set HMRLAB_BODY=smpl."
         )
     if run.network == SHIPPED:
-        found.append(
+        notes.append(
             "the network that comes with hmrlab has seen synthetic people and the free body only"
         )
-    return found
+    return notes
 
 
 def _record(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -28,6 +29,7 @@ class Status(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     SKIPPED = "skipped"
+    INTERRUPTED = "interrupted"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,8 @@ def execute_series(
     """Execute chapters in order.
 
     A chapter that fails, and those that need it, do not keep the others from running. A needed
-    chapter that is not in the series does not count as failed.
+    chapter that is not in the series does not count as failed. At a KeyboardInterrupt the chapter
+    that runs is the last one.
 
     Args:
         series: the chapters, in order.
@@ -70,7 +73,7 @@ def execute_series(
         working_folder: the notebooks' current folder.
 
     Returns:
-        One result a chapter, in order.
+        One result a chapter, in order; of an interrupted series those that were begun.
     """
     results: list[NotebookResult] = []
     for number, source in enumerate(series, start=1):
@@ -86,6 +89,8 @@ def execute_series(
             )
         progress.notebook_done(result)
         results.append(result)
+        if result.status is Status.INTERRUPTED:
+            break
     return results
 
 
@@ -108,7 +113,7 @@ def execute_source(
     notebook = load_notebook(source.path)
     target.parent.mkdir(parents=True, exist_ok=True)
     start = time.monotonic()
-    problem = ""
+    problem, interrupted = "", False
     for attempt in range(1, _STARTS + 1):
         cells = _CellClock(notebook, progress, injected=bool(parameters))
         try:
@@ -119,10 +124,13 @@ def execute_source(
             if not cells.begun and attempt < _STARTS:
                 continue
             problem = f"The kernel died or did not answer ({error}). Out of memory is one reason."
+        except KeyboardInterrupt:
+            problem, interrupted = "Interrupted while it ran.", True
         break
+    failed = Status.INTERRUPTED if interrupted else Status.FAILED
     return NotebookResult(
         source=source,
-        status=Status.FAILED if problem else Status.PASSED,
+        status=failed if problem else Status.PASSED,
         seconds=time.monotonic() - start,
         path=target if target.exists() else None,
         problem=problem,
@@ -136,8 +144,14 @@ def _run_papermill(
     cells: _CellClock,
     working_folder: Path,
 ) -> None:
-    with kernel_manager_class() as manager:
-        execute_notebook(
+    """Execute in a thread: in the main one nbclient would answer signals itself, and go on.
+
+    Raises:
+        KeyboardInterrupt: this process was interrupted; the kernel is dead.
+    """
+    with kernel_manager_class() as manager, ThreadPoolExecutor(1, "papermill") as thread:
+        running = thread.submit(
+            execute_notebook,
             notebook,
             target,
             parameters=dict(parameters),
@@ -149,6 +163,11 @@ def _run_papermill(
             on_cell_execute=cells.started,
             on_cell_executed=cells.done,
         )
+        try:
+            running.result()
+        except KeyboardInterrupt:
+            manager.kill()
+            raise
 
 
 class _CellClock:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from hmrlab.bodies import load_body
+from hmrlab.config import Scale
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation import evaluate_model
@@ -22,9 +23,9 @@ from hmrlab.models.cost import Spread, asker, ratios, time_by_turns
 from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
 from hmrlab.models.quantise import quantise_onnx
 from hmrlab.models.shipped import load_reference_model
-from hmrlab.training import Scale, find_result, load_set, named_run
-from hmrlab.training.sets import BODY_DETAIL
-from hmrlab.training.tasks import TEST_SETS
+from hmrlab.presets import preset
+from hmrlab.runs import find_result
+from hmrlab.training.sets import BODY_DETAIL, TEST_SETS, load_set
 
 SHIPPED = "shipped"  # names the network that comes with the package
 CALIBRATION_BATCHES = 4
@@ -53,8 +54,8 @@ class Exported:
         )
 
 
-def find_network(name: str, scale: Scale, seed: int) -> tuple[HMR, int]:
-    """A trained network and the number of corrections that it was trained with.
+def find_network(name: str, scale: Scale, seed: int) -> HMR:
+    """A trained network.
 
     Args:
         name: of a recorded training, a checkpoint (see `open_model`), or "shipped".
@@ -66,13 +67,12 @@ def find_network(name: str, scale: Scale, seed: int) -> tuple[HMR, int]:
         ValueError: there is no such training nor file, or it trained no `HMR`.
     """
     if name == SHIPPED:
-        return load_reference_model(), 3
+        return load_reference_model()
     path = user_path(name)
     if path.suffix or os.path.isfile(path):
-        model = open_model(path)
-        return model, model.n_iter or 3
-    run = named_run(name, scale, seed)
-    found = find_result(run)
+        return open_model(path)
+    config = preset(name, scale, seed)
+    found = find_result(config)
     if found is None:
         raise FileProblem(
             f"{name} was not run here at {scale.name} scale with seed {seed}; "
@@ -81,17 +81,14 @@ def find_network(name: str, scale: Scale, seed: int) -> tuple[HMR, int]:
     model = found.model()
     if not isinstance(model, HMR):
         raise ValueError(f"{name} trains no network that gives bodies; there is nothing to export")
-    return model, run.n_iter
+    return model
 
 
-def export_network(
-    model: HMR, n_iter: int, out: Path, scale: Scale, *, int8: bool = False
-) -> Exported:
+def export_network(model: HMR, out: Path, scale: Scale, *, int8: bool = False) -> Exported:
     """Write a network as ONNX and compare it with torch.
 
     Args:
         model: in evaluation mode.
-        n_iter: corrections of the mean body.
         out: the file.
         scale: its resolution is the file's, its training pictures set the ranges of int8.
         int8: quantise it.
@@ -100,7 +97,9 @@ def export_network(
         FileProblem: the file cannot be written, or answers otherwise than torch does.
     """
     with scratch_folder() as folder:
-        whole = export_onnx(model, folder / "fp32.onnx" if int8 else out, scale.resolution, n_iter)
+        whole = export_onnx(
+            model, folder / "fp32.onnx" if int8 else out, scale.resolution, model.n_iter
+        )
         difference = check_onnx(whole, model)
         if int8:
             quantise_onnx(whole, out, calibration_pictures(scale))
@@ -130,7 +129,7 @@ def score_exported(model: OnnxHMR, scale: Scale) -> dict[str, float]:
     found = {}
     for name in TEST_SETS:
         loader = _in_order(load_set(name, "test", scale), scale)
-        scores = evaluate_model(model, loader, body, model.info.n_iter).to_dict()
+        scores = evaluate_model(model, loader, body).to_dict()
         found |= {f"{name}/{metric}": value for metric, value in scores.items()}
     return found
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import Any
 
 from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from jupyter_client.manager import AsyncKernelManager
@@ -38,11 +40,14 @@ class _ThisInterpreter(KernelSpecManager):
 def kernel_manager_class() -> Iterator[type[AsyncKernelManager]]:
     """A kernel manager class for nbclient, good for one kernel while the context lasts.
 
+    Its `kill` ends the kernel that was started, in the midst of a cell, and its children with it.
+
     The kernel talks through Unix sockets in a folder of its own, so that kernels which start at the
     same time cannot race for ports; where there are none (Windows), or the folder's name is too
     long for one, through TCP.
     """
     with scratch_folder() as folder:
+        started: list[int] = []
         sockets = os.name == "posix" and len(os.fsencode(folder)) < _LONGEST_SOCKET_PATH
 
         class OwnKernelManager(AsyncKernelManager):
@@ -58,4 +63,24 @@ def kernel_manager_class() -> Iterator[type[AsyncKernelManager]]:
             def _own_transport(self) -> str:
                 return "ipc" if sockets else "tcp"
 
+            async def _async_post_start_kernel(self, **options: Any) -> None:
+                await super()._async_post_start_kernel(**options)
+                started.append(self.provisioner.pid)
+
+            post_start_kernel = _async_post_start_kernel
+
+            @staticmethod
+            def kill() -> None:
+                for pid in started:
+                    with suppress(ProcessLookupError, PermissionError):
+                        _kill_group(pid)
+
         yield OwnKernelManager
+
+
+def _kill_group(pid: int) -> None:
+    """Kill a kernel, which leads a group of its own, and whatever it has started."""
+    if os.name == "posix" and os.getpgid(pid) == pid:
+        os.killpg(pid, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGTERM)

@@ -25,9 +25,8 @@ from hmrlab.files import (
     write_whole,
 )
 from hmrlab.ledger import Ledger, RunRecord
-from hmrlab.reproduce.references import keep_references, read_references
-from hmrlab.reproduce.tables import scale_name
-from hmrlab.training import list_runs
+from hmrlab.presets import PRESETS
+from hmrlab.tables import keep_references, read_references, scale_name
 from hmrlab.training.results import WEIGHTS
 from hmrlab.training.unfinished import PartsOf, join_parts, parts_in
 
@@ -140,7 +139,7 @@ def _read(folder: Path) -> _Found:
 
 
 def _rows(path: Path) -> list[RunRecord]:
-    names = {run.name for run in list_runs()}
+    names = set(PRESETS)
     rows = []
     lines = read_bytes(path).splitlines() if path.exists() else []
     for number, line in enumerate(lines, start=1):

@@ -11,7 +11,12 @@ from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from hmrlab.reproduce.execute import NotebookResult, Status
 from hmrlab.reproduce.sources import NotebookSource
 
-_COLOURS = {Status.PASSED: "green", Status.FAILED: "red", Status.SKIPPED: "yellow"}
+_COLOURS = {
+    Status.PASSED: "green",
+    Status.FAILED: "red",
+    Status.SKIPPED: "yellow",
+    Status.INTERRUPTED: "red",
+}
 
 
 class ConsoleProgress:

@@ -8,8 +8,10 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
+from hmrlab.config import Config, Scale
 from hmrlab.files import FileProblem
 from hmrlab.models.cost import LATENCY_BATCH
+from hmrlab.presets import PRUNED, preset
 from hmrlab.reproduce.comparison import (
     Comparison,
     book_path,
@@ -19,12 +21,11 @@ from hmrlab.reproduce.comparison import (
 )
 from hmrlab.reproduce.costs import INT8, Cost, CostBook, CostPlan, Subject, measure, timing_name
 from hmrlab.reproduce.exporting import calibration_pictures, score_exported
-from hmrlab.reproduce.pareto import Panel, Point, plot_accuracy
-from hmrlab.reproduce.recorded import SHOWN, SHOWN_HEADINGS, Recorded, find_recorded
-from hmrlab.reproduce.references import known_records
-from hmrlab.reproduce.tables import Table
-from hmrlab.training import Run, RunResult, Scale, find_result, named_run
-from hmrlab.training.lighter_runs import LIGHTER_RUNS
+from hmrlab.runs import find_result
+from hmrlab.tables import Table, known_records
+from hmrlab.tables.pareto import Panel, Point, plot_accuracy
+from hmrlab.tables.recorded import SHOWN, SHOWN_HEADINGS, Recorded, find_recorded
+from hmrlab.training.results import RunResult
 
 NAME = "pruning"
 ROOT = "unpruned"
@@ -40,7 +41,7 @@ class Row:
     """A network, pruned or not: its training, if recorded, and its cost, if measured."""
 
     name: str
-    run: Run
+    config: Config
     recorded: Recorded
     cost: Cost | None
     int8: bool = False
@@ -61,16 +62,14 @@ def pruning_runs() -> dict[str, str]:
     These are all that end in a pruned network, what they come from, and their equals that were
     fine-tuned as long but not pruned.
     """
-    runs = {run.name: run for run in LIGHTER_RUNS if isinstance(run, Run)}
     found: dict[str, str] = {}
-    for run in runs.values():
-        if not run.base:
-            continue
-        root = run
-        while root.base:
-            root = runs[root.base]
-        found.setdefault(root.name, root.name)
-        found[run.name] = root.name
+    for name in PRUNED:
+        root = name
+        while base := preset(root, "smoke").init_from:
+            root = base
+        if root != name:
+            found.setdefault(root, root)
+            found[name] = root
     return found
 
 
@@ -129,14 +128,14 @@ def pruning_rows(recorded: dict[str, Recorded], book: CostBook | None) -> list[R
         book: measured costs.
     """
     costs = book.costs if book else {}
-    runs = {run.name: run for run in LIGHTER_RUNS if isinstance(run, Run)}
     rows = []
     for name, found in recorded.items():
         keys = {record.settings_hash for record in found.records}
         known = {label: cost for label, cost in costs.items() if cost.of in keys}
-        rows.append(Row(name, runs[name], found, known.get(name)))
+        config = preset(name, found.scale)
+        rows.append(Row(name, config, found, known.get(name)))
         if name in IN_INT8:
-            rows.append(Row(name + INT8, runs[name], found, known.get(name + INT8), int8=True))
+            rows.append(Row(name + INT8, config, found, known.get(name + INT8), int8=True))
     return rows
 
 
@@ -160,7 +159,7 @@ def pruning_table(rows: Sequence[Row]) -> Table:
 def pruning_figure(rows: Sequence[Row], scale: Scale) -> Figure:
     """Error against multiply-adds, latency and compressed size, of what came from one network."""
     roots = pruning_runs()
-    known = [row for row in rows if roots[row.run.name] == ROOT and row.cost and _score(row)]
+    known = [row for row in rows if roots[row.config.name] == ROOT and row.cost and _score(row)]
     base = next((_score(row)[0] for row in known if row.name == ROOT), float("inf"))
     shown = [row for row in known if _score(row)[0] <= _WORST * base]
     costs = {
@@ -182,12 +181,12 @@ def pruning_figure(rows: Sequence[Row], scale: Scale) -> Figure:
 
 def family(row: Row) -> str:
     """How a network was made lighter, in words."""
-    plan = row.run.prune
+    plan = row.config.prune
     if row.int8:
         return "int8"
     if plan is None:
         return "not pruned"
-    if not row.run.effort:
+    if not row.config.steps:
         return f"{plan.kind}, not trained after"
     once = ", at once" if row.name.endswith("at_once") else ""
     return f"{plan.kind}{once}, fine-tuned"
@@ -196,8 +195,8 @@ def family(row: Row) -> str:
 def _first_result(name: str, scale: Scale, found: Recorded) -> RunResult | None:
     """A result whose files are here, of the least seed."""
     for seed in sorted(record.seed for record in found.records):
-        result = find_result(named_run(name, scale, seed))
-        if result is not None and isinstance(result.run, Run):
+        result = find_result(preset(name, scale, seed))
+        if result is not None and result.config.task == "bodies":
             return result
     return None
 
@@ -226,7 +225,7 @@ def _score(row: Row) -> tuple[float, float, float] | None:
 
 
 def _point(row: Row, cost: float) -> Point:
-    plan = row.run.prune
-    share = f"{plan.amount:.0%}" if plan else row.run.name
+    plan = row.config.prune
+    share = f"{plan.amount:.0%}" if plan else row.config.name
     label = f"{share}, int8" if row.int8 else share
     return Point(label, family(row), cost, *_score(row))

@@ -16,12 +16,12 @@ from PIL import Image
 
 from hmrlab.files import write_text_whole
 from hmrlab.ledger import RunRecord
-from hmrlab.reproduce.build import clean_outputs
 from hmrlab.reproduce.execute import NotebookResult, Status
+from hmrlab.reproduce.outputs import clean_outputs
 from hmrlab.reproduce.pages import OfflineExporter
 from hmrlab.reproduce.progress import duration
-from hmrlab.reproduce.tables import newest, runs_table
 from hmrlab.reproduce.viewers import script_tags, with_viewers, write_scripts
+from hmrlab.tables import newest, runs_table
 
 _THUMBNAIL = (480, 300)  # pixels at most, shown at half the size for sharp screens
 _MOST_PICTURES = 12  # of one notebook
@@ -81,7 +81,7 @@ def summary(results: Sequence[NotebookResult]) -> str:
     """One line: `4 of 6 notebooks passed, 1 failed, 1 skipped, in 3 min 05 s`."""
     counts = {status: sum(r.status is status for r in results) for status in Status}
     words = [f"{counts[Status.PASSED]} of {len(results)} notebooks passed"]
-    words += [f"{counts[s]} {s}" for s in (Status.FAILED, Status.SKIPPED) if counts[s]]
+    words += [f"{counts[s]} {s}" for s in Status if counts[s] and s is not Status.PASSED]
     return ", ".join(words) + f", in {duration(sum(r.seconds for r in results))}"
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +29,11 @@ class SeriesResult:
         """Whether every notebook ran to its end."""
         return all(result.status is Status.PASSED for result in self.results)
 
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was ended by a key or by SIGTERM."""
+        return any(result.status is Status.INTERRUPTED for result in self.results)
+
 
 def run_series(
     notebooks: Path,
@@ -37,6 +45,8 @@ def run_series(
     accelerator: str | None = None,
 ) -> SeriesResult:
     """Execute the series and write its report under `runs/<time>/`.
+
+    An interrupt, by a key or by SIGTERM, ends it; the report then says what was done.
 
     Args:
         notebooks: the folder that holds the chapters' `source/`.
@@ -53,7 +63,8 @@ def run_series(
     now = datetime.now().astimezone()
     folder = paths.runs_dir() / now.strftime("%Y-%m-%d_%H-%M-%S")
     parameters = {"scale": scale, "seed": seed}
-    results = execute_series(series, folder, parameters, progress, notebooks)
+    with _terminated_as_by_a_key():
+        results = execute_series(series, folder, parameters, progress, notebooks)
     facts = SeriesFacts(
         parameters=parameters,
         date=now.strftime("%Y-%m-%d %H:%M"),
@@ -64,3 +75,20 @@ def run_series(
     )
     records = Ledger(paths.runs_dir() / "ledger.jsonl").records()
     return SeriesResult(tuple(results), write_report(folder, results, facts, records))
+
+
+@contextmanager
+def _terminated_as_by_a_key() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does; in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

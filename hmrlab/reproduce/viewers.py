@@ -15,7 +15,7 @@ from nbformat import NotebookNode
 from hmrlab.bodies import load_body
 from hmrlab.bodies.body import DETAILS
 from hmrlab.files import write_text_whole, write_whole
-from hmrlab.reproduce.build import WIDGET
+from hmrlab.reproduce.outputs import WIDGET
 from hmrlab.viewer.packing import PackedBody, pack_body
 from hmrlab.viewer.pages import STATE, viewer_block
 from hmrlab.viewer.widget import BodyViewer, viewer_script

@@ -18,25 +18,15 @@ import torch
 from torch import Tensor
 from torch.func import functional_call
 
+from hmrlab.bodies.params import SMPLParams
+from hmrlab.config import AdversaryConfig
+from hmrlab.data.batch import Batch
 from hmrlab.data.synthetic.poses import sample_betas, sample_poses
 from hmrlab.geometry import axis_angle_to_matrix
-from hmrlab.models import Prediction
 from hmrlab.models.discriminators import Discriminators
+from hmrlab.spin import SPIN
 
 _MODEL, _ADAM, _RANDOM = "discriminators/", "adam/", "random"  # names in a state
-
-
-@dataclass(frozen=True)
-class AdversaryPlan:
-    """How discriminators are set against a network."""
-
-    weight: float = 1.0  # of the adversarial term in the total, beside SPIN's 60 for all others
-    rate: float = 1e-3  # the discriminators' learning rate, the same all along
-    weight_decay: float = 1e-4
-    guard: float = 0.3  # their loss (mean of all 25) below which they wait; 0: they never do
-    batch: int = 64  # real bodies for each of their steps
-    bodies: int = 50_000  # real bodies in all
-    seed: int = 2018  # of those bodies
 
 
 def encoder_loss(fake: Tensor) -> Tensor:
@@ -91,7 +81,7 @@ class Adversary:
         seed: of the discriminators' first weights and of the order of the real bodies.
     """
 
-    def __init__(self, plan: AdversaryPlan, device: torch.device | str, seed: int = 0) -> None:
+    def __init__(self, plan: AdversaryConfig, device: torch.device | str, seed: int = 0) -> None:
         self.plan = plan
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -106,22 +96,22 @@ class Adversary:
         self._rotations, self._betas = rotations.to(device), betas.to(device)
         self._random = torch.Generator().manual_seed(seed)
 
-    def loss(self, prediction: Prediction) -> Tensor:
+    def loss(self, output: SMPLParams) -> Tensor:
         """`encoder_loss` of a network's bodies, to be differentiated for the network's sake.
 
         The discriminators' own weights are constants in it, so it leaves no gradient with them.
         """
         frozen = {k: v.detach() for k, v in self.discriminators.named_parameters()}
-        return encoder_loss(functional_call(self.discriminators, frozen, _parts(prediction)))
+        return encoder_loss(functional_call(self.discriminators, frozen, _parts(output)))
 
-    def step(self, prediction: Prediction) -> dict[str, Tensor]:
+    def step(self, output: SMPLParams) -> dict[str, Tensor]:
         """Teach the discriminators on a network's bodies and as many real ones as planned.
 
         Where they tell real from fake better than the guard allows they stay as they are: a score
         that hardly depends on the body any more gives the network nothing to go by.
 
         Args:
-            prediction: what the network answers; no gradient goes back to it.
+            output: what the network answers; no gradient goes back to it.
 
         Returns:
             "discriminator": the mean of `discriminator_losses`, before the step; "guarded": 1 if
@@ -131,7 +121,7 @@ class Adversary:
         rows = torch.randint(len(self._betas), (self.plan.batch,), generator=self._random)
         rows = rows.to(device)
         real = self.discriminators(self._rotations[rows], self._betas[rows])
-        fake = self.discriminators(*_parts(prediction.detach()))
+        fake = self.discriminators(*_parts(output.detach()))
         loss = discriminator_losses(real, fake).mean()
         guarded = bool(loss.detach() < self.plan.guard)
         if not guarded:
@@ -168,6 +158,32 @@ class Adversary:
         self._random.set_state(state[_RANDOM].cpu())
 
 
-def _parts(prediction: Prediction) -> tuple[Tensor, Tensor]:
+def _parts(output: SMPLParams) -> tuple[Tensor, Tensor]:
     """What is judged of a body: its rotations without the root, and its shape."""
-    return prediction.rotations[:, 1:], prediction.betas
+    return output.rotations[:, 1:], output.betas
+
+
+@dataclass(frozen=True)
+class AdversarialSPIN(SPIN):
+    """A step's losses, and discriminators who must not see through the bodies."""
+
+    adversary: Adversary | None = None
+
+    def losses(self, output: SMPLParams, batch: Batch) -> dict[str, Tensor]:
+        """See `SPIN`; with what `Adversary.step` says of the discriminators.
+
+        They learn first, so that the network answers to what they know by now.
+        """
+        terms = super().losses(output, batch)
+        about_them = self.adversary.step(output)
+        term = self.adversary.loss(output)
+        total = terms["total"] + self.adversary.plan.weight * term
+        return terms | {"adversarial": term, "total": total} | about_them
+
+    def state(self) -> dict[str, Tensor]:
+        """The discriminators and what their optimiser remembers."""
+        return self.adversary.state()
+
+    def restore(self, state: dict[str, Tensor]) -> None:
+        """See `SPIN`."""
+        self.adversary.restore(state)

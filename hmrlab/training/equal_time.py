@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from hmrlab.trainer import Trainer
 from hmrlab.training.kept import keep_number, kept_number
-from hmrlab.training.trainer import Trainer
 
 STEPS = "steps.txt"
 FEWEST = 2  # steps, however little time there is

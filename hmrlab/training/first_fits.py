@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import time
 import warnings
-from dataclasses import fields
 from pathlib import Path
 
 import numpy as np
@@ -14,19 +13,18 @@ from tqdm.auto import tqdm
 
 from hmrlab import paths
 from hmrlab.bodies import Body, load_body
+from hmrlab.config import FitConfig
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.prepared import open_prepared, prepared_sets
 from hmrlab.data.records import Records
 from hmrlab.data.static_fits import static_fits_of
 from hmrlab.data.synthetic.generate import SETS
 from hmrlab.files import read_npz, save_npz_whole
-from hmrlab.fitting import Fits, PosePrior, Targets, fit_cold, load_prior
-from hmrlab.fitting.memory import FitMemory
 from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
 from hmrlab.ledger import settings_hash
-from hmrlab.training.scales import Scale
-from hmrlab.training.sets import BODY_DETAIL, load_set
-from hmrlab.training.teacher import FitPlan
+from hmrlab.smplify import Fits, PosePrior, Targets, fit_cold, load_prior
+from hmrlab.spin import FitsDict, cold_settings
+from hmrlab.training.sets import BODY_DETAIL, Sizes, load_set
 
 AT_ONCE = 1024  # people between two looks at the clock
 SAVE_EVERY = 20.0  # seconds
@@ -43,7 +41,7 @@ def first_fits(
     name: str,
     body: Body,
     prior: PosePrior,
-    plan: FitPlan,
+    plan: FitConfig,
     *,
     folder: Path | None = None,
     progress: bool = True,
@@ -85,30 +83,31 @@ def first_fits(
     )  # fmt: skip
     with bar:
         while count < len(records):
-            some = targets.rows(torch.arange(count, min(count + AT_ONCE, len(records))))
-            some = Targets(*(value.to(device) for value in vars(some).values()))
-            fits = fit_cold(body, prior, some, headings=plan.headings, settings=plan.cold)
-            done.append(fits)
+            some = targets[count : count + AT_ONCE]
+            fits = fit_cold(
+                body, prior, some.to(device), headings=plan.headings, settings=cold_settings(plan)
+            )
+            done.append(fits.to("cpu"))
             count += len(some)
             bar.update(len(some))
             if time.monotonic() - saved > SAVE_EVERY and count < len(records):
-                done = [_joined(done)]
+                done = [Fits.cat(done)]
                 _write(partial, done[0])
                 saved = time.monotonic()
-    fits = _joined(done)
+    fits = Fits.cat(done)
     _write(path, fits)
     partial.unlink(missing_ok=True)
     return fits, path
 
 
 def fit_people(
-    people: str, scale: Scale, starts: int, folder: Path | None = None
+    people: str, sizes: Sizes, starts: int, folder: Path | None = None
 ) -> tuple[Fits, Path]:
     """The first fits of a scale's training set, or of the samples of a record file.
 
     Args:
         people: "studio", "wild", a prepared real set, or the path of a record file.
-        scale: of the synthetic sets.
+        sizes: of the synthetic sets, a scale or a config.
         starts: cold starts of each person, headings evenly apart.
         folder: see `first_fits`.
 
@@ -122,7 +121,7 @@ def fit_people(
     if people.endswith(".npz"):
         records, name = Records.open(people), Path(people).stem[:LONGEST_NAME]
     elif people in SETS:
-        records, name = load_set(people, "train", scale).records, people
+        records, name = load_set(people, "train", sizes).records, people
     else:
         real = [one.name for one in prepared_sets() if one.split == "train"]
         if people not in real:
@@ -130,42 +129,42 @@ def fit_people(
                 f"no set {people!r}; there are {', '.join((*SETS, *real))}, or give a record file "
                 "(.npz)"
             )
-        dataset = open_prepared(people, "train", resolution=scale.resolution)
+        dataset = open_prepared(people, "train", resolution=sizes.resolution)
         records, name = dataset.records, people
-    plan = FitPlan(headings=tuple(360.0 * k / starts for k in range(starts)))
+    plan = FitConfig(headings=tuple(360.0 * k / starts for k in range(starts)))
     body = load_body(detail=BODY_DETAIL)
     return first_fits(records, name, body, load_prior(), plan, folder=folder)
 
 
-def fill_memory(
+def fill_fits(
     dataset: PoseDataset | MixedDataset,
     body: Body,
     prior: PosePrior,
-    plan: FitPlan,
+    plan: FitConfig,
     *,
     progress: bool = True,
-) -> FitMemory:
-    """A memory for every sample of a data set, with its first fits in it.
+) -> FitsDict:
+    """A dictionary of fits for every sample of a data set, with its first fits in it.
 
     Released fits that were adopted with a set are its first fits, where the body is SMPL.
 
     Args:
         dataset: one set, or several.
-        body: on the device where the memory will be.
+        body: on the device where the fits will be.
         prior: on the same device.
-        plan: without headings nothing is fitted, and the memory begins empty.
+        plan: without headings nothing is fitted, and the dictionary is empty.
         progress: show a bar.
     """
-    memory = FitMemory(sum(len(part) for part in dataset.parts), body.faces.device)
+    best = FitsDict(sum(len(part) for part in dataset.parts), body.faces.device)
     first = 0
     for part in dataset.parts:
         if plan.headings and not part.records.has_smpl.all():
             fits = _released_fits(part, body)
             if fits is None:
                 fits, _ = first_fits(part.records, part.name, body, prior, plan, progress=progress)
-            memory.fill(first, fits)
+            best.fill(first, fits)
         first += len(part)
-    return memory
+    return best
 
 
 def _released_fits(part: PoseDataset, body: Body) -> Fits | None:
@@ -184,7 +183,7 @@ def _released_fits(part: PoseDataset, body: Body) -> Fits | None:
     return Fits(
         pose=torch.from_numpy(found.pose),
         betas=torch.from_numpy(found.betas),
-        translation=torch.zeros(len(found), 3),  # not kept by a memory, nor are the errors
+        translation=torch.zeros(len(found), 3),  # not kept in the dictionary, nor are the errors
         objective=nothing,
         reprojection=nothing,
         valid=torch.from_numpy(found.valid & ~part.records.has_smpl),
@@ -205,22 +204,16 @@ def targets_of(records: Records) -> Targets:
     return Targets.of(torch.cat([places, confidence[..., None]], -1))
 
 
-def _key(records: Records, body: Body, prior: PosePrior, plan: FitPlan) -> str:
+def _key(records: Records, body: Body, prior: PosePrior, plan: FitConfig) -> str:
     digest = hashlib.sha256()
     arrays = (records.keypoints, records.center, records.scale, records.has_smpl)
     tensors = (body.keypoint_points.arm_template, body.keypoint_points.arm_shapes,
                prior.means, prior.precisions)  # fmt: skip
     for array in (*arrays, *(tensor.cpu().numpy() for tensor in tensors)):
         digest.update(np.ascontiguousarray(array).tobytes())
-    digest.update(settings_hash(plan.cold).encode())
+    digest.update(settings_hash(cold_settings(plan)).encode())
     digest.update(repr(tuple(map(float, plan.headings))).encode())
     return digest.hexdigest()
-
-
-def _joined(parts: list[Fits]) -> Fits:
-    return Fits(
-        **{f.name: torch.cat([getattr(part, f.name).cpu() for part in parts]) for f in fields(Fits)}
-    )
 
 
 def _write(path: Path, fits: Fits) -> None:
@@ -228,7 +221,7 @@ def _write(path: Path, fits: Fits) -> None:
 
 
 def _read(path: Path, count: int | str = "N") -> Fits:
-    """Fits that were kept, of so many people."""
+    """Read kept fits, and check how many there are."""
     remedy = "Delete it, and the fits are made anew."
     shapes = {name: (count, *shape) for name, shape in _SHAPES.items()}
     arrays = read_npz(path, shapes, what="file of fits", remedy=remedy, shapes=shapes, numbers=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import warnings
 
 from hmrlab.data.loader import BatchLoader
-from hmrlab.training.losses import LossWeights
+from hmrlab.losses import LossWeights
 
 SAMPLES = 512  # to count; they are gathered as they will be for training
 _NEEDED = {

@@ -13,9 +13,9 @@ from tqdm.auto import tqdm
 
 from hmrlab.data.batch import Batch
 from hmrlab.data.loader import BatchLoader
+from hmrlab.trainer import Objective
 from hmrlab.training.equal_time import twin_of
 from hmrlab.training.kept import keep_number, kept_number
-from hmrlab.training.objectives import Objective
 
 LEAST = 2  # batch normalisation has no variance to divide by with one picture
 MICRO_BATCH = "micro_batch.txt"
@@ -131,20 +131,17 @@ def _one_step(
     model: nn.Module, objective: Objective, batch: Batch, device: torch.device, precision: str
 ) -> None:
     twin = twin_of(model).to(device, memory_format=torch.channels_last).train()
-    question = copy.deepcopy(objective)
+    objective = copy.deepcopy(objective)
     optimizer = torch.optim.AdamW(twin.parameters(), lr=0.0, fused=True)
-    images = batch.images.contiguous(memory_format=torch.channels_last)
-    with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-        answer = question.ask(twin, images)
-    question.losses(answer, batch)["total"].backward()
+    objective(twin, batch, precision)["total"].backward()
     optimizer.step()
     if device.type == "cuda":
         torch.cuda.synchronize(device)  # what was asked for may fail only now
 
 
 def _some(batch: Batch, count: int) -> Batch:
-    """Every so manieth sample, since those of one data set stand together in a batch."""
-    return batch.rows(slice(None, None, len(batch) // count))
+    """Every k-th sample, since those of one data set stand together in a batch."""
+    return batch[:: len(batch) // count]
 
 
 def _is_out_of_memory(error: Exception) -> bool:

@@ -13,12 +13,10 @@ from hmrlab.data.augment import to_pictures
 from hmrlab.data.batch import Batch
 from hmrlab.geometry import normalised_to_pixels, project_normalised
 from hmrlab.models import HMR
-from hmrlab.rendering import contact_sheet, draw_keypoints
-
-PictureMaker = Callable[[Batch, HMR], Callable[[], np.ndarray]]
+from hmrlab.trainer import PictureMaker
 
 
-def keypoint_pictures(body: Body, n_iter: int, people: int = 6) -> PictureMaker:
+def keypoint_pictures(body: Body, people: int = 6) -> PictureMaker:
     """Make a maker of pictures: the first people of a batch, truth above prediction.
 
     The maker runs the network on the training thread and leaves the drawing to whoever calls what
@@ -30,7 +28,7 @@ def keypoint_pictures(body: Body, n_iter: int, people: int = 6) -> PictureMaker:
         was_training = model.training
         model.eval()
         with torch.no_grad():
-            prediction = model(batch.images[:people], n_iter=n_iter).float()
+            prediction = model(batch.images[:people]).float()
             points = body.keypoints(prediction.rotations, prediction.betas)
             places = project_normalised(points, prediction.camera)[:, ANNOTATED].cpu()
         model.train(was_training)
@@ -43,6 +41,8 @@ def keypoint_pictures(body: Body, n_iter: int, people: int = 6) -> PictureMaker:
 
 def _sheet(images: torch.Tensor, truth: torch.Tensor, places: torch.Tensor) -> np.ndarray:
     """Two rows of pictures: (2 H, N W, 3) uint8, enlarged."""
+    from hmrlab.rendering import contact_sheet, draw_keypoints  # only where something is drawn
+
     pictures = to_pictures(images).numpy()
     confidence = truth[..., 2:]
     rows = []

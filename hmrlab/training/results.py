@@ -10,18 +10,21 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from hmrlab.bodies.params import SMPLParams
+from hmrlab.config import Config
 from hmrlab.data.synthetic.poses import mean_rotations
 from hmrlab.evaluation.evaluate import Scores
 from hmrlab.files import Shape, read_npz, save_npz_whole
-from hmrlab.fitting.memory import FitMemory
 from hmrlab.ledger import RunRecord
-from hmrlab.models import HMR, Encoder, HeatmapNet, create_encoder
+from hmrlab.models import HMR, Encoder, HeatmapNet, HMRConfig, create_encoder
 from hmrlab.models.checkpoints import load_weights, save_weights
-from hmrlab.training.runs import Pretraining, Training
-from hmrlab.training.trainer import History
+from hmrlab.spin import FitsDict
+from hmrlab.trainer import History
 
 WEIGHTS = "model.pt"
 FITS = "fits.npz"
+GALLERY = "gallery.npz"
+_GALLERY_SHAPES = {"rotations": ("N", 24, 3, 3), "betas": ("N", 10), "camera": ("N", 3)}
 _CHECK = "check/"  # before the names of the scores along the way in `history.npz`
 
 
@@ -29,7 +32,7 @@ _CHECK = "check/"  # before the names of the scores along the way in `history.np
 class RunResult:
     """What a training gave."""
 
-    run: Training
+    config: Config
     record: RunRecord
     folder: Path
     reused: bool  # whether the ledger had it already
@@ -41,24 +44,30 @@ class RunResult:
 
     def model(self) -> HMR | HeatmapNet:
         """The trained network, in evaluation mode."""
-        encoder = create_encoder(self.run.encoder or self.run.scale.encoder)
-        return load_weights(self.folder / WEIGHTS, model_on(encoder, self.run)).eval()
+        encoder = create_encoder(self.config.encoder)
+        return load_weights(self.folder / WEIGHTS, model_on(encoder, self.config)).eval()
 
     def scores(self, name: str) -> Scores:
         """Every person's errors on a test set, "studio" or "wild"."""
         shapes = dict.fromkeys((field.name for field in fields(Scores)), ("N", ...))
         return Scores(**self._read(f"scores_{name}.npz", shapes, keys=shapes))
 
-    def fits(self) -> FitMemory | None:
+    def fits(self) -> FitsDict | None:
         """The best fits at the end, a row for each sample of the training sets; None without."""
         path = self.folder / FITS
         if not path.is_file():
             return None
         shapes = {"pose": ("N", 72), "betas": ("N", 10), "known": ("N",)}
         arrays = self._read(FITS, shapes, keys=shapes)
-        memory = FitMemory(len(arrays["known"]))
-        memory.restore({name: torch.from_numpy(values) for name, values in arrays.items()})
-        return memory
+        fits = FitsDict(len(arrays["known"]))
+        fits.restore({name: torch.from_numpy(values) for name, values in arrays.items()})
+        return fits
+
+    def gallery(self, name: str) -> SMPLParams:
+        """The network's bodies of a test set's first people, "studio" or "wild"."""
+        shapes = {f"{name}/{key}": shape for key, shape in _GALLERY_SHAPES.items()}
+        arrays = self._read(GALLERY, shapes, keys=shapes)
+        return SMPLParams(*(torch.from_numpy(arrays[f"{name}/{key}"]) for key in _GALLERY_SHAPES))
 
     def history(self) -> History:
         """The losses along the training, and the scores that were taken now and then."""
@@ -85,24 +94,23 @@ class RunResult:
         )  # fmt: skip
 
 
-def training_folder(run: Training, key: str) -> str:
+def training_folder(config: Config, key: str) -> str:
     """The name of the folder for a training's files.
 
     Args:
-        run: gives name, scale and seed.
-        key: of the run in the ledger.
+        config: gives name, scale and seed.
+        key: of the training in the ledger.
     """
-    return f"{run.name}-{run.scale.name}-s{run.seed}-{key[:8]}"
+    return f"{config.name}-{config.scale.name}-s{config.seed}-{key[:8]}"
 
 
-def model_on(encoder: Encoder, run: Training) -> HMR | HeatmapNet:
-    """The run's network on an encoder, its other weights at random."""
-    if isinstance(run, Pretraining):
-        return HeatmapNet(encoder, run.doublings, run.width)
-    start = mean_rotations() if run.mean_start else None
-    model = HMR(encoder, mean_rotations=start, dropout=run.dropout, rectified=run.rectified)
-    model.resolution, model.n_iter = run.scale.resolution, run.n_iter
-    return model
+def model_on(encoder: Encoder, config: Config) -> HMR | HeatmapNet:
+    """The training's network on an encoder, its other weights at random."""
+    if config.task == "keypoint_maps":
+        return HeatmapNet(encoder, config.num_deconv, config.deconv_channels)
+    start = mean_rotations() if config.mean_pose else None
+    about = HMRConfig(encoder.name, config.n_iter, config.resolution, config.relu, config.dropout)
+    return HMR(encoder, about, mean_rotations=start)
 
 
 def save_result(
@@ -111,6 +119,7 @@ def save_result(
     history: History,
     scores: dict[str, Scores],
     fits: dict[str, Tensor],
+    gallery: dict[str, SMPLParams],
 ) -> None:
     """Write the files that a `RunResult` reads, each whole or not at all."""
     save_weights(folder / WEIGHTS, model)
@@ -125,5 +134,12 @@ def save_result(
     )
     if fits:
         save_npz_whole(folder / FITS, **{name: value.cpu().numpy() for name, value in fits.items()})
+    if gallery:
+        arrays = {
+            f"{name}/{key}": getattr(bodies, key).numpy()
+            for name, bodies in gallery.items()
+            for key in _GALLERY_SHAPES
+        }
+        save_npz_whole(folder / GALLERY, **arrays)
     for name, score in scores.items():
         save_npz_whole(folder / f"scores_{name}.npz", **score.arrays())

@@ -18,12 +18,12 @@ import torch
 from torch import Tensor
 
 from hmrlab.files import FileProblem, scratch_folder, write_text_whole, write_whole
-from hmrlab.models.reading import read_torch, shown
+from hmrlab.models.safe_load import read_torch, shown
+from hmrlab.trainer import CHECKPOINT
 from hmrlab.training.equal_time import STEPS, keep_steps, kept_steps
 from hmrlab.training.micro_batches import MICRO_BATCH, keep_micro_batch, kept_micro_batch
 from hmrlab.training.parts import NAME, read_parts, whole_names, write_parts
 from hmrlab.training.results import WEIGHTS
-from hmrlab.training.trainer import CHECKPOINT
 
 RESUMED = "resumed.txt"  # beside a checkpoint that came in parts
 CHECKPOINT_KIND, WEIGHTS_KIND = "checkpoint", "weights"

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
-import torch
+from torch import Tensor
 
 from hmrlab.bodies import Body
-from hmrlab.bodies.joints import H36M_TO_J14
+from hmrlab.config import FitConfig
 from hmrlab.data.batch import Batch
-from hmrlab.evaluation.metrics import joint_errors, pa_mpjpe, rotation_error
-from hmrlab.fitting import Fits, Targets, fit_with_newton, from_camera, load_prior
+from hmrlab.evaluation.errors import centred_joints, joint_errors
+from hmrlab.evaluation.evaluate import evaluation_mode
+from hmrlab.evaluation.metrics import rotation_error
 from hmrlab.models import HMR
-from hmrlab.training.teacher import FitPlan
+from hmrlab.smplify import Fits, Targets, fit_with_newton, from_camera, load_prior
+from hmrlab.spin import warm_settings
+from hmrlab.tensors import TensorRecord
 
-MILLIMETRES = 1000.0
+
+@dataclass(frozen=True)
+class FitErrors(TensorRecord):
+    """Errors of N fits, (N,) each."""
+
+    mpjpe_mm: Tensor  # of the 14 joints
+    pa_mpjpe_mm: Tensor
+    rotation_error_deg: Tensor
+    reprojection: Tensor  # the fit's own 2D error, pixels squared
 
 
 def warm_fit_scores(
-    model: HMR, batches: Iterable[Batch], body: Body, plan: FitPlan, n_iter: int
+    model: HMR, batches: Iterable[Batch], body: Body, plan: FitConfig
 ) -> dict[str, float]:
     """Fit labelled people from the network's guesses and compare with the truth.
 
@@ -27,48 +39,31 @@ def warm_fit_scores(
         batches: of people whose true bodies are known; these are not shown to the fits.
         body: on the model's device.
         plan: of which the fits in the loop are taken.
-        n_iter: of the regressor.
 
     Returns:
-        as `fit_errors`.
+        the means of `FitErrors`, by name.
     """
-    device = body.faces.device
-    prior = load_prior().to(device)
-    was_training = model.training
-    model.eval()
-    found = []
-    with torch.inference_mode():
+    prior = load_prior().to(body.faces.device)
+    parts = []
+    with evaluation_mode(model) as device:
         for batch in batches:
             batch = batch.to(device)
-            answer = model(batch.images, n_iter=n_iter).float()
-            guess = from_camera(answer.rotations, answer.betas, answer.camera)
+            output = model(batch.images).float()
+            guess = from_camera(output.rotations, output.betas, output.camera)
             targets = Targets.from_normalised(batch.keypoints_2d)
-            fits = fit_with_newton(body, prior, targets, guess, plan.warm)
-            found.append(errors_of(fits, batch, body))
-    model.train(was_training)
-    errors = torch.cat(found)
-    names = ("mpjpe_mm", "pa_mpjpe_mm", "rotation_error_deg", "reprojection")
-    return dict(zip(names, errors.mean(0).tolist(), strict=True))
+            fits = fit_with_newton(body, prior, targets, guess, warm_settings(plan))
+            parts.append(errors_of(fits, batch, body))
+    errors = FitErrors.cat(parts)
+    return {name: float(values.mean()) for name, values in vars(errors).items()}
 
 
-def errors_of(fits: Fits, batch: Batch, body: Body) -> torch.Tensor:
-    """Of the fits that are valid, of people whose true body is known.
-
-    Returns:
-        (N, 4): error of 14 joints and the same after Procrustes alignment, millimetres; error of
-        the rotations, degrees; the fit's own 2D error, pixels squared.
-    """
+def errors_of(fits: Fits, batch: Batch, body: Body) -> FitErrors:
+    """Of the fits that are valid, of people whose true body is known."""
     sure = fits.valid & batch.has_smpl
-    fits = fits.rows(sure)
-    truth = batch.rotations[sure]
-    chosen = list(H36M_TO_J14)
-    posed = body.h36m(fits.rotations, fits.betas)
-    true = body.h36m(truth, batch.betas[sure])
-    joints, true_joints = posed[:, chosen] - posed[:, :1], true[:, chosen] - true[:, :1]
-    columns = (
-        MILLIMETRES * joint_errors(joints, true_joints).mean(1),
-        MILLIMETRES * pa_mpjpe(joints, true_joints),
-        rotation_error(fits.rotations, truth).mean(1),
-        fits.reprojection,
+    fits, truth = fits[sure], batch[sure]
+    posed, true = (
+        centred_joints(body.h36m(bodies.rotations, bodies.betas)) for bodies in (fits, truth)
     )
-    return torch.stack(columns, 1)
+    errors = joint_errors(posed, true)
+    rotations = rotation_error(fits.rotations, truth.rotations).mean(1)
+    return FitErrors(errors.mpjpe_mm, errors.pa_mpjpe_mm, rotations, fits.reprojection)

@@ -120,7 +120,7 @@ class _Resolver:
         if dtype is not None:
             return array_of(as_bytes(data), dtype, shape, bool(fortran))
         if type(data) is not list or len(data) != math.prod(shape):
-            raise BadArrayError(f"an array of {shape} objects that has not so many")
+            raise BadArrayError(f"an array of shape {shape} with another number of objects")
         if len(data) == 1:
             return self.resolve(data[0], depth)
         items = self.resolve(data, depth)

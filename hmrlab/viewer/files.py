@@ -14,8 +14,7 @@ from hmrlab.bodies import Body, load_body, read_body_file
 from hmrlab.bodies.format import N_BETAS, N_JOINTS
 from hmrlab.files import FileProblem, listed, open_npz, open_regular, printable, read_npz
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_axis_angle
-from hmrlab.viewer.mesh_limits import MAX_FACES, MAX_VERTICES
-from hmrlab.viewer.meshes import MESH_ENDINGS, read_mesh
+from hmrlab.viewer.mesh_limits import MAX_FACES, MAX_VERTICES, MESH_ENDINGS
 from hmrlab.viewer.packing import Mesh
 from hmrlab.viewer.widget import BodyViewer
 
@@ -193,6 +192,8 @@ def _view_bodies(paths: list[Path], detail: str, frame: str) -> BodyViewer:
 
 
 def _view_meshes(paths: list[Path], frame: str) -> BodyViewer:
+    from hmrlab.viewer.meshes import read_mesh  # trimesh takes seconds, and bodies need none
+
     meshes, vertices, faces = [], MAX_VERTICES, MAX_FACES
     for path in paths:
         meshes.append(read_mesh(path))

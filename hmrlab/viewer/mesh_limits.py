@@ -24,6 +24,7 @@ MAX_ACCESSORS = 10_000
 MAX_NUMBERS = 32_000_000  # of all arrays of a glTF
 MAX_BYTES = {".obj": 2**27, ".glb": 2**27, ".gltf": 2**27, ".ply": 2**26, ".stl": 2**27}
 """Of a file, and of what a glTF brings beside it."""
+MESH_ENDINGS = tuple(MAX_BYTES)
 _NUMBERS_EACH = {"SCALAR": 1, "VEC2": 2, "VEC3": 3, "VEC4": 4, "MAT2": 4, "MAT3": 9, "MAT4": 16}
 _GLB_HEADER = 20
 _LINE_ENDS = (b"\n", b"\r", b"\x0b", b"\x0c", b"\x1c", b"\x1d", b"\x1e")

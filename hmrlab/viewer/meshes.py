@@ -22,6 +22,7 @@ from hmrlab.viewer.mesh_limits import (
     MAX_FACES,
     MAX_PARTS,
     MAX_VERTICES,
+    MESH_ENDINGS,
     TooLargeError,
     at_most,
     check_counts,
@@ -29,7 +30,6 @@ from hmrlab.viewer.mesh_limits import (
 )
 from hmrlab.viewer.packing import Mesh
 
-MESH_ENDINGS = tuple(MAX_BYTES)
 TINIEST = 1e-30  # of what a float can hold with room to spare
 GAMMA = 2.2  # of the viewer's script
 PLAIN = (0.75, 0.75, 0.75)  # of parts without a colour beside coloured ones

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from matplotlib.colors import to_rgb
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import SMPL_JOINTS
@@ -82,7 +81,7 @@ def _tint(
 ) -> np.ndarray:
     """One colour, or one for each vertex, in [0, 1]."""
     scene, kind = viewer._scene, viewer.heat
-    plain = np.array(to_rgb(scene["figures"][figure]["colour"]))
+    plain = np.array(ImageColor.getrgb(scene["figures"][figure]["colour"])) / 255
     if isinstance(body, Mesh):
         return plain if body.colours is None else body.colours
     if kind == "none":

@@ -32,15 +32,12 @@ seed: int = 0
 import numpy as np
 import torch
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import SMPL_JOINTS
+from checks import chapter_00, first_people, predict, show
+from hmrlab import SCALES
+from hmrlab.bodies import SMPL_JOINTS, load_body
 from hmrlab.doctor import examine
-from hmrlab.evaluation.metrics import rotation_error
-from hmrlab.lessons import ask, chapter_00, first_people, show
 from hmrlab.models.shipped import load_reference_model, shipped_record
 from hmrlab.rendering import contact_sheet, overlay, render_bodies, side_view, turntable
-from hmrlab.training import SCALES, get_scale, load_set
-from hmrlab.viewer import BodyViewer, compare
 
 # %% [markdown]
 # ## What is here
@@ -81,6 +78,8 @@ show(turntable(vertices[0], body.faces, views=6, size=170))
 # first, then the wheel zooms. Where nothing runs, you see its picture.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import BodyViewer
+
 BodyViewer(body, title="the body")
 
 # %% [markdown]
@@ -116,13 +115,15 @@ show(contact_sheet(render_bodies(upright, body.faces, size=(230, 170)), columns=
 # over them, and the truth.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab import get_scale, load_set
+
 sizes = get_scale(scale)
 people = load_set("studio", "test", sizes)
 network = load_reference_model()
 resolution = shipped_record()["hmr"]["settings"]["scale"]["resolution"]  # that it was trained with
 seven = first_people(people, body, count=7, resolution=resolution, size=130)
 truth = overlay(seven.pictures, seven.mesh, body.faces, seven.camera)
-found = ask(network, seven, body, n_iter=3)
+found = predict(network, seven, body)
 answer = overlay(seven.pictures, found.mesh, body.faces, found.prediction.camera)
 show(contact_sheet(np.concatenate([seven.pictures, answer, truth]), columns=7), quality=80)
 
@@ -141,12 +142,16 @@ show(contact_sheet(np.concatenate(aside), columns=7), quality=80)
 # And from any side you like, beside the truth, the joints that are turned wrongly darker:
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import compare
+
 compare(
     body, {"answer": found.prediction}, truth=seven.truth, pictures=seven.pictures,
     heat="rotation", title="the network that comes along", start="picture",
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.evaluation import rotation_error
+
 errors = rotation_error(found.prediction.rotations, seven.batch.rotations)
 print(f"mean error of a joint's rotation: {float(errors.mean()):.0f} degrees")
 whole = shipped_record()["check"]
@@ -179,7 +184,9 @@ print(
 # | 13 evaluation | what each metric sees, and what it does not |
 #
 # Each chapter asks something before it shows it. Answer first, wrongly if need be; it sticks
-# better. Each ends in exercises that check themselves. A solution is folded below each.
+# better. Each ends in exercises that check themselves. A solution is folded below each. The checks,
+# and small helpers that draw, are in the folder `checks` beside the notebooks; all the rest is the
+# package `hmrlab`.
 #
 # All chapters run at four scales, which differ in nothing but sizes:
 

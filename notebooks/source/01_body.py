@@ -36,16 +36,18 @@ import numpy as np
 import torch
 from IPython.display import display
 
-from hmrlab.bodies import body_path, load_body, read_body_file
-from hmrlab.bodies.genuine import smplx_model
-from hmrlab.bodies.joints import KEYPOINT_NAMES, LANDMARKS, SMPL_JOINTS, SMPL_PARENTS
-from hmrlab.bodies.limits import SWING_LIMITS_DEG, TWIST_LIMITS_DEG
+from checks import chapter_01, show
+from checks.framing import close_up, in_frame
+from hmrlab.bodies import (
+    SMPL_JOINTS,
+    SMPL_PARENTS,
+    TWIST_LIMITS_DEG,
+    body_path,
+    load_body,
+    read_body_file,
+    smplx_model,
+)
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, matrix_to_axis_angle, swing_twist
-from hmrlab.lessons import chapter_01, show
-from hmrlab.lessons.framing import arm_faces, close_up, in_frame
-from hmrlab.lessons.positions import draw_body
-from hmrlab.rendering import gallery
-from hmrlab.viewer import BodyViewer
 
 torch.set_default_dtype(torch.float64)  # so that what should be equal is equal to many digits
 
@@ -283,6 +285,8 @@ look({f"{a}°": wrung(elbow=a) for a in (0, 60, 90, 120, 150, 180)}, columns=3, 
 # the arm, slice by slice, and see whether the mesh obeys.
 
 # %%
+from checks.framing import arm_faces
+
 forearm = arm_faces(full, ("left_shoulder", "left_elbow", "left_wrist"))
 
 
@@ -332,6 +336,8 @@ axis.legend(fontsize=8)
 show(figure)
 
 # %%
+from hmrlab.bodies import LANDMARKS
+
 half = list(sweep).index(180)
 thumb = read_body_file(body_path()).landmarks[[LANDMARKS.index("left_thumb")]]
 print("At 180°:")
@@ -374,6 +380,8 @@ print(f"made a matrix and back, the long one has the length {back.norm():.2f}")
 # adds up along the tree.
 
 # %%
+from hmrlab.bodies import KEYPOINT_NAMES
+
 times_round = {"at rest": wrung(), "three times 120°": wrung(shoulder=120, elbow=120, wrist=120)}
 display(look(times_round, columns=2, height=1.8))
 output = full(torch.stack(list(times_round.values())), average.expand(2, -1))
@@ -457,6 +465,8 @@ for title, neck in zip(spread, tape(torch.stack(list(spread.values())), near), s
 # What a person's joints can do is known, and that we can use, as a table of limits:
 
 # %%
+from hmrlab.bodies import SWING_LIMITS_DEG
+
 print("joint       twist  swing   (degrees, either way, from the T-pose)")
 for name in ("collar", "shoulder", "elbow", "wrist", "hip", "knee", "ankle", "neck"):
     joint = SMPL_JOINTS.index(name if name in SMPL_JOINTS else f"left_{name}")
@@ -484,6 +494,8 @@ print(f"at the elbow's limit, {limit:.0f}°, the arm has {left:.0f} % of its gir
 # call broken, and compare it with the table. Where no code runs, four pictures below must do.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import BodyViewer
+
 light = load_body(detail="light")
 viewer = BodyViewer(light, heat="twist", title="twist a forearm")
 viewer.joint = elbow
@@ -502,6 +514,9 @@ turned_by = torch.tensor(viewer.pose[0, elbow], dtype=torch.float64)
 print(f"the left elbow is twisted by {twist_of(axis_angle_to_matrix(turned_by), bone):.0f}°")
 
 # %%
+from checks.positions import draw_body
+from hmrlab.rendering import gallery
+
 positions = {
     "all at zero": {},
     "$\\beta_0$ = 2, twist 90°": {"beta_0": 2.0, "elbow_twist": 90.0},

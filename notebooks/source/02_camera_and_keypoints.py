@@ -32,16 +32,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import (
-    ANNOTATED,
-    ANNOTATED_FLIP,
-    ANNOTATED_NAMES,
-    KEYPOINT_NAMES,
-    POSE_FLIP,
-    SKELETON_24,
-)
-from hmrlab.data.crops import crop_picture
+from checks import chapter_02, show
+from hmrlab import get_scale, load_set
+from hmrlab.bodies import ANNOTATED, ANNOTATED_FLIP, KEYPOINT_NAMES, POSE_FLIP, load_body
 from hmrlab.geometry import (
     apply_affine,
     crop_matrix,
@@ -50,9 +43,6 @@ from hmrlab.geometry import (
     project_normalised,
     weak_perspective_to_translation,
 )
-from hmrlab.lessons import chapter_02, show
-from hmrlab.rendering import contact_sheet, draw_keypoints, overlay
-from hmrlab.training import get_scale, load_set
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -154,6 +144,8 @@ print(f"from 3 m: {at_3.mean():.1f} pixels on average, {at_3.max():.1f} at worst
 # Left is red, right is blue: the *person's* left.
 
 # %%
+from hmrlab.rendering import overlay
+
 blank = np.full((1, 340, 340, 3), 255, np.uint8)
 picture = overlay(blank, vertices, body.faces, camera[None], opacity=0.55)[0]
 places = ((spin_project(points, camera) + 1) * 170).numpy()
@@ -240,6 +232,9 @@ print(f"bias {off.mean():+.2f} pixels, mean distance {off.norm(dim=-1).mean():.2
 # the keypoints through one matrix at sub-pixel accuracy. Can we see the difference?
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.data import crop_picture
+from hmrlab.rendering import contact_sheet, draw_keypoints
+
 row = 1
 dataset = load_set("studio", "test", sizes)
 image = dataset.gather(np.array([row]), 0).images[0].permute(2, 0, 1).float()
@@ -278,6 +273,8 @@ assert apart < 0.02  # SMPL's two halves are not quite mirror images
 # told.
 
 # %%
+from hmrlab.bodies import ANNOTATED_NAMES, SKELETON_24
+
 t_pose = torch.zeros(1, 24, 3)
 t_pose[0, 0, 0] = torch.pi
 right_labels = body.keypoints(t_pose, betas)[0, ANNOTATED]

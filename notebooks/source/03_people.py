@@ -34,16 +34,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import SMPL_JOINTS
-from hmrlab.bodies.limits import TWIST_LIMITS_DEG
-from hmrlab.data.augment import AugmentationSettings, to_pictures
-from hmrlab.data.loader import BatchLoader
-from hmrlab.data.synthetic.poses import ACTIVITIES, sample_poses
-from hmrlab.geometry import axis_angle_to_matrix, bone_axes, normalised_to_pixels, swing_twist
-from hmrlab.lessons import chapter_03, show
+from checks import chapter_03, show
+from hmrlab import get_scale, load_set
+from hmrlab.bodies import SMPL_JOINTS, TWIST_LIMITS_DEG, load_body
+from hmrlab.data import AugmentationSettings, BatchLoader, to_pictures
+from hmrlab.geometry import axis_angle_to_matrix, bone_axes
 from hmrlab.rendering import contact_sheet, draw_keypoints, render_bodies
-from hmrlab.training import get_scale, load_set
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -157,6 +153,8 @@ show(contact_sheet(draw_bodies(waving(6, np.random.default_rng(1))), columns=6))
 # One of each, all facing us:
 
 # %%
+from hmrlab.data.synthetic import ACTIVITIES, sample_poses
+
 poses, labels = sample_poses(2000, np.random.default_rng(2))
 first = [int(np.flatnonzero(labels == k)[0]) for k in range(len(ACTIVITIES))]
 facing = poses[first]
@@ -175,6 +173,8 @@ show(figure)
 # further than a person's:
 
 # %%
+from hmrlab.geometry import swing_twist
+
 axes_of_bones = bone_axes(body.rest_joints(torch.zeros(1, 10))[0], body.parents)
 _, twist = swing_twist(axis_angle_to_matrix(torch.from_numpy(poses).float()), axes_of_bones)
 twist = twist.rad2deg().abs().numpy()
@@ -200,6 +200,8 @@ print(
 # same matrix, the body's orientation by the same angle, left and right exchanged when mirrored.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.geometry import normalised_to_pixels
+
 loader = BatchLoader(
     sets["studio test"], batch_size=8, resolution=sizes.resolution,
     augmentation=AugmentationSettings(), prefetch=0,

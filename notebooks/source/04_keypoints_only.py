@@ -33,18 +33,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import ANNOTATED, SMPL_JOINTS
-from hmrlab.bodies.limits import TWIST_LIMITS_DEG
-from hmrlab.data.loader import BatchLoader
-from hmrlab.data.synthetic.poses import mean_rotations
-from hmrlab.evaluation import constant_predictor_scores
-from hmrlab.geometry import axis_angle_to_matrix, bone_axes, matrix_to_axis_angle, swing_twist
-from hmrlab.lessons import ask, chapter_04, first_people, score_table, show
-from hmrlab.rendering import colour_bar, gallery, joint_heat, overlay, render_bodies, side_view
-from hmrlab.training import get_scale, load_set, named_run, run_training
-from hmrlab.training import losses as package
-from hmrlab.viewer import compare
+from checks import chapter_04, predict, score_table, show
+from hmrlab import get_scale, preset, run_training
+from hmrlab.bodies import ANNOTATED, SMPL_JOINTS, load_body
+from hmrlab.data.synthetic import mean_rotations
+from hmrlab.geometry import swing_twist
+from hmrlab.rendering import gallery, joint_heat, overlay
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -99,6 +93,8 @@ def keypoint_3d_loss(predicted, truth):
 # The package has the same two. Do they agree?
 
 # %%
+from hmrlab import losses as package
+
 generator = torch.Generator().manual_seed(1)
 predicted_2d = torch.randn(8, 49, 2, generator=generator)
 truth_2d = torch.rand(8, 49, 3, generator=generator)
@@ -127,13 +123,13 @@ for name, a, b in zip(("2D", "3D"), ours, theirs, strict=True):
 # network is trained now.
 
 # %% tags=["nbval-ignore-output"]
-run = named_run("keypoints_only", sizes, seed)
-print(run.options)
-print(run.losses)
+config = preset("keypoints_only", sizes, seed)
+print(config.description)
+print(config.losses)
 print(f"{sizes.studio_train:,} pictures, {sizes.steps:,} steps of {sizes.batch_size}")
 
 # %% tags=["nbval-ignore-output"]
-result = run_training(run)
+result = run_training(config)
 print(f"{'from the ledger' if result.reused else 'trained now'}: {result.record.seconds:.0f} s")
 
 # %%
@@ -156,9 +152,14 @@ plt.show()
 # side, and the answer coloured by twist: dark is a joint turned far about its own bone.
 
 # %% tags=["nbval-ignore-output"]
+from checks import first_people
+from hmrlab import load_set
+from hmrlab.geometry import bone_axes
+from hmrlab.rendering import side_view
+
 test = load_set("studio", "test", sizes)
 people = first_people(test, body, count=sizes.gallery, resolution=sizes.resolution)
-answers = ask(result.model(), people, body, run.n_iter)
+answers = predict(result.model(), people, body)
 
 axes = bone_axes(body.rest_joints(torch.zeros(1, 10))[0], body.parents)
 _, twist = swing_twist(answers.prediction.rotations, axes)  # (N, 24) radians
@@ -185,6 +186,8 @@ captions = [f"largest twist: {SMPL_JOINTS[k]}, {t[k]:.0f}°" for t in twist for 
 show(gallery(columns, captions, width=1.4), quality=60)
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.rendering import colour_bar
+
 show(colour_bar(180, "twist about the bone, degrees"))
 
 # %% [markdown]
@@ -192,6 +195,8 @@ show(colour_bar(180, "twist about the bone, degrees"))
 # person's can be flash; the names of the worst stand below.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import compare
+
 compare(
     body, {"keypoints only": answers.prediction}, truth=people.truth, pictures=people.pictures,
     heat="twist", title="keypoints only", start="picture",
@@ -207,6 +212,8 @@ compare(
 # the network's?
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.bodies import TWIST_LIMITS_DEG
+
 scores = result.scores("studio")
 elbows = [SMPL_JOINTS.index("left_elbow"), SMPL_JOINTS.index("right_elbow")]
 figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
@@ -240,6 +247,9 @@ print(f"mean of abs(beta): {mean:.2f}, truth {true_mean:.2f}")
 # of the people do not.)
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.data import BatchLoader
+from hmrlab.evaluation import constant_predictor_scores
+
 batches = BatchLoader(test, batch_size=100, resolution=sizes.resolution)
 blind = constant_predictor_scores(batches, body, mean_rotations())
 table = {"always the mean body": blind.to_dict(), "keypoints only": scores.to_dict()}
@@ -263,6 +273,9 @@ score_table(table)
 
 
 # %%
+from hmrlab.geometry import matrix_to_axis_angle
+
+
 def keypoints_of(parameters):
     """(82,): 72 of axis-angles, 10 of shape -> (72,): 24 keypoints about the hips, metres."""
     points = body.keypoints(parameters[None, :72], parameters[None, 72:])[0, ANNOTATED]
@@ -295,6 +308,10 @@ print(
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.rendering import render_bodies
+
+
 def turned(pose, joints, axis_angle):
     """Turn some joints of (24, 3, 3), in their own frames."""
     changed = pose.clone()
@@ -340,12 +357,12 @@ show(figure)
 # effect.
 
 # %% tags=["nbval-ignore-output"]
-told = run_training(named_run("with_smpl", sizes, seed))
+told = run_training(preset("with_smpl", sizes, seed))
 print(f"{'from the ledger' if told.reused else 'trained now'}: {told.record.seconds:.0f} s")
 score_table(table | {"and SMPL losses": told.scores("studio").to_dict()})
 
 # %% tags=["nbval-ignore-output"]
-answers_told = ask(told.model(), people, body, run.n_iter)
+answers_told = predict(told.model(), people, body)
 paper = np.full_like(people.pictures, 255)
 _, twist_told = swing_twist(answers_told.prediction.rotations, axes)
 twist_told = twist_told.rad2deg().abs()

@@ -31,42 +31,19 @@ seed: int = 0
 # %%
 import tempfile
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import ANNOTATED
-from hmrlab.data.loader import BatchLoader
-from hmrlab.evaluation import evaluate_model
+from checks import chapter_05, first_people, predict_step_by_step, show, spread_table
+from hmrlab import get_scale, load_set, preset, run_training
+from hmrlab.bodies import ANNOTATED, load_body
+from hmrlab.data import BatchLoader
 from hmrlab.geometry import project_normalised, six_d_to_matrix
-from hmrlab.lessons import (
-    ask_step_by_step,
-    chapter_05,
-    first_people,
-    show,
-    spread_table,
-    train_seeds,
-)
-from hmrlab.models import Regressor
-from hmrlab.rendering import gallery, overlay
-from hmrlab.reproduce.tables import runs_table
-from hmrlab.training import (
-    LossWeights,
-    Trainer,
-    TrainerSettings,
-    TrainingDivergedError,
-    get_scale,
-    load_set,
-    load_training_set,
-    named_run,
-    run_training,
-)
-from hmrlab.training.experiments import build_model
-from hmrlab.training.objectives import BodyObjective
-from hmrlab.viewer import timeline
+from hmrlab.tables import runs_table
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -106,13 +83,16 @@ def regress(layers, features, n_iter):
 # The package's regressor has dropout besides, which is off outside training. Do the two agree?
 
 # %%
+from hmrlab.models import Regressor
+
 torch.manual_seed(0)
 package = Regressor(512).eval()
 features = torch.randn(4, 512)
 with torch.no_grad():
     ours = regress(package, features, 3)
     theirs = package(features, n_iter=3)
-for name, a, b in zip(("rotations", "betas", "camera"), ours, vars(theirs).values(), strict=True):
+parts = theirs.rotations, theirs.betas, theirs.camera
+for name, a, b in zip(("rotations", "betas", "camera"), ours, parts, strict=True):
     print(f"{name}: largest difference {float((a - b).abs().max()):.0e}")
     torch.testing.assert_close(a, b)
 
@@ -124,10 +104,12 @@ for name, a, b in zip(("rotations", "betas", "camera"), ours, vars(theirs).value
 # for three turns more than it ever learned.
 
 # %% tags=["nbval-ignore-output"]
-three = run_training(named_run("with_smpl", sizes, seed))
+from hmrlab.rendering import gallery, overlay
+
+three = run_training(preset("with_smpl", sizes, seed))
 test = load_set("studio", "test", sizes)
 people = first_people(test, body, count=min(4, sizes.gallery), resolution=sizes.resolution)
-turns = ask_step_by_step(three.model(), people, body, n_iter=6)
+turns = predict_step_by_step(three.model(), people, body, n_iter=6)
 
 columns = {"picture": people.pictures}
 for k in (0, 1, 2, 3, 6):
@@ -140,6 +122,8 @@ show(gallery(columns, width=1.5), quality=78)
 # is from the truth, which stands beside.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import timeline
+
 timeline(
     body, {"answer": [turn.prediction for turn in turns]},
     steps=["the start", *(f"after {k}" for k in range(1, len(turns)))], step_name="turn",
@@ -148,10 +132,14 @@ timeline(
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.evaluation import evaluate_model
+
 asked = {}
+network = three.model()
 for n in (1, 2, 3, 4, 6):
+    network.config = replace(network.config, n_iter=n)
     loader = BatchLoader(test, batch_size=100, resolution=sizes.resolution)
-    asked[n] = evaluate_model(three.model(), loader, body, n_iter=n).to_dict()
+    asked[n] = evaluate_model(network, loader, body).to_dict()
 for n, scores in asked.items():
     print(
         f"asked for {n}: MPJPE {scores['mpjpe_mm']:7.1f} mm, "
@@ -176,6 +164,8 @@ runs_table([three.record], shown)
 
 
 # %% tags=["nbval-ignore-output"]
+from checks import train_seeds
+
 by_turns = {n: f"half_n{n}" for n in (1, 2, 3, 4)}
 loops = {n: train_seeds(name, sizes, seed) for n, name in by_turns.items()}
 spread_table({f"n_iter = {n}": [r.metrics for r in runs] for n, runs in loops.items()})
@@ -282,14 +272,14 @@ for n, runs in loops.items():
 # With ReLUs, as in HMR, the loop is a real one. Does it help then?
 
 # %% tags=["nbval-ignore-output"]
-rectified = {n: run_training(named_run(f"half_relu_n{n}", sizes, seed)) for n in (1, 3)}
+relu = {n: run_training(preset(f"half_relu_n{n}", sizes, seed)) for n in (1, 3)}
 spread_table(
     {f"SPIN's, n_iter = {n}": [loops[n][0].metrics] for n in (1, 3)}
-    | {f"ReLUs, n_iter = {n}": [result.metrics] for n, result in rectified.items()}
+    | {f"ReLUs, n_iter = {n}": [result.metrics] for n, result in relu.items()}
 )
 
 # %% tags=["nbval-ignore-output"]
-runs_table([result.record for result in rectified.values()], shown)
+runs_table([result.record for result in relu.values()], shown)
 
 # %% [markdown]
 # One seed each, so hold it against the spread above. At laptop scale the ReLUs take off far more
@@ -367,8 +357,8 @@ for feedback, title in ((False, "sees its answer"), (True, "sees its error too")
 # %% tags=["nbval-ignore-output"]
 knobs = {
     "mean start, batch 64": loops[3][0],
-    "T-pose start": run_training(named_run("half_no_mean", sizes, seed)),
-    "batch 100": run_training(named_run("half_batch100", sizes, seed)),
+    "T-pose start": run_training(preset("half_no_mean", sizes, seed)),
+    "batch 100": run_training(preset("half_batch100", sizes, seed)),
 }
 spread_table({title: [r.metrics] for title, r in knobs.items()})
 
@@ -457,6 +447,15 @@ print(f"the 2D loss is worst near s = {nearest:.0f}: the camera stands {44.64 / 
 
 
 # %%
+from hmrlab.runs import build_model
+from hmrlab.training import (
+    SPIN,
+    Trainer,
+    TrainerSettings,
+    TrainingDivergedError,
+    load_training_set,
+)  # fmt: skip
+
 steps = min(120, 5 * sizes.steps)
 
 
@@ -464,23 +463,23 @@ def watch(losses, **settings):
     """Train for some steps: the total loss of each, and the lowest and highest scale (N, 2)."""
     scales = []
 
-    class Watched(BodyObjective):
-        def ask(self, model, images):
-            prediction = super().ask(model, images)
-            seen = prediction.camera[:, 0].detach()
+    class Watched(SPIN):
+        def losses(self, output, batch):
+            seen = output.camera[:, 0].detach()
             scales.append((float(seen.min()), float(seen.max())))
-            return prediction
+            return super().losses(output, batch)
 
+    config = preset("with_smpl", sizes, seed)
     loader = BatchLoader(
-        load_training_set(("studio",), sizes), batch_size=sizes.batch_size,
+        load_training_set(config), batch_size=sizes.batch_size,
         resolution=sizes.resolution, seed=seed, augmentation=sizes.augmentation, shuffle=True,
         drop_last=True,
     )  # fmt: skip
     trainer = Trainer(
-        build_model(named_run("with_smpl", sizes, seed)),
+        build_model(config),
         Watched(body, losses),
         loader,
-        TrainerSettings(steps=steps, learning_rate=sizes.learning_rate, **settings),
+        TrainerSettings(steps=steps, lr=sizes.learning_rate, **settings),
         Path(tempfile.mkdtemp()),
         torch.device("cpu"),
     )
@@ -493,8 +492,10 @@ def watch(losses, **settings):
 
 
 # %% tags=["nbval-ignore-output"]
-spins = {"regressor_rate": 1.0, "clip_norm": 0.0}
-gentle = {"regressor_rate": 0.25, "clip_norm": 5.0}
+from hmrlab import LossWeights
+
+spins = {"head_lr_factor": 1.0, "clip_norm": 0.0}
+gentle = {"head_lr_factor": 0.25, "clip_norm": 5.0}
 tries = {
     "SPIN's optimiser": watch(LossWeights(), **spins),
     "the same, no camera term": watch(LossWeights(camera=0.0), **spins),

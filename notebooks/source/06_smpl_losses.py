@@ -37,19 +37,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from checks import chapter_06, predict, score_table, show
+from hmrlab import get_scale, load_set, preset, run_training
 from hmrlab.bodies import load_body
-from hmrlab.data.dataset import MixedDataset, spin_shares
-from hmrlab.data.loader import BatchLoader
-from hmrlab.data.synthetic.poses import mean_rotations
-from hmrlab.evaluation import constant_predictor_scores
-from hmrlab.geometry import axis_angle_to_matrix, matrix_to_axis_angle
-from hmrlab.lessons import ask, chapter_06, first_people, score_table, show
-from hmrlab.rendering import gallery, overlay, side_view
-from hmrlab.reproduce.tables import runs_table
-from hmrlab.training import get_scale, load_set, named_run, run_training
-from hmrlab.training import losses as package
-from hmrlab.training.labels import label_shares
-from hmrlab.viewer import compare
+from hmrlab.data import BatchLoader, MixedDataset
+from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.rendering import gallery, side_view
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -91,6 +84,8 @@ def betas_loss(predicted, truth, has_smpl):
 # numbers?
 
 # %%
+from hmrlab import losses as package
+
 generator = torch.Generator().manual_seed(3)
 angles = torch.randn(2, 6, 24, 3, generator=generator)
 first, second = axis_angle_to_matrix(angles)
@@ -111,6 +106,8 @@ for name, ours, theirs in (
 # written as axis-angles.
 
 # %%
+from hmrlab.geometry import matrix_to_axis_angle
+
 nearly_half = torch.deg2rad(torch.tensor([179.5, 180.5]))[:, None] * torch.tensor([0.0, 1.0, 0.0])
 matrices = axis_angle_to_matrix(nearly_half)
 canonical = matrix_to_axis_angle(matrices)
@@ -143,13 +140,16 @@ torch.testing.assert_close(away, torch.tensor(8 * np.sin(np.radians(10)) ** 2 / 
 # chapter 04's.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.data.synthetic import mean_rotations
+from hmrlab.evaluation import constant_predictor_scores
+
 names = {
     "keypoints only": "keypoints_only",
     "+ betas": "with_betas",
     "+ pose": "with_pose",
     "+ both": "with_smpl",
 }
-results = {title: run_training(named_run(name, sizes, seed)) for title, name in names.items()}
+results = {title: run_training(preset(name, sizes, seed)) for title, name in names.items()}
 test = load_set("studio", "test", sizes)
 batches = BatchLoader(test, batch_size=100, resolution=sizes.resolution)
 blind = constant_predictor_scores(batches, body, mean_rotations())
@@ -165,6 +165,8 @@ score_table(
 score_table({title: result.scores("wild").to_dict() for title, result in results.items()})
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.tables import runs_table
+
 shown = ("studio/mpjpe_mm", "studio/rotation_error_deg", "wild/mpjpe_mm", "wild/rotation_error_deg")
 runs_table([result.record for result in results.values()], shown)
 
@@ -182,8 +184,11 @@ runs_table([result.record for result in results.values()], shown)
 # ## The same people as in chapter 04
 
 # %% tags=["nbval-ignore-output"]
+from checks import first_people
+from hmrlab.rendering import overlay
+
 people = first_people(test, body, count=sizes.gallery, resolution=sizes.resolution)
-answers = {t: ask(r.model(), people, body, r.run.n_iter) for t, r in results.items()}
+answers = {t: predict(r.model(), people, body) for t, r in results.items()}
 
 
 def seen(answer):
@@ -212,6 +217,8 @@ show(gallery(columns, width=1.3), quality=74)
 # distance of the skin: choose above).
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import compare
+
 compare(
     body, {title: answer.prediction for title, answer in answers.items()}, truth=people.truth,
     pictures=people.pictures, heat="rotation", title="one loss after the other", start="picture",
@@ -226,6 +233,8 @@ compare(
 # the wild, in SPIN's ratio of 30 to 60.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.data import spin_shares
+
 studio, wild = (load_set(name, "train", sizes, named=name) for name in ("studio", "wild"))
 shares = spin_shares({"studio": len(studio), "wild": len(wild)})
 for part in (studio, wild):
@@ -271,14 +280,14 @@ with warnings.catch_warnings(record=True) as unheard:
     warnings.simplefilter("always")
     ill = run_training(
         replace(
-            named_run("half_mixed", sizes, seed),
+            preset("half_mixed", sizes, seed),
             name="half_mixed_diary",
-            options="half_mixed with the diary's look-up of labels",
+            description="half_mixed with the diary's look-up of labels",
             variant="labels by the diary's numbering of sets",
         ),
         dataset=DiarysMix([studio, wild], [shares["studio"], shares["wild"]]),
     )
-well = run_training(named_run("half_mixed", sizes, seed))
+well = run_training(preset("half_mixed", sizes, seed))
 
 # %% tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
@@ -302,7 +311,7 @@ score_table({"the diary's mix": ill.scores("studio").to_dict(),
 few = min(4, sizes.gallery)
 columns = {"picture": people.pictures[:few]}
 for title, result in (("the diary's", ill), ("the package's", well)):
-    answer = ask(result.model(), people, body, result.run.n_iter)
+    answer = predict(result.model(), people, body)
     columns[title] = seen(answer)[:few]
     columns[f"{title}, aside"] = aside(answer)[:few]
 show(gallery(columns, width=1.6), quality=74)
@@ -329,6 +338,9 @@ print("pose loss in all of the diary's training:", float(ill.history().values["p
 
 
 # %%
+from hmrlab.training.labels import label_shares
+
+
 def arriving(dataset):
     return label_shares(BatchLoader(dataset, batch_size=64, resolution=32, shuffle=True))
 
@@ -384,12 +396,12 @@ for warning in unheard:
     print(warning.message)
 
 # %%
-from hmrlab.training import LossWeights
 from hmrlab.training.labels import check_labels
 
 with warnings.catch_warnings(record=True) as heard:
     warnings.simplefilter("always")
-    check_labels(BatchLoader(diarys, batch_size=64, resolution=32, shuffle=True), LossWeights())
+    loader = BatchLoader(diarys, batch_size=64, resolution=32, shuffle=True)
+    check_labels(loader, preset("half_mixed", sizes, seed))
 print(heard[0].message)
 
 # %% [markdown]
@@ -402,7 +414,7 @@ print(heard[0].message)
 # better where?
 
 # %% tags=["nbval-ignore-output"]
-alone = run_training(named_run("half_n3", sizes, seed))
+alone = run_training(preset("half_n3", sizes, seed))
 score_table({
     "studio alone: on studio": alone.scores("studio").to_dict(),
     "mixed: on studio": well.scores("studio").to_dict(),

@@ -43,28 +43,12 @@ import numpy as np
 import torch
 from PIL import Image
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.loader import BatchLoader
-from hmrlab.data.synthetic.poses import mean_rotations
-from hmrlab.evaluation import constant_predictor_scores
-from hmrlab.files import FileProblem
-from hmrlab.lessons import (
-    ask,
-    chapter_07,
-    first_people,
-    score_table,
-    show,
-    spread_table,
-    train_seeds,
-)
-from hmrlab.models import create_encoder, expected_places
-from hmrlab.rendering import contact_sheet, gallery, overlay, side_view
-from hmrlab.reproduce.tables import runs_table
-from hmrlab.training import get_scale, load_set, named_run, run_training
-from hmrlab.training import losses as package
-from hmrlab.training.experiments import build_model
-from hmrlab.viewer import compare
+from checks import chapter_07, first_people, show, spread_table, train_seeds
+from hmrlab import get_scale, load_set, preset, run_training
+from hmrlab import losses as package
+from hmrlab.bodies import ANNOTATED_NAMES, load_body
+from hmrlab.rendering import contact_sheet, gallery
+from hmrlab.tables import runs_table
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -98,10 +82,10 @@ def hill(places, count, deviation=1.0):
 
 def map_loss(logits, labels):
     """(B, K, h, w) against (B, K, 3) x, y, confidence -> scalar."""
-    surprise = -(hill(labels[..., :2], logits.shape[-1]) * logits.flatten(2).log_softmax(-1).view(
+    entropy = -(hill(labels[..., :2], logits.shape[-1]) * logits.flatten(2).log_softmax(-1).view(
         logits.shape)).sum((-1, -2))  # fmt: skip
     counted = (labels[..., :2].abs() <= 1).all(-1) & (labels[..., 2] > 0)
-    return surprise[counted].mean()
+    return entropy[counted].mean()
 
 
 generator = torch.Generator().manual_seed(2)
@@ -121,12 +105,14 @@ torch.testing.assert_close(ours, theirs)
 # keypoints are the one label that all pictures have. When it is done, the top is thrown away.
 
 # %% tags=["nbval-ignore-output"]
-pretrained = run_training(named_run("pretrain_keypoints", sizes))
+pretrained = run_training(preset("pretrain_keypoints", sizes))
 for name in ("studio", "wild"):
     percent = pretrained.metrics[f"{name}/keypoint_error_percent"]
     print(f"{name} test: keypoints {percent:.1f} % of the picture's side off, on average")
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.models import expected_places
+
 wild = load_set("wild", "test", sizes)
 hard = first_people(wild, body, count=sizes.gallery, resolution=sizes.resolution)
 network = pretrained.model()
@@ -183,7 +169,7 @@ runs_table([r.record for runs in starts.values() for r in runs], shown_metrics)
 def curves(runs, score):
     """Pictures seen (T,), and the score then (seeds, T)."""
     histories = [run.history() for run in runs]
-    batch = runs[0].run.batch_size or sizes.batch_size
+    batch = runs[0].config.batch_size
     return histories[0].check_steps * batch, np.stack([h.checks[score] for h in histories])
 
 
@@ -236,12 +222,12 @@ for score, words in wanted:
 # its steps go to the other side, as a longer training from scratch?
 
 # %% tags=["nbval-ignore-output"]
-longer = run_training(named_run("with_smpl", sizes, seed))
-both_long = run_training(named_run("with_smpl_pretrained", sizes, seed))
+longer = run_training(preset("with_smpl", sizes, seed))
+both_long = run_training(preset("with_smpl_pretrained", sizes, seed))
 
 
 def steps_of(*results):
-    return sum(result.run.steps for result in results)
+    return sum(result.config.steps for result in results)
 
 
 costs = {
@@ -271,13 +257,13 @@ for title, parts in costs.items():
 people_left = {"all": "n3", "a tenth": "few", "a hundredth": "fewest"}
 few = {}
 for words, name in people_left.items():
-    few[f"{words}, scratch"] = run_training(named_run(f"half_{name}", sizes, seed))
+    few[f"{words}, scratch"] = run_training(preset(f"half_{name}", sizes, seed))
     ahead_name = "half_pretrained" if words == "all" else f"half_{name}_pretrained"
-    few[f"{words}, pretrained"] = run_training(named_run(ahead_name, sizes, seed))
+    few[f"{words}, pretrained"] = run_training(preset(ahead_name, sizes, seed))
 spread_table({title: [r.metrics] for title, r in few.items()})
 
 # %% tags=["nbval-ignore-output"]
-labelled = [round(r.run.share * sizes.studio_train) for r in few.values()][::2]
+labelled = [round(r.config.data_fraction * sizes.studio_train) for r in few.values()][::2]
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained")
 for axis, (score, words) in zip(axes, wanted, strict=True):
     for first, (title, colour) in enumerate((("from scratch", "0.4"), ("pretrained", "C1"))):
@@ -321,8 +307,10 @@ def first_filters(model):
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.runs import build_model
+
 kinds = {
-    "at the start": build_model(named_run("half_n3", sizes, seed)),
+    "at the start": build_model(preset("half_n3", sizes, seed)),
     "bodies, from scratch": longer.model(),
     "keypoint maps": pretrained.model(),
 }
@@ -381,6 +369,9 @@ for title, cosines in moved.items():
 # start.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.files import FileProblem
+from hmrlab.models import create_encoder
+
 try:
     create_encoder("resnet18", "imagenet", allow_download=allow_download)
 except FileProblem as problem:
@@ -388,7 +379,7 @@ except FileProblem as problem:
     resnets = {}
 else:
     names = ("half_resnet18", "half_resnet18_pretrained", "half_resnet18_imagenet")
-    resnets = {name: run_training(named_run(name, sizes, seed)) for name in names}
+    resnets = {name: run_training(preset(name, sizes, seed)) for name in names}
 spread_table({name: [r.metrics] for name, r in resnets.items()}) if resnets else None
 
 # %% [markdown]
@@ -403,6 +394,11 @@ spread_table({name: [r.metrics] for name, r in resnets.items()}) if resnets else
 # heart. It is the one that came with the package and that you met in notebook 00, trained again.
 
 # %% tags=["nbval-ignore-output"]
+from checks import score_table
+from hmrlab.data import BatchLoader
+from hmrlab.data.synthetic import mean_rotations
+from hmrlab.evaluation import constant_predictor_scores
+
 tables = {}
 for name in ("studio", "wild"):
     batches = BatchLoader(
@@ -418,7 +414,7 @@ for name in ("studio", "wild"):
         f"{name}: elbow twist error against always answering the mean: "
         f"{difference.mean():+.2f} ± {error:.2f} degrees"
     )
-wrecked = run_training(named_run("keypoints_only", sizes, seed))
+wrecked = run_training(preset("keypoints_only", sizes, seed))
 times = (
     wrecked.metrics["studio/rotation_error_deg"] / both_long.metrics["studio/rotation_error_deg"]
 )
@@ -434,12 +430,15 @@ runs_table([wrecked.record, longer.record, both_long.record], shown_metrics)
 # mean where it cannot see, which is the right thing to do, and not to be worse.
 
 # %% tags=["nbval-ignore-output"]
+from checks import predict
+from hmrlab.rendering import overlay, side_view
+
 people = first_people(
     load_set("studio", "test", sizes), body, count=sizes.gallery, resolution=sizes.resolution
 )
 columns, answers = {"picture": people.pictures}, {}
 for title, result in (("from scratch", longer), ("pretrained", both_long)):
-    answer = answers[title] = ask(result.model(), people, body, 3)
+    answer = answers[title] = predict(result.model(), people, body)
     columns[title] = overlay(people.pictures, answer.mesh, body.faces, answer.prediction.camera)
     columns[f"{title}, aside"] = side_view(
         answer.mesh, body.faces, answer.prediction.camera, size=192
@@ -451,6 +450,8 @@ show(gallery(columns, width=1.4), quality=74)
 # The same in a viewer, where a notebook runs; colours show how far the skin is from the truth.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import compare
+
 compare(
     body, {title: answer.prediction for title, answer in answers.items()},
     truth=people.truth, pictures=people.pictures, heat="distance",

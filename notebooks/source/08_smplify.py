@@ -41,38 +41,12 @@ import numpy as np
 import torch
 from IPython.display import display
 
+from checks import chapter_08, score_table, show
+from checks.fits import fit_errors, means, over
+from hmrlab import get_scale
 from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import ANNOTATED, KEYPOINT_NAMES, OPENPOSE, SMPL_JOINTS
-from hmrlab.fitting import (
-    AdamSettings,
-    NewtonSettings,
-    ObjectiveWeights,
-    Targets,
-    cold_start,
-    fit_cold,
-    fit_with_adam,
-    fit_with_newton,
-    from_camera,
-    load_prior,
-)
-from hmrlab.fitting import objective as package
-from hmrlab.fitting.adam import graded
-from hmrlab.fitting.newton import left_jacobian
-from hmrlab.geometry import axis_angle_to_matrix, normalised_to_pixels
-from hmrlab.lessons import ask, chapter_08, first_people, score_table, show
-from hmrlab.lessons.fits import (
-    FIT_ERRORS,
-    Recorder,
-    aside,
-    fit_errors,
-    means,
-    over,
-)
-from hmrlab.models.shipped import load_reference_model, shipped_record
-from hmrlab.photos import fit_photo, read_openpose, read_photo
-from hmrlab.rendering import contact_sheet, draw_keypoints, gallery, render_bodies, turntable
-from hmrlab.training import get_scale, load_set
-from hmrlab.viewer import compare, timeline
+from hmrlab.rendering import contact_sheet, gallery
+from hmrlab.smplify import NewtonSettings, ObjectiveWeights, cold_start, fit_with_newton, load_prior
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -95,6 +69,14 @@ prior = load_prior()
 # are. Here is the first of them, and that is all a fit gets to see.
 
 # %% tags=["nbval-ignore-output"]
+from checks import first_people
+from hmrlab import load_set
+from hmrlab.bodies import ANNOTATED
+from hmrlab.geometry import normalised_to_pixels
+from hmrlab.models.shipped import shipped_record
+from hmrlab.rendering import draw_keypoints
+from hmrlab.smplify import Targets, from_camera
+
 test = load_set("wild", "test", sizes)
 resolution = shipped_record()["hmr"]["settings"]["scale"]["resolution"]  # that the network knows
 people = first_people(test, body, count=min(200, len(test)), resolution=resolution)
@@ -139,7 +121,7 @@ def robust(error, sigma=100.0):
 
 def keypoint_term(points, translation, wanted):
     """(B,) pixels squared."""
-    error = robust(project(points, translation) - wanted.places).sum(-1)
+    error = robust(project(points, translation) - wanted.keypoints_2d).sum(-1)
     return (wanted.confidence**2 * error).sum(1)
 
 
@@ -151,6 +133,9 @@ def keypoint_term(points, translation, wanted):
 
 
 # %%
+from hmrlab.bodies import SMPL_JOINTS
+
+
 def angle_term(limbs):
     """(B, 69) axis-angles -> (B,)."""
     numbers = {"left_elbow": (1, 1), "right_elbow": (1, -1), "left_knee": (0, -1),
@@ -196,12 +181,14 @@ def our_objective(pose, betas, translation, wanted):
 # Does the package minimise the same? Random bodies and the keypoints of real test people:
 
 # %%
+from hmrlab.smplify import objective as package
+
 generator = torch.Generator().manual_seed(8)
 pose = 0.3 * torch.randn(4, 72, generator=generator)
 pose[:, 0] += np.pi  # the camera's y points down
 betas = torch.randn(4, 10, generator=generator)
 translation = torch.tensor([[0.0, 0.0, 42.0]]).repeat(4, 1)
-some = targets.rows(torch.arange(4))
+some = targets[torch.arange(4)]
 points = body.keypoints(pose, betas)
 weights = ObjectiveWeights()
 pairs = {
@@ -232,6 +219,9 @@ for name, (ours, theirs) in pairs.items():
 
 
 # %%
+from hmrlab.rendering import render_bodies
+
+
 def upright(limbs, **view):
     """(N, 69) axis-angles -> pictures of bodies that stand before us."""
     pose = torch.cat([torch.zeros(len(limbs), 3), limbs], 1)
@@ -302,6 +292,9 @@ show(contact_sheet(upright(five, pitch=55), columns=5), quality=60)
 
 
 # %%
+from hmrlab.smplify import AdamSettings, fit_with_adam
+
+
 def our_fit(wanted, start, steps):
     """SPIN's SMPLify on B people: pose (B, 72), betas (B, 10), translation (B, 3)."""
     root, limbs = start.pose.flatten(1).split([3, 69], 1)
@@ -314,7 +307,7 @@ def our_fit(wanted, start, steps):
     optimiser = torch.optim.Adam([root, translation], lr=0.01)
     for _ in range(steps):
         points = body.keypoints(torch.cat([root, limbs], 1), betas)
-        error = (project(points, translation) - wanted.places).gather(1, pairs)
+        error = (project(points, translation) - wanted.keypoints_2d).gather(1, pairs)
         moved = (translation - start.translation)[:, 2]
         loss = ((error**2).sum(-1) * seen).sum(1) + 100**2 * moved**2
         optimiser.zero_grad()
@@ -351,12 +344,15 @@ for name, a, b in zip(
 # person of the set:
 
 # %% tags=["nbval-ignore-output"]
-one = targets.rows(torch.tensor([0]))
+from checks.fits import Recorder
+from hmrlab.smplify import finalize_fits
+
+one = targets[torch.tensor([0])]
 all_steps = NewtonSettings(tolerance=0.0)  # also those that gain next to nothing
 recorder = Recorder()
-fit_with_newton(body, prior, one, cold_start(body, prior, one), all_steps, watch=recorder)
+fit_with_newton(body, prior, one, cold_start(body, prior, one), all_steps, callback=recorder)
 guesses = [cold_start(body, prior, one), *recorder.guesses]
-values = [float(graded(body, prior, one, g, g, weights).objective) for g in guesses]
+values = [float(finalize_fits(body, prior, one, g, g, weights).objective) for g in guesses]
 frames = [over(drawn(people.pictures[0], flat[0])[None], g, body)[0] for g in guesses]
 captions = [
     f"step {k}: {'cold start' if k == 0 else 'camera' if k <= 10 else 'body'}, "
@@ -371,9 +367,11 @@ show(gallery(columns, width=1.4), dpi=62, quality=60)
 # picture behind the body.) Where no code runs, the strip above has to do.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import timeline
+
 timeline(
     body, {"fit": guesses}, steps=captions, step_name="step of the fit", heat="rotation",
-    truth=truth.rows(torch.tensor([0])), pictures=drawn(people.pictures[0], flat[0])[None],
+    truth=truth[torch.tensor([0])], pictures=drawn(people.pictures[0], flat[0])[None],
     title="SMPLify, step by step", start="picture",
 )  # fmt: skip
 
@@ -384,6 +382,9 @@ timeline(
 # other.
 
 # %% tags=["nbval-ignore-output"]
+from checks.fits import FIT_ERRORS
+from hmrlab.smplify import fit_cold
+
 switches = {
     "all terms": {},
     "no pose prior": {"pose_prior": 0.0},
@@ -419,6 +420,9 @@ score_table({title: means(e) for title, e in errors.items()}, FIT_ERRORS)
 
 
 # %% tags=["nbval-ignore-output"]
+from checks.fits import aside
+
+
 def moved_cm(fits):
     """(B,) how far the joints of the two fits lie apart on average."""
     one, other = (body.joints(f.rotations, f.betas) for f in (broken["all terms"], fits))
@@ -430,7 +434,7 @@ def look(titled, index):
     """Overlay and side view of fits {title: fits} for some people, as gallery columns."""
     columns = {"picture": people.pictures[index]}
     for title, fits in titled.items():
-        few = fits.rows(torch.tensor(index))
+        few = fits[torch.tensor(index)]
         columns[title] = over(people.pictures[index], few, body)
         columns[title + ", aside"] = aside(few, body)
     return columns
@@ -453,8 +457,8 @@ show(gallery(columns, words, width=1.25), dpi=62, quality=62)
 
 # %% tags=["nbval-ignore-output"]
 first_two = torch.arange(2)
-columns = {"picture": people.pictures[:2], "truth": aside(truth.rows(first_two), body)}
-columns |= {title: aside(fits.rows(first_two), body) for title, fits in broken.items()}
+columns = {"picture": people.pictures[:2], "truth": aside(truth[first_two], body)}
+columns |= {title: aside(fits[first_two], body) for title, fits in broken.items()}
 show(gallery(columns, width=1.3), dpi=62, quality=60)
 
 # %% [markdown]
@@ -465,15 +469,17 @@ show(gallery(columns, width=1.3), dpi=62, quality=60)
 # only the OpenPose keypoints are given, so nothing contradicts it.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.bodies import KEYPOINT_NAMES
+
 left_wrist = KEYPOINT_NAMES.index("openpose_left_wrist")
 confidence = targets.confidence.clone()
 confidence[:, ANNOTATED] = 0
 confidence[:, left_wrist] = 0.9
-right_ones = Targets(targets.places, confidence, targets.valid)
-places = targets.places.clone()
-places[:, left_wrist] = targets.places.roll(1, 0)[:, left_wrist] + torch.tensor([90.0, 0.0])
+right_ones = Targets(targets.keypoints_2d, confidence, targets.valid)
+places = targets.keypoints_2d.clone()
+places[:, left_wrist] = targets.keypoints_2d.roll(1, 0)[:, left_wrist] + torch.tensor([90.0, 0.0])
 wrong_ones = Targets(places, confidence, targets.valid)
-off = (places - targets.places)[:, left_wrist].norm(dim=-1)
+off = (places - targets.keypoints_2d)[:, left_wrist].norm(dim=-1)
 print(f"the wrong wrist lies {float(off.mean()):.0f} pixels from the right one on average")
 
 
@@ -491,7 +497,9 @@ outliers = {
     "wrong, sigma 20": with_sigma(wrong_ones, 20.0),
 }
 outlier_errors = {t: fit_errors(fits, truth, targets, body) for t, fits in outliers.items()}
-shown = {name: FIT_ERRORS[name] for name in ("pixels", "mpjpe_mm", "pa_mpjpe_mm", "rotation_deg")}
+shown = {
+    name: FIT_ERRORS[name] for name in ("pixels", "mpjpe_mm", "pa_mpjpe_mm", "rotation_error_deg")
+}
 score_table({title: means(e) for title, e in outlier_errors.items()}, shown)
 
 # %% tags=["nbval-ignore-output"]
@@ -519,7 +527,7 @@ for k in index:
     dotted[k, y - 3 : y + 4, x - 3 : x + 4] = (255, 30, 30)
 columns = {"wrong wrist (red)": dotted[index]}
 for title in ("right wrist", "wrong, plain square", "wrong, sigma 100", "wrong, sigma 20"):
-    columns[title] = over(dotted[index], outliers[title].rows(torch.tensor(index)), body)
+    columns[title] = over(dotted[index], outliers[title][torch.tensor(index)], body)
 show(gallery(columns, width=1.35), dpi=62, quality=60)
 
 # %% [markdown]
@@ -558,19 +566,21 @@ for heading, fits, e in zip(headings, by_heading, heading_errors, strict=True):
 # %% tags=["nbval-ignore-output"]
 picked = torch.tensor([person])
 first_row = {"picture": people.pictures[[person]]}
-second_row = {"picture": aside(truth.rows(picked), body)}
+second_row = {"picture": aside(truth[picked], body)}
 for heading, fits in zip(headings, by_heading, strict=True):
-    first_row[f"from {heading:.0f}"] = over(people.pictures[[person]], fits.rows(picked), body)
-    second_row[f"from {heading:.0f}"] = aside(fits.rows(picked), body)
+    first_row[f"from {heading:.0f}"] = over(people.pictures[[person]], fits[picked], body)
+    second_row[f"from {heading:.0f}"] = aside(fits[picked], body)
 columns = {t: np.concatenate([first_row[t], second_row[t]]) for t in first_row}
 show(gallery(columns, ["over the picture", "from the side; on the left the truth"], width=1.5),
      dpi=62, quality=60)  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import compare
+
 compare(
     body,
-    {f"from {h:.0f}": fits.rows(picked) for h, fits in zip(headings, by_heading, strict=True)},
-    truth=truth.rows(picked), pictures=people.pictures[[person]], heat="distance",
+    {f"from {h:.0f}": fits[picked] for h, fits in zip(headings, by_heading, strict=True)},
+    truth=truth[picked], pictures=people.pictures[[person]], heat="distance",
     title="four starts, one picture", start="picture",
 )  # fmt: skip
 
@@ -593,13 +603,13 @@ ways = {
     "best of two": half,
     "best of four": half.better_of(by_heading[1]).better_of(by_heading[3]),
     "from the truth": fit_with_newton(body, prior, targets, truth),
-    "the truth itself": graded(body, prior, targets, truth, truth, weights),
+    "the truth itself": finalize_fits(body, prior, targets, truth, truth, weights),
 }
 way_errors = {t: fit_errors(fits, truth, targets, body) for t, fits in ways.items()}
 rows = {"objective": "objective", "reprojection": "SPIN's mark of a fit, pixels squared"}
 rows |= {k: FIT_ERRORS[k] for k in ("pixels", "mpjpe_mm", "pa_mpjpe_mm")}
 rows |= {"across_mm": "error of a joint along x and y, mm", "depth_mm": "in depth, mm"}
-rows |= {k: FIT_ERRORS[k] for k in ("elbow_twist_deg",)}
+rows |= {k: FIT_ERRORS[k] for k in ("elbow_twist_error_deg",)}
 score_table(
     {
         title: means(way_errors[title] | {"objective": f.objective, "reprojection": f.reprojection})
@@ -659,15 +669,15 @@ print(
 
 # %% tags=["nbval-ignore-output"]
 longer = min(1000, 50 * sizes.steps)
-few = targets.rows(torch.arange(min(32, len(targets))))
+few = targets[torch.arange(min(32, len(targets)))]
 start = cold_start(body, prior, few)
 fit_with_newton(body, prior, few, start)  # so that nobody pays for the first call
 runners = {
-    "Adam, 100 + 100 (SPIN's)": lambda w: fit_with_adam(body, prior, few, start, watch=w),
+    "Adam, 100 + 100 (SPIN's)": lambda w: fit_with_adam(body, prior, few, start, callback=w),
     f"Adam, {longer:,} + {longer:,}": lambda w: fit_with_adam(
-        body, prior, few, start, AdamSettings(steps=longer), watch=w
+        body, prior, few, start, AdamSettings(steps=longer), callback=w
     ),
-    "Levenberg-Marquardt": lambda w: fit_with_newton(body, prior, few, start, watch=w),
+    "Levenberg-Marquardt": lambda w: fit_with_newton(body, prior, few, start, callback=w),
 }
 figure, axes = plt.subplots(1, 2, figsize=(9, 3), layout="constrained", sharey=True)
 for title, runner in runners.items():
@@ -676,7 +686,7 @@ for title, runner in runners.items():
     count = len(recorder.guesses)
     kept = sorted({0, count - 1, *np.unique(np.geomspace(1, count, 50).astype(int) - 1)})
     values = [
-        float(graded(body, prior, few, g, g, weights).objective.mean())
+        float(finalize_fits(body, prior, few, g, g, weights).objective.mean())
         for g in (recorder.guesses[k] for k in kept)
     ]
     axes[0].loglog([k + 1 for k in kept], values, ".-", ms=3, label=title)
@@ -710,6 +720,8 @@ show(figure, dpi=68, quality=64)
 # backpropagation through 24 joints.
 
 # %%
+from hmrlab.geometry import axis_angle_to_matrix
+
 exact = load_body(detail="light", dtype=torch.float64)
 generator = torch.Generator().manual_seed(5)
 rotations = axis_angle_to_matrix(0.5 * torch.randn(1, 24, 3, generator=generator).double())
@@ -807,6 +819,8 @@ show(figure, dpi=70, quality=64)
 # three numbers of an axis-angle are not quite three turns about the axes, a matrix goes between:
 
 # %%
+from hmrlab.smplify import left_jacobian
+
 half_turn = torch.tensor([0.0, 0.0, np.pi], dtype=torch.float64)
 print(left_jacobian(half_turn).numpy().round(2))
 
@@ -822,13 +836,16 @@ print(left_jacobian(half_turn).numpy().round(2))
 # notebook that you pass on.)
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.bodies import OPENPOSE
+from hmrlab.photos import fit_photo, read_openpose, read_photo
+
 photo = photo or os.environ.get("HMRLAB_PHOTO", "")
 keypoints = keypoints or os.environ.get("HMRLAB_KEYPOINTS", "")
 if photo:
     picture, found = read_photo(photo), read_openpose(keypoints)
 else:
     picture = people.pictures[0]
-    found = torch.cat([targets.places * side / 224, targets.confidence[..., None]], -1)[
+    found = torch.cat([targets.keypoints_2d * side / 224, targets.confidence[..., None]], -1)[
         :1, OPENPOSE
     ]
     found = found.numpy()
@@ -858,6 +875,9 @@ show(figure, dpi=62, quality=60)
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.rendering import turntable
+
+
 def to_face_us(fits):
     """The first person's vertices (V, 3), from the camera's frame (y down) to one with y up."""
     return fits.vertices()[0] * np.array([1.0, -1.0, -1.0])
@@ -896,6 +916,9 @@ show(gallery(columns, width=1.5), dpi=62, quality=60)
 
 
 # %% tags=["nbval-ignore-output"]
+from checks import predict
+from hmrlab.models.shipped import load_reference_model
+
 network = load_reference_model()
 
 
@@ -905,12 +928,12 @@ def compare_on(name):
     group = first_people(dataset, body, count=min(200, len(dataset)), resolution=resolution)
     wanted = Targets.from_normalised(group.batch.keypoints_2d)
     true = from_camera(group.batch.rotations, group.batch.betas, group.camera)
-    answer = ask(network, group, body, n_iter=3).prediction
+    answer = predict(network, group, body).prediction
     guess = from_camera(answer.rotations, answer.betas, answer.camera)
     warm = fit_with_newton(body, prior, wanted, guess)
     cold = fit_cold(body, prior, wanted)
     bodies = {
-        "network": graded(body, prior, wanted, guess, guess, weights),
+        "network": finalize_fits(body, prior, wanted, guess, guess, weights),
         "from it, SPIN's Adam": fit_with_adam(body, prior, wanted, guess),
         "fit from it": warm,
         "fit from cold": cold,
@@ -920,7 +943,7 @@ def compare_on(name):
 
 
 rivals = {name: compare_on(name) for name in ("studio", "wild")}
-kept_rows = {k: v for k, v in FIT_ERRORS.items() if k not in ("beyond_limits", "backwards")}
+kept_rows = {k: v for k, v in FIT_ERRORS.items() if k not in ("beyond_limits_percent", "backwards")}
 print("studio:")
 score_table({t: means(e) for t, e in rivals["studio"][1].items()}, kept_rows)
 
@@ -933,9 +956,9 @@ bodies, _, group, true = rivals["wild"]
 some_people = torch.arange(3)
 columns = {"picture": group.pictures[:3]}
 for title in ("network", "fit from it", "fit from cold"):
-    columns[title] = over(group.pictures[:3], bodies[title].rows(some_people), body)
-    columns[title + ", aside"] = aside(bodies[title].rows(some_people), body)
-columns["truth, aside"] = aside(true.rows(some_people), body)
+    columns[title] = over(group.pictures[:3], bodies[title][some_people], body)
+    columns[title + ", aside"] = aside(bodies[title][some_people], body)
+columns["truth, aside"] = aside(true[some_people], body)
 show(gallery(columns, width=1.15), dpi=62, quality=64)
 
 # %% tags=["nbval-ignore-output"]

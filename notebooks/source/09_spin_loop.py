@@ -43,37 +43,12 @@ import matplotlib.pyplot as plt
 import numpy as np
 import torch
 
+from checks import chapter_09, show, spread_table
+from hmrlab import get_scale, load_set, preset, run_training
 from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import POSE_FLIP
-from hmrlab.data.loader import BatchLoader, load_rows
-from hmrlab.fitting import (
-    NewtonSettings,
-    Targets,
-    fit_cold,
-    fit_with_newton,
-    from_camera,
-    load_prior,
-)
-from hmrlab.fitting.memory import FitMemory, View, believable_betas
-from hmrlab.fitting.objective import OPENPOSE_TORSO, reprojection_terms, torso_of
-from hmrlab.geometry import (
-    axis_angle_to_matrix,
-    estimate_translation,
-    flip_rotations,
-    matrix_to_axis_angle,
-    rotate_in_image_plane,
-)
-from hmrlab.lessons import chapter_09, show, spread_table, train_seeds
-from hmrlab.lessons.fits import aside, over
-from hmrlab.lessons.loop import circle, enlarged, recalled, remembered, seen_as
-from hmrlab.models.shipped import load_reference_model
 from hmrlab.rendering import gallery
-from hmrlab.reproduce.tables import runs_table
-from hmrlab.training import get_scale, load_set, load_training_set, named_run, run_training
-from hmrlab.training.first_fits import fill_memory, first_fits
-from hmrlab.training.teacher import FitPlan, Teacher
-from hmrlab.training.warm_fits import errors_of
-from hmrlab.viewer import compare
+from hmrlab.smplify import Targets, from_camera, load_prior, reprojection_terms
+from hmrlab.spin import FitConfig, FitsDict
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -101,6 +76,10 @@ prior = load_prior()
 
 
 # %%
+from hmrlab.bodies import POSE_FLIP
+from hmrlab.geometry import flip_rotations, rotate_in_image_plane
+
+
 def as_seen(rotations, flipped, turned):
     """Bodies of plain pictures (B, 24, 3, 3) -> as in pictures turned, then mirrored."""
     root = rotate_in_image_plane(rotations[:, 0], turned)
@@ -118,12 +97,17 @@ def as_stored(rotations, flipped, turned):
 
 
 # %%
-some = axis_angle_to_matrix(torch.randn(8, 24, 3, generator=torch.Generator().manual_seed(0)))
+from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.spin import AugmentTransform
+
+pose = torch.randn(8, 72, generator=torch.Generator().manual_seed(0))
+some = axis_angle_to_matrix(pose.view(8, 24, 3))
 flipped = torch.arange(8) % 2 == 0
 turned = torch.linspace(-60, 60, 8)
 torch.testing.assert_close(as_stored(as_seen(some, flipped, turned), flipped, turned), some)
-torch.testing.assert_close(as_seen(some, flipped, turned), View(flipped, turned).of(some))
-million = FitMemory(1_000).nbytes * 1_000 / 1e6
+package = AugmentTransform(flipped, turned)
+torch.testing.assert_close(as_seen(some, flipped, turned), package.apply(pose))
+million = FitsDict(1_000).nbytes * 1_000 / 1e6
 print("there and back again: the same bodies, and the package agrees")
 print(f"a million samples take {million:.0f} MB")
 
@@ -132,13 +116,17 @@ print(f"a million samples take {million:.0f} MB")
 # for three augmentations of them. The bodies follow, and nobody fitted anything anew.
 
 # %% tags=["nbval-ignore-output"]
+from checks.loop import remembered
+from hmrlab.data import BatchLoader
+from hmrlab.training.first_fits import first_fits
+
 wild = load_set("wild", "train", sizes, named="wild").first(max(64, sizes.wild_train // 4))
-plan = FitPlan(headings=(0.0, 90.0, 180.0, 270.0), loop=False)
+plan = FitConfig(headings=(0.0, 90.0, 180.0, 270.0), loop=False)
 best_first, _ = first_fits(wild.records, "wild", body, prior, plan)
-memory = FitMemory(len(wild))
+memory = FitsDict(len(wild))
 memory.fill(0, best_first)
 
-lively = replace(sizes.augmentation, rotation_deviation=40.0, no_rotation_probability=0.0)
+lively = replace(sizes.augmentation, rotation_std=40.0, no_rotation_probability=0.0)
 views = []
 for number in range(4):
     loader = BatchLoader(
@@ -147,11 +135,14 @@ for number in range(4):
     )  # fmt: skip
     views.append(next(iter(loader)))
 titles = ("plain", "seen again", "a third time", "a fourth")
-shown_as = {title: batch.rows(slice(3)) for title, batch in zip(titles, views, strict=True)}
+shown_as = {title: batch[:3] for title, batch in zip(titles, views, strict=True)}
 columns = {title: remembered(memory, batch, body) for title, batch in shown_as.items()}
 show(gallery(columns, width=1.3), dpi=72, quality=60)
 
 # %% tags=["nbval-ignore-output"]
+from checks.loop import enlarged, recalled
+from hmrlab.viewer import compare
+
 compare(
     body, {title: recalled(memory, batch, body) for title, batch in shown_as.items()},
     pictures=enlarged(shown_as["plain"], 150), title="one memory, four views", start="picture",
@@ -167,6 +158,11 @@ compare(
 
 
 # %%
+from hmrlab.geometry import estimate_translation, matrix_to_axis_angle
+from hmrlab.smplify import NewtonSettings, fit_with_newton
+from hmrlab.spin import believable_betas
+
+
 def spin_step(answer, batch, memory, threshold=100.0):
     """What to teach: rotations, betas, who teaches, and the fits' errors, for unlabelled people."""
     targets = Targets.from_normalised(batch.keypoints_2d)
@@ -176,7 +172,7 @@ def spin_step(answer, batch, memory, threshold=100.0):
     old = as_seen(axis_angle_to_matrix(old), batch.flipped, batch.turned)
     old_betas = memory.betas[batch.index]
     points = body.keypoints(old, old_betas)
-    keypoints = torch.cat([targets.places, targets.confidence[..., None]], -1)
+    keypoints = torch.cat([targets.keypoints_2d, targets.confidence[..., None]], -1)
     place = estimate_translation(points, keypoints)
     old_error = reprojection_terms(points, place, targets.counted(), 100.0).mean(1)
     old_error[~memory.known[batch.index]] = torch.inf
@@ -203,21 +199,25 @@ def spin_step(answer, batch, memory, threshold=100.0):
 
 # %% [markdown]
 # The network that came with the package has never trained on `wild`. Its answers to a first batch,
-# once through our step and once through the package's `Teacher`: the same bodies, the same choices,
-# the same memory afterwards.
+# once through our step and once through the package's `FitSupervisor`: the same bodies, the same
+# choices, the same memory afterwards.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.models.shipped import load_reference_model
+from hmrlab.spin import FitSupervisor
+
 network = load_reference_model()
 batch = views[2]
 with torch.no_grad():
     answer = network(batch.images).float()
-single = FitMemory(len(wild))
-single.fill(0, first_fits(wild.records, "wild", body, prior, FitPlan(loop=False))[0])
-twin = FitMemory(len(wild))
+single = FitsDict(len(wild))
+single.fill(0, first_fits(wild.records, "wild", body, prior, FitConfig(loop=False))[0])
+twin = FitsDict(len(wild))
 twin.restore(single.state())
 
 rotations, betas, teaches, error, better = spin_step(answer, batch, single)
-taught, about = Teacher(body, prior, FitPlan(), twin, (len(wild),)).teach(answer, batch)
+supervisor = FitSupervisor(body, prior, FitConfig(), twin, (len(wild),))
+taught, about = supervisor.supervise(answer, batch)
 torch.testing.assert_close(taught.rotations, rotations, atol=1e-4, rtol=0)
 torch.testing.assert_close(taught.betas, betas, atol=1e-4, rtol=0)
 torch.testing.assert_close(twin.pose, single.pose, atol=1e-4, rtol=0)
@@ -240,26 +240,31 @@ print(f"the package says: {float(about['fits_replaced']) * len(batch):.0f} of {l
 # from **one** cold start, the mean body, facing us.
 
 # %% tags=["nbval-ignore-output"]
+from checks import train_seeds
+from checks.tables import headings
+
 kinds = {
     "no fits": "half_unpaired_none",
     "static fits": "half_unpaired_static_adam",
     "fits in the loop": "half_unpaired_adam",
 }
 runs = {title: train_seeds(name, sizes, seed) for title, name in kinds.items()}
-WILD_FIRST = {
-    "wild/mpjpe_mm": "wild: MPJPE, mm",
-    "wild/pa_mpjpe_mm": "PA-MPJPE, mm",
-    "wild/rotation_error_deg": "rotation, degrees",
-    "wild/beyond_limits_share": "twisted beyond limits, share",
-    "studio/mpjpe_mm": "studio: MPJPE, mm",
-}
+WILD_FIRST = headings(
+    "wild/mpjpe_mm", "wild/pa_mpjpe_mm", "wild/rotation_error_deg", "wild/beyond_limits_percent",
+    "studio/mpjpe_mm",
+)  # fmt: skip
 spread_table({title: [r.metrics for r in found] for title, found in runs.items()}, WILD_FIRST)
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.tables import runs_table
+
 shown_metrics = ("wild/mpjpe_mm", "wild/pa_mpjpe_mm", "wild/rotation_error_deg")
 runs_table([r.record for found in runs.values() for r in found], shown_metrics)
 
 # %% tags=["nbval-ignore-output"]
+from checks.fits import aside, over
+from checks.loop import seen_as
+
 tested = load_set("wild", "test", sizes)
 shown = next(iter(BatchLoader(tested, batch_size=sizes.gallery, resolution=sizes.resolution,
                               prefetch=0)))  # fmt: skip
@@ -311,7 +316,8 @@ compare(
 # %% tags=["nbval-ignore-output"]
 figure, axes = plt.subplots(1, 4, figsize=(11, 2.8), layout="constrained")
 colours = {"no fits": "0.5", "static fits": "C0", "fits in the loop": "C1"}
-people_in_an_epoch = max(sizes.studio_train, sizes.wild_train) * runs["no fits"][0].run.share
+share = runs["no fits"][0].config.data_fraction
+people_in_an_epoch = share * max(sizes.studio_train, sizes.wild_train)
 
 
 def banded(axis, x, rows, colour, label):
@@ -323,7 +329,7 @@ def banded(axis, x, rows, colour, label):
 
 for title, found in runs.items():
     histories = [r.history() for r in found]
-    batch_size = found[0].run.batch_size or sizes.batch_size
+    batch_size = found[0].config.batch_size
     epochs = histories[0].check_steps * batch_size / people_in_an_epoch
     colour = colours[title]
     banded(axes[2], epochs, [h.checks["wild/mpjpe_mm"] for h in histories], colour, title)
@@ -348,6 +354,8 @@ axes[2].legend(fontsize=7)
 plt.show()
 
 # %% tags=["nbval-ignore-output"]
+from checks.loop import circle
+
 looped = [r.history() for r in runs["fits in the loop"]]
 
 
@@ -384,10 +392,13 @@ print(f"share of the fits that teach: {valid[:few].mean():.0%} at first, "
 # Left as Adam fitted them before the training, right as the memory has them at its end.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab import load_training_set
+from hmrlab.training.first_fits import fill_fits
+
 run = runs["fits in the loop"][0]
-training_set = load_training_set(run.run.data, sizes, run.run.share, run.run.only_2d)
+training_set = load_training_set(run.config)
 part = training_set.parts[1]
-begun = fill_memory(training_set, body, prior, run.run.fits)
+begun = fill_fits(training_set, body, prior, run.config.fits)
 ended = run.fits()
 row = len(training_set.parts[0])
 count = min(500, len(part))
@@ -400,6 +411,8 @@ print(f"{(turn > 1).float().mean():.0%} of {count} people have another body than
       f"the median joint turned by {turn.median():.0f} degrees")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.data import load_rows
+
 few = load_rows(part, chosen, sizes.resolution)
 before, after = (recalled(m, few, body, row) for m in (begun, ended))
 trained_on = enlarged(few, 150)
@@ -433,29 +446,34 @@ compare(
 # further, and several starts. How good each kind of first fit is can be measured on test people:
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.smplify import fit_cold
+from hmrlab.spin import cold_settings, warm_settings
+from hmrlab.training.warm_fits import errors_of
+
 loader = BatchLoader(
     tested.first(256), batch_size=min(256, len(tested)), resolution=sizes.resolution, prefetch=0
 )
 known = next(iter(loader))
 qualities = {
-    "Adam, one start": FitPlan(first_by="adam"),
-    "Newton, one start": FitPlan(),
+    "Adam, one start": FitConfig(first_by="adam"),
+    "Newton, one start": FitConfig(),
     "Newton, four starts": plan,
 }
 first_errors = {}
 for title, wanted in qualities.items():
     targets = Targets.from_normalised(known.keypoints_2d)
-    fits = fit_cold(body, prior, targets, headings=wanted.headings, settings=wanted.cold)
+    fits = fit_cold(body, prior, targets, headings=wanted.headings, settings=cold_settings(wanted))
     errors = errors_of(fits, known, body)
-    first_errors[title] = errors[:, 0].mean().item()
-    print(f"{title:20s} MPJPE {first_errors[title]:5.1f} mm, 2D {errors[:, 3].mean():5.1f} px², "
-          f"{(errors[:, 3] < 100).float().mean():.0%} below the threshold")  # fmt: skip
+    first_errors[title] = errors.mpjpe_mm.mean().item()
+    off = errors.reprojection
+    print(f"{title:20s} MPJPE {first_errors[title]:5.1f} mm, 2D {off.mean():5.1f} px², "
+          f"{(off < 100).float().mean():.0%} below the threshold")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
 better_first = {
-    "Newton's, static": run_training(named_run("half_unpaired_static", sizes, seed)),
-    "Newton's, in the loop": run_training(named_run("half_unpaired", sizes, seed)),
-    "best of four starts, static": run_training(named_run("half_unpaired_static4", sizes, seed)),
+    "Newton's, static": run_training(preset("half_unpaired_static", sizes, seed)),
+    "Newton's, in the loop": run_training(preset("half_unpaired", sizes, seed)),
+    "best of four starts, static": run_training(preset("half_unpaired_static4", sizes, seed)),
 }
 rows = {f"Adam's: {title}": [r.metrics for r in found] for title, found in runs.items()
         if title != "no fits"}  # fmt: skip
@@ -501,9 +519,9 @@ runs_table([r.record for r in better_first.values()], shown_metrics)
 
 # %% tags=["nbval-ignore-output"]
 labelled = {
-    "no fits": run_training(named_run("half_spin_none", sizes, seed)),
-    "static fits (Newton's)": run_training(named_run("half_spin_static", sizes, seed)),
-    "fits in the loop": run_training(named_run("half_spin", sizes, seed)),
+    "no fits": run_training(preset("half_spin_none", sizes, seed)),
+    "static fits (Newton's)": run_training(preset("half_spin_static", sizes, seed)),
+    "fits in the loop": run_training(preset("half_spin", sizes, seed)),
 }
 spread_table({title: [r.metrics] for title, r in labelled.items()}, WILD_FIRST)
 
@@ -536,13 +554,11 @@ print(f"in the loop without any label, {gap:.0f} mm behind the same with studio'
 # %% tags=["nbval-ignore-output"]
 bad = {
     "as it should be": [better_first["Newton's, in the loop"]],
-    "empty memory, one step, threshold": [
-        run_training(named_run("half_unpaired_hasty", sizes, seed))
-    ],
+    "empty memory, one step, threshold": [run_training(preset("half_unpaired_hasty", sizes, seed))],
     "empty memory, one step, no threshold": [
-        run_training(named_run("half_unpaired_credulous", sizes, seed))
+        run_training(preset("half_unpaired_credulous", sizes, seed))
     ],
-    "fits without priors": [run_training(named_run("half_unpaired_no_prior", sizes, seed))],
+    "fits without priors": [run_training(preset("half_unpaired_no_prior", sizes, seed))],
 }
 spread_table({title: [r.metrics for r in found] for title, found in bad.items()}, WILD_FIRST)
 
@@ -605,6 +621,9 @@ compare(
 
 
 # %%
+from hmrlab.smplify import OPENPOSE_TORSO, torso_of
+
+
 def grade(keypoints, place, targets, faulty):
     """SPIN's mark of a fit, as the original writes it (faulty) or on a copy."""
     confidence = targets.confidence if faulty else targets.confidence.clone()
@@ -639,12 +658,11 @@ start = from_camera(answer.rotations, answer.betas, answer.camera)
 for title, emptied in (("as it should be", False), ("with the fault", True)):
     targets = Targets.from_normalised(known.keypoints_2d)
     fits = fit_with_newton(
-        body, prior, targets.counted() if emptied else targets, start, FitPlan().warm
+        body, prior, targets.counted() if emptied else targets, start, warm_settings(FitConfig())
     )
     errors = errors_of(fits, known, body)
-    print(
-        f"{title:16s} 2D error {errors[:, 3].mean():5.2f} px², MPJPE {errors[:, 0].mean():5.1f} mm"
-    )
+    print(f"{title:16s} 2D error {errors.reprojection.mean():5.2f} px², "
+          f"MPJPE {errors.mpjpe_mm.mean():5.1f} mm")  # fmt: skip
 
 # %% [markdown]
 # ### The second, in action
@@ -662,7 +680,7 @@ for title, memory in (("the memory at the end", ended), ("what the original has"
     terms = reprojection_terms(keypoints, bodies.translation, targets.counted(), 100.0)
     kept = memory.known[row + whole.index] & targets.valid
     print(f"{title}: 2D error {terms.mean(1)[kept].mean():.1f} px² over {int(kept.sum())} people")
-print(f"lost: {run.run.steps:,} steps' worth of fits")
+print(f"lost: {run.config.steps:,} steps' worth of fits")
 
 # %% [markdown]
 # In `hmrlab` the memory is part of the checkpoint and lies beside the result (`fits.npz`). A test

@@ -43,31 +43,12 @@ import torch
 from IPython.display import Markdown
 from torch import nn
 
+from checks import chapter_10, spread_table
+from checks.densenet_search import DIARYS, search
+from hmrlab import LossWeights, find_result, get_scale, load_set, preset
 from hmrlab.bodies import load_body
-from hmrlab.data.loader import BatchLoader
-from hmrlab.data.synthetic.poses import mean_rotations
-from hmrlab.lessons import chapter_10, show, spread_table
-from hmrlab.lessons.densenet import (
-    LAST,
-    REGRESSOR,
-    REGRESSOR_PER_FEATURE,
-    TORCHVISIONS,
-    TUTORIALS,
-    Recipe,
-    build,
-    count_encoder,
-    count_whole,
-)
-from hmrlab.lessons.densenet_search import DIARYS, search
 from hmrlab.models import ENCODER_NAMES, HMR, create_encoder
-from hmrlab.models.cost import asker, time_by_turns
 from hmrlab.models.counting import count_macs, count_parameters
-from hmrlab.reproduce.card import card_rows, card_table
-from hmrlab.reproduce.parameters import parameters_table
-from hmrlab.reproduce.pareto import Panel, Point, pareto_front, plot_accuracy
-from hmrlab.reproduce.tables import runs_table
-from hmrlab.training import LossWeights, find_result, get_scale, load_set, named_run, run_training
-from hmrlab.training.objectives import BodyObjective
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -113,6 +94,9 @@ print(f"{norm(128):,} {numbers_in(nn.BatchNorm2d(128)):,}")
 
 
 # %%
+from checks.densenet import TORCHVISIONS, count_encoder
+
+
 def dense_layer(seen, growth):
     inner = 4 * growth
     return (
@@ -144,6 +128,8 @@ for name, recipe in TORCHVISIONS.items():
 # and regressed from their 1000 *logits*, one for each of ImageNet's classes.
 
 # %%
+from hmrlab.tables import parameters_table
+
 parameters_table()
 
 # %% [markdown]
@@ -265,6 +251,8 @@ for name in ("resnet50", "densenet121", "densenet169", "densenet201"):
 # that is given the *last* layer's output alone has forgotten what the network is named after.
 
 # %%
+from checks.densenet import LAST, TUTORIALS, Recipe, build, count_whole
+
 forgetful = Recipe(sees=LAST)
 suspects = {
     "DenseNet-121, 1000 logits": Recipe(),
@@ -283,6 +271,8 @@ for words, recipe in suspects.items():
 # is left over by powers of two.
 
 # %%
+from checks.densenet import REGRESSOR, REGRESSOR_PER_FEATURE
+
 rest = DIARYS - REGRESSOR
 print(f"encoder + {REGRESSOR_PER_FEATURE} x features = {rest:,}")
 for power in (2, 4, 8, 16, 32):
@@ -306,7 +296,7 @@ for power in (2, 4, 8, 16, 32):
 # A recipe for a DenseNet is a dozen choices. Give each choice that the paper or the tutorials make
 # no mistakes, each other one a mistake: another growth, a last block too short, a transition too
 # many, layers that see less than they should, biases, norms behind the convolutions, a classifier
-# that is left dangling, and so on (`hmrlab.lessons.densenet_search` lists them). Which recipes with
+# that is left dangling, and so on (`checks/densenet_search.py` lists them). Which recipes with
 # few mistakes have exactly 3,494,447 parameters?
 #
 # A count is a product: how much there is of everything, times what that costs. So nothing has to be
@@ -368,6 +358,11 @@ plt.show()
 # forgetful twin.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab import SPIN
+from hmrlab.data import BatchLoader
+from hmrlab.data.synthetic import mean_rotations
+from hmrlab.models import HMRConfig
+
 slender = Recipe(growth=12, stem=24, inner=48)
 twins = {
     "right": slender,
@@ -376,15 +371,14 @@ twins = {
 }
 people = load_set("studio", "train", sizes)
 batch = next(iter(BatchLoader(people, batch_size=16, resolution=sizes.resolution, prefetch=0)))
-objective = BodyObjective(body, LossWeights())
+objective = SPIN(body, LossWeights())
 
 
 def on(recipe):
     """SPIN's network on an encoder by recipe, the same random start for each."""
     torch.manual_seed(seed)
-    return HMR(
-        build(recipe), mean_rotations=mean_rotations(), dropout=0.0, rectified=True
-    ).train()  # fmt: skip
+    config = HMRConfig(relu=True, dropout=0.0)
+    return HMR(build(recipe), config, mean_rotations=mean_rotations()).train()
 
 
 # %% [markdown]
@@ -471,14 +465,18 @@ plt.show()
 # adds one.
 
 # %% tags=["nbval-ignore-output"]
-runs = {name: run_training(named_run(f"backbone_{name}", sizes, seed)) for name in encoders.split()}
+from hmrlab import run_training
+
+runs = {name: run_training(preset(f"backbone_{name}", sizes, seed)) for name in encoders.split()}
 for name in ENCODER_NAMES:
-    earlier = find_result(named_run(f"backbone_{name}", sizes, seed))
+    earlier = find_result(preset(f"backbone_{name}", sizes, seed))
     if name not in runs and earlier is not None:
         runs[name] = earlier
 spread_table({name: [run.metrics] for name, run in runs.items()})
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.tables import runs_table
+
 metric = "studio/mpjpe_mm"
 runs_table([run.record for run in runs.values()], (metric, "studio/rotation_error_deg"))
 
@@ -507,6 +505,10 @@ def front(cost, error):
 # bit of each network after the other, so that whatever else the machine does falls on all of them.
 
 # %% tags=["nbval-ignore-output"]
+from checks import show
+from hmrlab.models.cost import asker, time_by_turns
+from hmrlab.tables import Panel, Point, pareto_front, plot_accuracy
+
 models = {name: run.model().eval() for name, run in runs.items()}
 picture = torch.zeros(1, 3, sizes.resolution, sizes.resolution)
 times = time_by_turns({name: asker(model, picture) for name, model in models.items()}, rounds=7)
@@ -551,7 +553,7 @@ diarys = {
 }
 pairs = {}
 for name, encoder in diarys.items():
-    both = [find_result(named_run(n, sizes, seed)) for n in (f"backbone_{encoder}", name)]
+    both = [find_result(preset(n, sizes, seed)) for n in (f"backbone_{encoder}", name)]
     if all(both):
         pairs |= {f"{encoder}, pooled": [both[0].metrics], f"{encoder}, logits": [both[1].metrics]}
 spread_table(pairs) if pairs else print("none at this scale yet")
@@ -567,6 +569,8 @@ spread_table(pairs) if pairs else print("none at this scale yet")
 # row without numbers has not been trained yet; its last column is the command that fills it.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.tables import card_rows, card_table
+
 on_gpu = get_scale("gpu")
 card_table(card_rows(on_gpu, Path("../figures")), on_gpu)
 

@@ -44,27 +44,12 @@ import numpy as np
 import torch
 from torch import nn
 
+from checks import chapter_11, spread_table
+from hmrlab import get_scale, load_set, preset, run_training
 from hmrlab.bodies import load_body
-from hmrlab.data.loader import BatchLoader
-from hmrlab.evaluation import evaluate_model
-from hmrlab.lessons import (
-    ask,
-    chapter_11,
-    first_people,
-    show,
-    spread_table,
-    train_seeds,
-)
-from hmrlab.models import save_weights
 from hmrlab.models.counting import count_macs, count_nonzero, count_parameters
-from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
-from hmrlab.models.pruning import PrunePlan, measure_sensitivity, prune, settle
+from hmrlab.models.pruning import PruneConfig, prune, settle
 from hmrlab.models.pruning.masks import prunable_layers, share_of_zeros
-from hmrlab.models.quantise import quantise_onnx
-from hmrlab.rendering import gallery, overlay
-from hmrlab.reproduce.tables import Table, runs_table
-from hmrlab.training import get_scale, load_set, named_run, run_training
-from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -88,7 +73,7 @@ body = load_body(detail="light")
 # train train_ResNet50_P --scale gpu`.
 
 # %% tags=["nbval-ignore-output"]
-unpruned = run_training(named_run("unpruned", sizes, seed))
+unpruned = run_training(preset("unpruned", sizes, seed))
 network = unpruned.model()
 print(f"{count_parameters(network):,} parameters")
 print(f"{count_macs(network, sizes.resolution):,} multiply-adds a picture, three corrections")
@@ -141,7 +126,7 @@ def zero_smallest(model, share):
 
 
 ours = zero_smallest(copy.deepcopy(network), 0.2)
-theirs = settle(prune(copy.deepcopy(network), PrunePlan("masks", 0.2), sizes.resolution))
+theirs = settle(prune(copy.deepcopy(network), PruneConfig("masks", 0.2), sizes.resolution))
 their_values = theirs.state_dict()
 same = all(torch.equal(value, their_values[key]) for key, value in ours.state_dict().items())
 print("the same as the package's, which asks torch.nn.utils.prune:", same)
@@ -159,9 +144,9 @@ print(f"zeros: {share_of_zeros(theirs):.4f}")
 
 # %% tags=["nbval-ignore-output"]
 shares = (0.2, 0.5, 0.8, 0.9, 0.95)
-alone = [run_training(named_run(f"masks_raw_{round(100 * s)}", sizes, seed)) for s in shares]
-tuned = [run_training(named_run(f"masks_{round(100 * s)}", sizes, seed)) for s in shares]
-control = run_training(named_run("tuned", sizes, seed))
+alone = [run_training(preset(f"masks_raw_{round(100 * s)}", sizes, seed)) for s in shares]
+tuned = [run_training(preset(f"masks_{round(100 * s)}", sizes, seed)) for s in shares]
+control = run_training(preset("tuned", sizes, seed))
 
 figure, axes = plt.subplots(1, 2, figsize=(9, 3.2), layout="constrained")
 wanted = (("mpjpe_mm", "MPJPE, mm"), ("rotation_error_deg", "rotation error, degrees"))
@@ -217,6 +202,8 @@ plt.show()
 # zero.
 
 # %% tags=["nbval-ignore-output"]
+from checks import train_seeds
+
 pairs = {
     "trained on, nothing masked": train_seeds("tuned", sizes, seed),
     "20 % masked, trained on": train_seeds("masks_20", sizes, seed),
@@ -250,6 +237,10 @@ for metric, unit in metrics.items():
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.data import BatchLoader
+from hmrlab.evaluation import evaluate_model
+from hmrlab.models.pruning import measure_sensitivity
+
 people_of_test = load_set("studio", "test", sizes)
 batches = list(islice(BatchLoader(people_of_test, batch_size=64, resolution=sizes.resolution), 4))
 
@@ -278,6 +269,10 @@ plt.show()
 
 
 # %%
+from hmrlab.models import save_weights
+from hmrlab.tables import Table
+
+
 def milliseconds(models, rounds=11, each=20):
     """{title: median milliseconds for one picture}; the networks take turns."""
     images = torch.randn(1, 3, sizes.resolution, sizes.resolution)
@@ -366,7 +361,7 @@ torch.testing.assert_close(before, after)
 # part is to say what must stay: pose, shape and camera, which the regressor reads and writes.
 
 # %% tags=["nbval-ignore-output"]
-halved = prune(copy.deepcopy(network), PrunePlan("channels", 0.5), sizes.resolution)
+halved = prune(copy.deepcopy(network), PruneConfig("channels", 0.5), sizes.resolution)
 
 
 def widths(model):
@@ -391,12 +386,13 @@ print(f"multiply-adds: {cost[0] / 1e6:.1f} million, then {cost[1] / 1e6:.1f} mil
 # Break it first: half of the multiply-adds gone at one stroke, and nothing trained after.
 
 # %% tags=["nbval-ignore-output"]
+from checks import first_people, predict, show
+from hmrlab.rendering import gallery, overlay
+
 people = first_people(people_of_test, body, count=sizes.gallery, resolution=sizes.resolution)
-at_one_stroke = run_training(named_run("channels_raw_50", sizes, seed))
-cut = [
-    run_training(named_run(f"channels_{percent}", sizes, seed)) for percent in (20, 35, 50, 65, 80)
-]
-once = run_training(named_run("channels_50_at_once", sizes, seed))
+at_one_stroke = run_training(preset("channels_raw_50", sizes, seed))
+cut = [run_training(preset(f"channels_{percent}", sizes, seed)) for percent in (20, 35, 50, 65, 80)]
+once = run_training(preset("channels_50_at_once", sizes, seed))
 shown = {
     "unpruned": unpruned,
     "half, untrained": at_one_stroke,
@@ -405,7 +401,7 @@ shown = {
 }
 columns, answers = {"picture": people.pictures}, {}
 for title, result in shown.items():
-    answer = answers[title] = ask(result.model(), people, body, 3)
+    answer = answers[title] = predict(result.model(), people, body)
     columns[title] = overlay(people.pictures, answer.mesh, body.faces, answer.prediction.camera)
 show(gallery(columns, width=1.25), dpi=72, quality=64)
 
@@ -413,6 +409,8 @@ show(gallery(columns, width=1.25), dpi=72, quality=64)
 # Turn them, in a running notebook. Colours show how far the skin is from the truth.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import compare
+
 compare(
     body, {title: answer.prediction for title, answer in answers.items()},
     truth=people.truth, pictures=people.pictures, heat="distance",
@@ -482,6 +480,8 @@ plt.show()
 # fuses what can be fused, and needs no torch. Does it say the same?
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.models.export import check_onnx, export_onnx
+
 folder = Path(tempfile.mkdtemp())
 smallest = cut[2].model()
 exported = {}
@@ -497,6 +497,9 @@ for title, model in (("unpruned", network), ("50 % cut", smallest)):
 # write pose, shape and camera stay as they are.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.models.export import OnnxHMR
+from hmrlab.models.quantise import quantise_onnx
+
 training = BatchLoader(
     load_set("studio", "train", sizes), batch_size=16, resolution=sizes.resolution
 )
@@ -520,6 +523,8 @@ Table(
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.tables import runs_table
+
 print(f"in torch: {times['in torch']:.2f} ms; 256 people of studio's test set (synthetic)")
 runs_table([r.record for r in (unpruned, control, tuned[0], cut[2])], ("studio/mpjpe_mm",))
 

@@ -41,30 +41,12 @@ import numpy as np
 import torch
 from torch import nn
 
-from hmrlab.bodies import load_body
-from hmrlab.bodies.joints import SMPL_JOINTS
-from hmrlab.bodies.limits import TWIST_LIMITS_DEG
-from hmrlab.data.loader import BatchLoader
-from hmrlab.data.synthetic.poses import mean_rotations
-from hmrlab.evaluation import constant_predictor_scores
-from hmrlab.geometry import (
-    axis_angle_to_matrix,
-    bone_axes,
-    matrix_to_six_d,
-    rotation_angle_between,
-    six_d_to_matrix,
-    swing_twist,
-)
-from hmrlab.lessons import ask, chapter_12, first_people, score_table, show
-from hmrlab.lessons.tables import SCORES
-from hmrlab.models import Prediction
-from hmrlab.models.discriminators import Discriminators
-from hmrlab.rendering import gallery, joint_heat, overlay, render_bodies
-from hmrlab.reproduce.tables import runs_table
+from checks import chapter_12, score_table, show
+from hmrlab import get_scale, load_set, preset, run_training
+from hmrlab.bodies import SMPL_JOINTS, TWIST_LIMITS_DEG, load_body
+from hmrlab.data import BatchLoader
+from hmrlab.geometry import bone_axes, swing_twist
 from hmrlab.training import adversary as package
-from hmrlab.training import get_scale, load_set, named_run, run_training
-from hmrlab.training.adversary import Adversary, AdversaryPlan, real_bodies
-from hmrlab.viewer import compare
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -92,13 +74,19 @@ elbows = [left_elbow, SMPL_JOINTS.index("right_elbow")]
 # rotation is left out: one may face wherever one likes.
 
 # %%
-plan = AdversaryPlan()
+from hmrlab.config import AdversaryConfig
+from hmrlab.training.adversary import real_bodies
+
+plan = AdversaryConfig()
 rotations, betas = real_bodies(plan.bodies, plan.seed)
 print(f"{len(rotations):,} bodies: rotations {tuple(rotations.shape[1:])}, "
       f"shapes {tuple(betas.shape[1:])}")  # fmt: skip
 
 
 # %%
+from hmrlab.rendering import render_bodies
+
+
 def standing(rotations):
     """(B, 23, 3, 3) -> (B, 24, 3, 3), facing the camera of `render_bodies`."""
     return torch.cat([torch.eye(3).expand(len(rotations), 1, 3, 3), rotations], 1)
@@ -144,6 +132,8 @@ class Judges(nn.Module):
 
 
 # %%
+from hmrlab.models.discriminators import Discriminators
+
 torch.manual_seed(0)
 theirs = Discriminators()
 ours = Judges()
@@ -197,7 +187,7 @@ print(f"a judge who says one half to everybody pays {judges_loss(undecided, unde
 # fakes.
 
 # %% tags=["nbval-ignore-output"]
-keypoints_only = run_training(named_run("keypoints_only", sizes, seed))
+keypoints_only = run_training(preset("keypoints_only", sizes, seed))
 print(f"{'from the ledger' if keypoints_only.reused else 'trained now'}: "
       f"{keypoints_only.record.seconds:.0f} s")  # fmt: skip
 test = load_set("studio", "test", sizes)
@@ -208,18 +198,20 @@ def answers_for_many(result, most=400):
     batch = next(iter(BatchLoader(test.first(min(most, len(test))), batch_size=most,
                                   resolution=sizes.resolution, prefetch=0)))  # fmt: skip
     with torch.no_grad():
-        return result.model()(batch.images, n_iter=result.run.n_iter).float(), batch
+        return result.model()(batch.images).float(), batch
 
 
 fakes, many = answers_for_many(keypoints_only)
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.training.adversary import Adversary
+
 school = Adversary(replace(plan, guard=0.0), "cpu", seed)
 generator = torch.Generator().manual_seed(seed)
 paid = []
 for _ in range(min(250, sizes.steps)):
     rows = torch.randint(len(fakes.betas), (plan.batch,), generator=generator)
-    some = Prediction(fakes.rotations[rows], fakes.betas[rows], fakes.camera[rows])
+    some = fakes[rows]
     paid.append(float(school.step(some)["discriminator"]))
 judges = school.discriminators.eval()
 print(f"mean loss of a judge: {paid[0]:.2f} at first, {np.mean(paid[-5:]):.2f} after {len(paid)} "
@@ -251,6 +243,8 @@ show(figure, quality=76)
 # way round. No keypoint moves. The judge of the left elbow knows nothing but that joint's matrix.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.geometry import axis_angle_to_matrix
+
 turns = np.arange(-180, 181, 10)
 sample = rotations[:200]
 
@@ -308,6 +302,10 @@ plt.show()
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.bodies import SMPLParams
+from hmrlab.geometry import matrix_to_six_d, six_d_to_matrix
+
+
 def walk(rotations, betas, steps=80, rate=0.02):
     """Bodies on their way to what the judges take for real: (steps + 1) of (B, 23, 3, 3)."""
     six_d = matrix_to_six_d(standing(rotations)).requires_grad_()
@@ -315,7 +313,7 @@ def walk(rotations, betas, steps=80, rate=0.02):
     path = [rotations]
     for _ in range(steps):
         optimiser.zero_grad()
-        bodies = Prediction(six_d_to_matrix(six_d), betas, torch.ones(len(betas), 3))
+        bodies = SMPLParams(six_d_to_matrix(six_d), betas, torch.ones(len(betas), 3))
         school.loss(bodies).backward()
         optimiser.step()
         path.append(six_d_to_matrix(six_d.detach())[:, 1:])
@@ -361,10 +359,10 @@ for k in stops:
 # beside the 60 of everything else.
 
 # %% tags=["nbval-ignore-output"]
-run = named_run("adversarial", sizes, seed)
-print(run.options)
-print(run.losses)
-print(run.adversary)
+config = preset("adversarial", sizes, seed)
+print(config.description)
+print(config.losses)
+print(config.adversary)
 
 # %% [markdown]
 # For comparison, SMPL's labels: chapter 05's training with all losses and ReLUs in the regressor,
@@ -372,8 +370,8 @@ print(run.adversary)
 # chapter 04 did on the machine that made these pages.)
 
 # %% tags=["nbval-ignore-output"]
-judged = run_training(run)
-told = run_training(named_run("half_relu_n3", sizes, seed))
+judged = run_training(config)
+told = run_training(preset("half_relu_n3", sizes, seed))
 for title, result in (("+ judges", judged), ("+ SMPL losses", told)):
     print(f"{title}: {'from the ledger' if result.reused else 'trained now'}, "
           f"{result.record.seconds:.0f} s")  # fmt: skip
@@ -423,6 +421,9 @@ contest({"adversarial": judged})
 # twist: dark is a joint turned far about its own bone.
 
 # %% tags=["nbval-ignore-output"]
+from checks import first_people, predict
+from hmrlab.rendering import gallery, joint_heat, overlay
+
 people = first_people(test, body, count=sizes.gallery, resolution=sizes.resolution, size=160)
 
 
@@ -435,10 +436,7 @@ def by_twist(rotations):
 
 def answered(results):
     """What networks say of these people, by title."""
-    return {
-        title: ask(result.model(), people, body, result.run.n_iter)
-        for title, result in results.items()
-    }
+    return {title: predict(result.model(), people, body) for title, result in results.items()}
 
 
 def compared(answers):
@@ -465,6 +463,9 @@ show(gallery(compared(answers), width=1.1), dpi=72, quality=60)
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.viewer import compare
+
+
 def to_turn(answers, title):
     """The same people in a viewer."""
     return compare(
@@ -495,9 +496,13 @@ plt.show()
 # Beside the three, the network that never looks: always the sampler's mean body.
 
 # %% tags=["nbval-ignore-output"]
+from checks.tables import SCORES, headings
+from hmrlab.data.synthetic import mean_rotations
+from hmrlab.evaluation import constant_predictor_scores
+
 batches = BatchLoader(test, batch_size=100, resolution=sizes.resolution)
 blind = constant_predictor_scores(batches, body, mean_rotations())
-ROWS = SCORES | {"root_error_deg": "error of the root's rotation, degrees"}
+ROWS = SCORES | headings("root_error_deg")
 table = {"always the mean body": blind.to_dict()} | {
     title: result.scores("studio").to_dict() for title, result in results.items()
 }
@@ -508,7 +513,7 @@ plain, judges_scores, with_labels = (table[title] for title in results)
 for name, words in (
     ("rotation_error_deg", "rotation error"),
     ("elbow_twist_error_deg", "twist error of the elbows"),
-    ("beyond_limits_share", "share beyond the limits"),
+    ("beyond_limits_percent", "share beyond the limits"),
 ):
     whole_way = plain[name] - with_labels[name]
     way = (plain[name] - judges_scores[name]) / whole_way if whole_way else float("nan")
@@ -517,6 +522,8 @@ print(f"MPJPE: {judges_scores['mpjpe_mm'] - plain['mpjpe_mm']:+.0f} mm with judg
       f"{with_labels['mpjpe_mm'] - plain['mpjpe_mm']:+.0f} mm with labels")  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.tables import runs_table
+
 runs_table([result.record for result in results.values()])
 
 # %% [markdown]
@@ -577,7 +584,7 @@ for title, result in results.items():
 # at a quarter of the learning rate.
 
 # %% tags=["nbval-ignore-output"]
-late = run_training(named_run("adversarial_late", sizes, seed))
+late = run_training(preset("adversarial_late", sizes, seed))
 score_table(
     {
         "keypoints only": table["keypoints only"],
@@ -596,10 +603,10 @@ score_table(
 
 # %% tags=["nbval-ignore-output"]
 contestants = {
-    "half as long": run_training(named_run("half_adversarial", sizes, seed)),
-    "too loud": run_training(named_run("adversarial_wins", sizes, seed)),
+    "half as long": run_training(preset("half_adversarial", sizes, seed)),
+    "too loud": run_training(preset("adversarial_wins", sizes, seed)),
 }
-print(contestants["too loud"].run.adversary)
+print(contestants["too loud"].config.adversary)
 contest(contestants)
 
 # %% tags=["nbval-ignore-output"]
@@ -615,6 +622,9 @@ to_turn(loud_answers, "judges at the usual strength, and too loud")
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.geometry import rotation_angle_between
+
+
 def spread(rotations):
     """(N, 24, 3, 3) -> mean angle between the same joint of neighbours in the list, degrees."""
     between = rotation_angle_between(rotations[1:, 1:], rotations[:-1, 1:])
@@ -658,8 +668,8 @@ print("along the training, rotation error, degrees:",
 
 # %% tags=["nbval-ignore-output"]
 slow = {
-    "slow network": run_training(named_run("adversarial_slow", sizes, seed)),
-    "slow, guarded": run_training(named_run("adversarial_slow_guarded", sizes, seed)),
+    "slow network": run_training(preset("adversarial_slow", sizes, seed)),
+    "slow, guarded": run_training(preset("adversarial_slow_guarded", sizes, seed)),
 }
 contest({"afterwards": late, **slow})
 

@@ -36,54 +36,26 @@ scale: str = "laptop"  # smoke, quick, laptop or gpu
 seed: int = 0
 
 # %%
+from dataclasses import replace
+
 import matplotlib.pyplot as plt
 import numpy as np
 import torch
 from IPython.display import Markdown
 
-from hmrlab.bodies import load_body, load_gendered
-from hmrlab.bodies.joints import ANNOTATED, H36M_TO_J14, SMPL_JOINTS
-from hmrlab.data.loader import load_rows
-from hmrlab.data.prepared import open_prepared, prepared_sets
-from hmrlab.data.synthetic.poses import mean_rotations, sample_poses
-from hmrlab.data.synthetic.twins import SOURCES
-from hmrlab.evaluation import metrics
-from hmrlab.evaluation.intervals import bootstrap, ratio
-from hmrlab.evaluation.joint_sets import (
-    ANNOTATED_24,
-    H36M_17,
+from checks import chapter_13, score_table, show
+from hmrlab import evaluation, get_scale
+from hmrlab.bodies import load_body
+from hmrlab.evaluation import (
     J14,
-    J17,
-    SMPL_24,
     Joints,
-    JointSetError,
+    auc_percent,
+    evaluate_on,
+    evaluate_predictions,
+    get_protocol,
+    metrics,
 )
-from hmrlab.evaluation.pck import auc_percent, pck_curve, pck_percent
-from hmrlab.evaluation.protocols import METRICS, PROTOCOLS, Truth, get_protocol
-from hmrlab.evaluation.result import format_estimate
-from hmrlab.evaluation.run import evaluate_answers, evaluate_on
-from hmrlab.evaluation.segmentation import (
-    accuracy,
-    f1_of_classes,
-    mask_confusion,
-    mean_f1,
-    parts_confusion,
-    predicted_parts,
-    read_mask,
-)
-from hmrlab.evaluation.worst import worst_gallery
-from hmrlab.geometry import axis_angle_to_matrix, bone_axes, procrustes_fit, project_normalised
-from hmrlab.lessons import chapter_13, score_table, show
-from hmrlab.lessons.framing import close_up
-from hmrlab.lessons.loop import enlarged
-from hmrlab.lessons.sticks import draw_misses, draw_sticks
-from hmrlab.models import Prediction
-from hmrlab.models.regressor import MEAN_CAMERA
-from hmrlab.models.shipped import load_reference_model, shipped_record
-from hmrlab.rendering import overlay, render_bodies
-from hmrlab.training import get_scale, load_set
-from hmrlab.training.sets import load_twin
-from hmrlab.viewer import compare
+from hmrlab.geometry import axis_angle_to_matrix, bone_axes
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -128,6 +100,10 @@ def align(predicted, true):
 
 
 # %%
+from hmrlab.bodies import H36M_TO_J14, SMPL_JOINTS
+from hmrlab.data.synthetic import sample_poses
+
+
 def joints_of(rotations, betas=None):
     """(24, 3, 3) -> (14, 3) metres from the pelvis, by Human3.6M's regressor."""
     betas = torch.zeros(10) if betas is None else betas
@@ -160,6 +136,9 @@ print(f"PA-MPJPE {mpjpe(align(answer, truth), truth):6.1f} mm, the package's "
 # and red is what is counted.
 
 # %%
+from checks.sticks import draw_misses, draw_sticks
+from hmrlab.geometry import procrustes_fit
+
 best = procrustes_fit(answer, truth)
 middle = truth.mean(0)
 x = answer - answer.mean(0)
@@ -212,6 +191,8 @@ for name, value in measure(wrung).items():
     print(f"{name:9s} {value:5.1f} {'°' if name == 'rotation' else 'mm'}")
 
 # %%
+from checks.framing import close_up
+
 degrees = np.arange(0, 181, 15)
 curves = [measure(turned(runner, "left_elbow", float(d), elbow_axis)) for d in degrees]
 pair = body.vertices(torch.stack([runner, wrung]), torch.zeros(2, 10))
@@ -241,6 +222,8 @@ show(figure, dpi=78, quality=66)
 # And the elbow is only the best known case. Red is skin that is out of place.
 
 # %%
+from hmrlab.rendering import render_bodies
+
 heavy = torch.zeros(10)
 heavy[1] = 2.5
 wrecks = {
@@ -277,6 +260,10 @@ show(figure, dpi=78, quality=66)
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.bodies import SMPLParams
+from hmrlab.viewer import compare
+
+
 def before_the_camera(rotations):
     """(B, 24, 3, 3) in the body's frame (y up) -> in the camera's (y down)."""
     placed = rotations.clone()
@@ -288,8 +275,8 @@ seen = before_the_camera(rotations)
 camera = torch.tensor([[0.9, 0.0, 0.0]])
 names = list(wrecks)
 compare(
-    body, {names[k]: Prediction(seen[k : k + 1], betas[k : k + 1], camera) for k in range(1, 5)},
-    truth=Prediction(seen[:1], betas[:1], camera), heat="rotation",
+    body, {names[k]: SMPLParams(seen[k : k + 1], betas[k : k + 1], camera) for k in range(1, 5)},
+    truth=SMPLParams(seen[:1], betas[:1], camera), heat="rotation",
     title="five bodies",
 )  # fmt: skip
 
@@ -379,12 +366,18 @@ for name, points in (("the runner", truth), ("a T-pose", t_pose)):
 
 
 # %%
+from hmrlab.bodies import ANNOTATED
+from hmrlab.data.synthetic import mean_rotations
+from hmrlab.geometry import project_normalised
+from hmrlab.rendering import overlay
+
+
 def named_joints(rotations, betas):
     """The three lists of joints, metres from the pelvis of Human3.6M's regressor."""
-    h36m = Joints(body.h36m(rotations, betas), H36M_17)
+    h36m = Joints(body.h36m(rotations, betas), evaluation.H36M_17)
     pelvis = h36m.points[:, 0]
-    annotated = Joints(body.keypoints(rotations, betas)[:, ANNOTATED], ANNOTATED_24)
-    smpl = Joints(body.joints(rotations, betas), SMPL_24)
+    annotated = Joints(body.keypoints(rotations, betas)[:, ANNOTATED], evaluation.ANNOTATED_24)
+    smpl = Joints(body.joints(rotations, betas), evaluation.SMPL_24)
     return h36m.centred(pelvis), annotated.centred(pelvis), smpl.centred(pelvis)
 
 
@@ -425,12 +418,15 @@ show(figure, dpi=78, quality=66)
 # wrong ones.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab import load_set
+from hmrlab.models.shipped import load_reference_model, shipped_record
+
 test = load_set("studio", "test", sizes)
 network = load_reference_model()
 resolution = shipped_record()["hmr"]["settings"]["scale"]["resolution"]  # that it was trained with
 found = evaluate_on(network, get_protocol("studio-test"), test, body, resolution=resolution)
-rows = found.arrays["index"]
-said = named_joints(torch.from_numpy(found.arrays["pose"]), torch.from_numpy(found.arrays["betas"]))
+rows, predicted = found.index, found.predictions.params()
+said = named_joints(predicted.rotations, predicted.betas)
 true = named_joints(torch.from_numpy(test.records.pose[rows]),
                     torch.from_numpy(test.records.betas[rows]))  # fmt: skip
 right = true[0].to(J14)
@@ -480,7 +476,7 @@ score_table(columns, {name: name for name in scores})
 # pelvis, one of them the pelvis itself, whose error is zero by construction.
 
 # %% tags=["nbval-ignore-output"]
-fourteen, seventeen = (both(said[0].to(s), true[0].to(s))[0] for s in (J14, J17))
+fourteen, seventeen = (both(said[0].to(s), true[0].to(s))[0] for s in (J14, evaluation.J17))
 print(f"the same answers: {fourteen:.1f} mm on fourteen joints, {seventeen:.1f} on seventeen")
 
 # %% [markdown]
@@ -491,11 +487,11 @@ print(f"the same answers: {fourteen:.1f} mm on fourteen joints, {seventeen:.1f} 
 # %%
 try:
     true[2].errors(right)
-except JointSetError as problem:
+except evaluation.JointSetError as problem:
     print(problem)
 try:
     true[2].to(J14)
-except JointSetError as problem:
+except evaluation.JointSetError as problem:
     print(problem)
 
 # %% [markdown]
@@ -536,14 +532,19 @@ score_table(columns, {name: name for name in scores})
 
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.models.hmr import MEAN_CAMERA
+
+
 def mean_body(batch):
     """Always the same answer, facing the camera."""
     count = len(batch)
     answers = mean_rotations(), torch.zeros(10), torch.tensor(MEAN_CAMERA)
-    return Prediction(*(value.expand(count, *value.shape) for value in answers))
+    return SMPLParams(*(value.expand(count, *value.shape) for value in answers))
 
 
-blind = evaluate_answers(mean_body, get_protocol("studio-test"), test, body, resolution=resolution)
+blind = evaluate_predictions(
+    mean_body, get_protocol("studio-test"), test, body, resolution=resolution
+)
 scores = {
     "all joints in the pelvis": both(Joints(torch.zeros_like(right.points), J14), right),
     "always the mean body": [blind.values(m).mean() for m in ("mpjpe_mm", "pa_mpjpe_mm")],
@@ -571,6 +572,9 @@ score_table(
 
 
 # %%
+from hmrlab.evaluation import pck_percent
+
+
 def pck(errors, threshold=150.0):
     """(N, J) millimetres -> percent."""
     return 100 * (errors < threshold).mean()
@@ -581,10 +585,12 @@ assert np.isclose(pck(some), pck_percent(some).mean())
 print(f"PCK@150 of some made-up errors: {pck(some):.1f} %, AUC {auc_percent(some).mean():.1f} %")
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.evaluation import pck_curve
+
 thresholds = np.arange(0, 401, 5)
 figure, axis = plt.subplots(figsize=(7.5, 3.2), layout="constrained")
 for name, result, colour in (("the network", found, "C0"), ("always the mean body", blind, "0.55")):
-    errors = result.arrays["joint_error_mm"]
+    errors = result.scores.joint_error_mm
     curve = pck_curve(errors, thresholds).mean(0)
     axis.plot(thresholds, curve, color=colour, label=name)
     under = thresholds <= 150
@@ -636,28 +642,28 @@ def f1(true, found):
 # the network with its left and its right exchanged?
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab import load_mock
+from hmrlab.evaluation import predicted_parts, read_mask
+
 most = 300  # people of each twin; the first ones
-lsp = load_twin("lsp", sizes).first(most)
+lsp = load_mock("lsp", sizes).first(most)
 shadows = evaluate_on(network, get_protocol("twin:lsp"), lsp, body, resolution=resolution)
 
 
 def painted(result, dataset):
     """The predicted bodies' parts in the pictures, (N, H, W)."""
-    rows = result.arrays["index"]
-    values = [torch.from_numpy(result.arrays[key]) for key in ("pose", "betas", "camera")]
-    prediction = Prediction(axis_angle_to_matrix(values[0].view(-1, 24, 3)), *values[1:])
+    rows, prediction = result.index, result.predictions.params()
     center, size = (torch.from_numpy(v[rows]) for v in (dataset.records.center,
                                                         dataset.records.scale))  # fmt: skip
-    return np.stack(
-        predicted_parts(prediction, body, center, size, [true_parts[0].shape] * len(rows))
-    )
+    sizes = [true_parts[0].shape] * len(rows)
+    return np.stack(list(predicted_parts(prediction, body, center, size, sizes)))
 
 
 texts = lsp.records.texts
 true_parts = np.stack([read_mask(lsp.images.folder / name, "mask") for name in texts["partname"]])
 true_masks = np.stack([read_mask(lsp.images.folder / name, "mask") for name in texts["maskname"]])
 said_parts = painted(shadows, lsp)
-mean_shadows = evaluate_answers(
+mean_shadows = evaluate_predictions(
     mean_body, get_protocol("twin:lsp"), lsp, body, resolution=resolution
 )
 exchange = np.array([0, 1, 2, 4, 3, 6, 5], np.uint8)  # of arms, of legs
@@ -702,6 +708,8 @@ for line, (axes_of_one, k) in enumerate(zip(all_axes, pick, strict=True)):
 show(figure, dpi=78, quality=66)
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.evaluation import accuracy, f1_of_classes, mask_confusion, mean_f1, parts_confusion
+
 scores = {}
 for name, parts in shown.items():
     people = sum(mask_confusion(t > 0, p > 0) for t, p in zip(true_masks, parts, strict=True))
@@ -747,7 +755,7 @@ def interval(values, draws=1000):
 errors = found.values("mpjpe_mm")
 low, high = interval(errors)
 print(f"ours:          {errors.mean():.1f} mm ({low:.1f} to {high:.1f})")
-print(f"the package's: {format_estimate('mpjpe_mm', found.summary()['mpjpe_mm'])}")
+print(f"the package's: {evaluation.format_estimate('mpjpe_mm', found.summary()['mpjpe_mm'])}")
 
 # %% [markdown]
 # Some millimetres either way, with a thousand people at laptop scale. Networks that are asked about
@@ -756,9 +764,10 @@ print(f"the package's: {format_estimate('mpjpe_mm', found.summary()['mpjpe_mm'])
 # was trained for (chapter 05):
 
 # %% tags=["nbval-ignore-output"]
-four = evaluate_on(
-    network, get_protocol("studio-test"), test, body, resolution=resolution, n_iter=4
-).values("mpjpe_mm")
+network.config = replace(network.config, n_iter=4)
+four = evaluate_on(network, get_protocol("studio-test"), test, body, resolution=resolution)
+four = four.values("mpjpe_mm")
+network.config = replace(network.config, n_iter=3)
 for name, values in (("three corrections", errors), ("four", four), ("difference", four - errors)):
     low, high = interval(values)
     print(f"{name:18s}{values.mean():7.2f} mm ({low:.2f} to {high:.2f})")
@@ -785,7 +794,7 @@ def film(rng, videos=24):
 def spread(values, groups, draws=400):
     """The bootstrap's interval if whole groups are drawn."""
     counted = np.stack([values, np.ones(len(values))], 1)
-    found = bootstrap(counted, ratio, groups, draws)
+    found = evaluation.bootstrap(counted, evaluation.ratio, groups, draws)
     return found.low, found.high
 
 
@@ -830,14 +839,16 @@ print(f"from one test set to the next the mean moves by {np.std(means):.1f} mm")
 
 # %%
 for name in ("pck_percent", "parts_f1"):
-    print(METRICS[name], end="\n\n")
+    print(evaluation.METRICS[name], end="\n\n")
 
 # %% tags=["nbval-ignore-output"]
-tests = {f"twin:{name}": load_twin(name, sizes).first(most) for name in SOURCES}
+from hmrlab.data.synthetic import SOURCES
+
+tests = {f"twin:{name}": load_mock(name, sizes).first(most) for name in SOURCES}
 results = {
     name: (
         evaluate_on(network, get_protocol(name), dataset, body, resolution=resolution),
-        evaluate_answers(mean_body, get_protocol(name), dataset, body, resolution=resolution),
+        evaluate_predictions(mean_body, get_protocol(name), dataset, body, resolution=resolution),
     )
     for name, dataset in tests.items()
 }
@@ -850,8 +861,8 @@ lines = ["| **synthetic** set | people | | shipped network | always the mean bod
 for name, (network_s, blind_s) in results.items():
     summaries = network_s.summary(), blind_s.summary()
     for metric in (m for m in main if m in summaries[0]):
-        values = [format_estimate(metric, summary[metric]) for summary in summaries]
-        lines.append(f"| {name} | {network_s.count} | {METRICS[metric].label} | "
+        values = [evaluation.format_estimate(metric, summary[metric]) for summary in summaries]
+        lines.append(f"| {name} | {network_s.count} | {evaluation.METRICS[metric].label} | "
                      f"{' | '.join(values)} |")  # fmt: skip
         name = ""
 Markdown("\n".join(lines))
@@ -868,18 +879,19 @@ Markdown("\n".join(lines))
 
 # %% tags=["nbval-ignore-output"]
 answers = results["twin:3dpw"][0]
-show(worst_gallery(answers, tests["twin:3dpw"], body, 8), dpi=60, quality=56)
+show(evaluation.worst_gallery(answers, tests["twin:3dpw"], body, 8), dpi=60, quality=56)
 
 # %% [markdown]
 # Turn them, in a running notebook. Colours show how far each joint's rotation is from the truth.
 
 # %% tags=["nbval-ignore-output"]
+from checks.loop import enlarged
+from hmrlab.data import load_rows
+
 worst = answers.worst(8)
-few = load_rows(tests["twin:3dpw"], answers.arrays["index"][worst], resolution)
-pose, betas, camera = (torch.from_numpy(answers.arrays[key][worst])
-                       for key in ("pose", "betas", "camera"))  # fmt: skip
-said = Prediction(axis_angle_to_matrix(pose.view(-1, 24, 3)), betas, camera)
-true = Prediction(few.rotations, few.betas, camera)  # 3DPW's labels have no camera of this kind
+few = load_rows(tests["twin:3dpw"], answers.index[worst], resolution)
+said = answers.predictions[worst].params()
+true = SMPLParams(few.rotations, few.betas, said.camera)  # 3DPW's have no camera of this kind
 compare(
     body, {"answer": said}, truth=true, pictures=enlarged(few, 150), heat="rotation",
     people=[f"{k}. {error:.0f} mm" for k, error in
@@ -888,7 +900,7 @@ compare(
 )  # fmt: skip
 
 # %% tags=["nbval-ignore-output"]
-turns = answers.arrays["rotation_error_deg"]
+turns = answers.scores.rotation_error_deg
 for who, rows in (("the 20 worst", answers.worst(20)), ("everybody", slice(None))):
     print(f"{who:13s} MPJPE {answers.values('mpjpe_mm')[rows].mean():3.0f} mm, "
           f"PA-MPJPE {answers.values('pa_mpjpe_mm')[rows].mean():3.0f} mm, "
@@ -912,19 +924,22 @@ for who, rows in (("the 20 worst", answers.worst(20)), ("everybody", slice(None)
 # `HMRLAB_BODY=smpl`): with the free body's joints and shapes a figure compares with nobody's.
 
 # %% tags=["nbval-ignore-output"]
+from hmrlab.bodies import load_gendered
+from hmrlab.data import open_prepared, prepared_sets
+
 here = {(found.name, found.split) for found in prepared_sets()}
-for name, protocol in PROTOCOLS.items():
+for name, protocol in evaluation.PROTOCOLS.items():
     if protocol.synthetic:
         continue
     if (protocol.data, protocol.split) not in here:
         print(f"{name:13s} not here: hmrlab data prepare {protocol.data} --root DIR")
         continue
-    bodies = load_gendered() if protocol.truth is Truth.MESH else load_body()
+    bodies = load_gendered() if protocol.truth is evaluation.GroundTruth.MESH else load_body()
     real = open_prepared(protocol.data, protocol.split, packed=False)
     options = {"resolution": resolution, "progress": True}
     print(evaluate_on(network, protocol, real, bodies, **options).describe())
     print("always the mean body:")
-    print(evaluate_answers(mean_body, protocol, real, bodies, **options).describe())
+    print(evaluate_predictions(mean_body, protocol, real, bodies, **options).describe())
 
 # %% [markdown]
 # On the command line it is `hmrlab evaluate MODEL --on 3dpw,mpi-inf-3dhp,h36m-p1,h36m-p2,lsp`,

@@ -10,8 +10,8 @@ import pytest
 
 from hmrlab.bodies import read_body_file
 from hmrlab.bodies.body import ASSETS
-from hmrlab.bodies.genuine import smplx_landmarks
 from hmrlab.bodies.joints import LSP_PARTS, SMPL_PARENTS
+from hmrlab.bodies.smplx_adapter import smplx_landmarks
 
 _spec = importlib.util.spec_from_file_location("python_2", Path(__file__).with_name("python_2.py"))
 python_2 = importlib.util.module_from_spec(_spec)

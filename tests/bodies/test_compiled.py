@@ -50,6 +50,7 @@ def test_matrices_and_calls_without_gradients_are_compiled_too(body, compiled):
     torch.testing.assert_close(compiled(matrices, betas), body.keypoints(pose, betas))
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_the_keypoint_body_is_traced_without_a_break(body):
     explained = torch._dynamo.explain(body.keypoints)(*inputs())
     assert (explained.graph_count, explained.graph_break_count) == (1, 0)

@@ -12,9 +12,9 @@ from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.format import MAX_ROWS
 from hmrlab.bodies.importing import import_files, run
 from hmrlab.files import FileProblem
-from hmrlab.fitting import load_prior
-from hmrlab.fitting.prior import ASSET as PRIOR
-from hmrlab.models.means import load_mean_parameters
+from hmrlab.models.mean_params import load_mean_parameters
+from hmrlab.smplify import load_prior
+from hmrlab.smplify.prior import ASSET as PRIOR
 
 LIGHT = ASSETS / "free_body_light.npz"
 MEANS = {"pose": np.zeros(144), "shape": np.zeros(10), "cam": np.zeros(3)}

@@ -8,10 +8,10 @@ import torch
 
 from hmrlab.bodies import body_digest, body_path, load_body, load_gendered
 from hmrlab.bodies.format import read_provenance
-from hmrlab.bodies.genuine import smplx_landmarks
 from hmrlab.bodies.importing import import_files, run
 from hmrlab.bodies.importing.recognise import gender_of
 from hmrlab.bodies.joints import KEYPOINT_ROWS
+from hmrlab.bodies.smplx_adapter import smplx_landmarks
 from hmrlab.files import FileProblem
 
 BODY_KEYS = ("v_template", "shapedirs", "posedirs", "J_regressor", "weights", "kintree_table", "f")

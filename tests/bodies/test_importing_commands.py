@@ -67,12 +67,3 @@ def test_a_body_that_was_not_imported_is_the_doctors_finding(home, monkeypatch):
     assert not finding.ok
     assert "basicmodel_m_lbs_10_207_0_v1.1.0.pkl" in finding.words
     assert "hmrlab body list" in finding.remedy
-
-
-def test_what_comes_with_hmrlab_is_not_made_with_another_body(home, downloads, hmrlab, monkeypatch):
-    hmrlab("body", "import", downloads)
-    monkeypatch.setenv("HMRLAB_BODY", "smpl")
-    for command in (("assets", "build", "--scale", "smoke"), ("figures", "--scale", "smoke"),
-                    ("notebooks", "build", "00")):  # fmt: skip
-        with pytest.raises(FileProblem, match=r"must be made with the body.*Unset HMRLAB_BODY"):
-            hmrlab(*command)

@@ -7,11 +7,11 @@ from hmrlab.bodies.format import read_provenance
 from hmrlab.bodies.importing import import_files
 from hmrlab.bodies.importing.parts import parts_by_cube, parts_by_skinning
 from hmrlab.files import FileProblem
-from hmrlab.fitting import load_prior
-from hmrlab.fitting.prior import ASSET, prior_path
 from hmrlab.geometry import six_d_to_matrix
-from hmrlab.models.means import load_mean_parameters
-from hmrlab.models.regressor import Regressor
+from hmrlab.models import Regressor
+from hmrlab.models.mean_params import load_mean_parameters
+from hmrlab.smplify import load_prior
+from hmrlab.smplify.prior import ASSET, prior_path
 
 
 @pytest.fixture

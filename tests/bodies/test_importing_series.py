@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from hmrlab import find_result, get_scale, preset, run_training
 from hmrlab.bodies import body_digest, load_body, write_body_file
 from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.format import check_body_arrays, read_raw_arrays
 from hmrlab.data.dataset import open_set
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
+from hmrlab.keys import run_key, settings_key
 from hmrlab.ledger import Ledger, RunRecord
-from hmrlab.reproduce.references import keep_references
-from hmrlab.training import find_result, get_scale, named_run, run_training
-from hmrlab.training.experiments import run_key
+from hmrlab.tables import keep_references
 
 FIGURES = Path(__file__).parents[2] / "figures"
 RUN = "with_smpl"
@@ -41,7 +41,7 @@ def trained(tmp_path_factory, own_body):
         patch.setenv("HMRLAB_HOME", str(home))
         patch.setenv("HMRLAB_BODY", str(own_body))
         patch.setenv("OMP_NUM_THREADS", "1")
-        yield run_training(named_run(RUN, get_scale("smoke")), progress=False), home
+        yield run_training(preset(RUN, get_scale("smoke")), progress=False), home
 
 
 @pytest.fixture
@@ -71,14 +71,14 @@ def test_a_training_runs_on_the_body_in_use(trained, on_own_body):
     result, home = trained
     assert not result.reused
     assert 0 < result.metrics["studio/pa_mpjpe_mm"] < result.metrics["studio/mpjpe_mm"]
-    found = find_result(named_run(RUN, get_scale("smoke")))
+    found = find_result(preset(RUN, get_scale("smoke")))
     assert found.record == result.record
     (record,) = Ledger(home / "runs" / "ledger.jsonl").records()
     assert record.settings["body_used"] == f"mine.npz ({body_digest()})"
 
 
 def test_a_result_on_one_body_is_not_taken_for_that_of_another(trained, on_own_body, monkeypatch):
-    run = named_run(RUN, get_scale("smoke"))
+    run = preset(RUN, get_scale("smoke"))
     own = run_key(run)
     keys = []
     for free in ("", "free", str(ASSETS / "free_body_light.npz")):
@@ -96,7 +96,7 @@ def test_runs_on_the_free_body_keep_their_recorded_keys(monkeypatch):
     recorded = {record.settings_hash for record in records}
     scale = get_scale("laptop")
     for name in ("keypoints_only", "with_smpl", "with_smpl_pretrained"):
-        assert run_key(named_run(name, scale)) in recorded, name
+        assert settings_key(preset(name, scale)) in recorded, name
 
 
 def test_reference_results_hold_no_run_on_a_body_of_somebodys_own(trained, tmp_path):

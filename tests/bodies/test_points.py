@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 from hmrlab.bodies import Body, read_body_file
 from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.format import BodyArrays
-from hmrlab.bodies.genuine import smplx_model
 from hmrlab.bodies.joints import KEYPOINT_ROWS, SMPL_PARENTS
 from hmrlab.bodies.lbs import forward_kinematics
 from hmrlab.bodies.points import BodyPoints, _levels_on, global_rotations
+from hmrlab.bodies.smplx_adapter import smplx_model
 from hmrlab.geometry import axis_angle_to_matrix
 
 CLOSE = {"atol": 1e-5, "rtol": 0}  # metres

@@ -15,8 +15,8 @@ from hmrlab.data.augment import (
     to_pictures,
 )
 from hmrlab.data.crops import crop_picture, warp
-from hmrlab.fitting.memory import View
 from hmrlab.geometry import apply_affine, axis_angle_to_matrix, crop_matrix, matrix_to_axis_angle
+from hmrlab.spin import AugmentTransform
 
 
 def raw_batch(n=3, size=96, seed=0):
@@ -194,7 +194,7 @@ def test_a_batch_says_how_its_pictures_were_seen():
     batch = augment(raw, drawn, 64)
     assert torch.equal(batch.flipped, drawn.flip)
     assert torch.equal(batch.turned, drawn.rotation)
-    seen = View(batch.flipped, batch.turned).of(axis_angle_to_matrix(raw.pose))
+    seen = AugmentTransform(batch.flipped, batch.turned).apply(raw.pose)
     torch.testing.assert_close(batch.rotations, seen)
 
 
@@ -221,8 +221,8 @@ def test_settings_are_what_is_drawn_with():
     assert not drawn(flip_probability=0.0).flip.any()
     assert drawn(flip_probability=0.2).flip.float().mean() == pytest.approx(0.2, abs=0.03)
     assert (drawn(no_rotation_probability=0.1).rotation == 0).float().mean() < 0.15
-    assert drawn(rotation_deviation=5.0).rotation.abs().max() == 10.0
-    assert (drawn(scale_deviation=0.1).scale.aminmax()) == (0.9, 1.1)
+    assert drawn(rotation_std=5.0).rotation.abs().max() == 10.0
+    assert (drawn(scale_std=0.1).scale.aminmax()) == (0.9, 1.1)
     channels = drawn(channel_noise=0.2).channels
     assert 0.8 <= channels.min() < 0.81
     assert 1.19 < channels.max() <= 1.2

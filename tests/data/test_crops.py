@@ -6,8 +6,8 @@ import torch
 from PIL import Image
 
 from hmrlab.data.augment import (
-    IMAGENET_DEVIATION,
     IMAGENET_MEAN,
+    IMAGENET_STD,
     Augmentation,
     AugmentationSettings,
     RawBatch,
@@ -77,7 +77,7 @@ def test_a_dull_crop_stays_dull():
     crop = crop_box(picture, np.array([100, 75]), 100 / 200, 48)
     assert 100 <= crop.min() < crop.max() < 140
     images = augment(stored(crop[None].copy()), Augmentation.none(1), 24).images
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     colours = 255 * (images[0] * deviation + mean)
     assert 100 <= colours.min() < colours.max() < 140
 
@@ -99,8 +99,8 @@ def test_spins_augmentations_never_see_the_edge_of_a_stored_crop(resolution):
     n, size = len(angles), round(MARGIN * resolution)
     raw = stored(np.full((n, size, size, 3), 255, np.uint8))
     settings = AugmentationSettings()
-    assert angles.max() == 2 * settings.rotation_deviation
-    for side in (1 + settings.scale_deviation, 1 - settings.scale_deviation):
+    assert angles.max() == 2 * settings.rotation_std
+    for side in (1 + settings.scale_std, 1 - settings.scale_std):
         drawn = Augmentation(
             torch.arange(n) % 2 == 0, torch.ones(n, 3), torch.full((n,), side), angles
         )
@@ -132,7 +132,7 @@ def test_the_one_pass_gives_what_warping_and_colouring_step_by_step_gives(margin
     steps = warp(raw.images.permute(0, 3, 1, 2).double() / 255, matrix.double(), resolution)
     steps[drawn.flip] = steps[drawn.flip].flip(-1)
     steps = (steps * drawn.channels[:, :, None, None]).clamp(0, 1)
-    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_DEVIATION))
+    mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     torch.testing.assert_close(images, ((steps - mean) / deviation).float(), atol=3e-5, rtol=0)
 
 

@@ -175,9 +175,9 @@ def test_a_batch_without_one_readable_picture_is_passed_over(make_records):
 @pytest.mark.parametrize("packed", [True, False], ids=["packed", "files"])
 def test_chosen_rows_come_in_the_order_asked_for_as_the_loader_gives_them(make_records, packed):
     dataset = open_set(make_records(8, 48, packed=packed).path.parent)
-    whole = Batch.joined(list(loader(dataset, augmentation=None, shuffle=False)))
+    whole = Batch.cat(list(loader(dataset, augmentation=None, shuffle=False)))
     rows = np.array([6, 0, 3])
-    assert same(load_rows(dataset, rows, 32), whole.rows(rows))
+    assert same(load_rows(dataset, rows, 32), whole[rows])
 
 
 def test_chosen_rows_that_cannot_be_read_are_left_out_unless_none_can(make_records):

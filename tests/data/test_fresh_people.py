@@ -13,6 +13,7 @@ from hmrlab.data.synthetic import backdrops, casting, raster
 from hmrlab.data.synthetic.fresh import FreshPeople, take_pictures
 from hmrlab.data.synthetic.people import make_chunk
 from hmrlab.evaluation import evaluate_model
+from hmrlab.geometry.normals import vertex_normals
 from hmrlab.models.shipped import load_reference_model
 from hmrlab.training.labels import label_shares
 
@@ -115,7 +116,7 @@ def _paint_by_cpu(picture, body, one):
     triangle, _ = raster.rasterize(
         (2 * SIZE * flat).numpy(), vertices[:, 2].numpy().copy(), faces, 2 * SIZE, 2 * SIZE
     )
-    normals = raster.vertex_normals(vertices.numpy(), faces)
+    normals = vertex_normals(vertices.numpy(), faces)
     light = (
         float(one["ambient"])
         + float(one["lamp"]) * np.maximum(normals @ one["towards_lamp"].double().numpy(), 0)

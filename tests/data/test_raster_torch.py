@@ -8,6 +8,7 @@ from hmrlab.bodies import load_body
 from hmrlab.data.synthetic import raster
 from hmrlab.data.synthetic import raster_torch as batched
 from hmrlab.data.synthetic.people import place_people
+from hmrlab.geometry.normals import vertex_normals
 
 PEOPLE, SIDE = 200, 128
 STRAY = 1e-4  # share of a body's pixels that rounding may give to a neighbour
@@ -111,7 +112,7 @@ def test_normals_are_those_of_the_cpu(people):
     mesh = batched.Mesh.of(body.faces, body.n_vertices)
     normals = batched.vertex_normals(vertices[:5], mesh)
     for one, expected in zip(vertices[:5].numpy(), normals.numpy(), strict=True):
-        np.testing.assert_allclose(raster.vertex_normals(one, body.faces.numpy()), expected,
+        np.testing.assert_allclose(vertex_normals(one, body.faces.numpy()), expected,
                                    atol=1e-12)  # fmt: skip
 
 

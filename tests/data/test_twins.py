@@ -12,7 +12,7 @@ from scipy.ndimage import maximum_filter, minimum_filter
 from hmrlab.bodies import load_body
 from hmrlab.data.dataset import open_set
 from hmrlab.data.part_masks import UPI_S1H_PARTS
-from hmrlab.data.synthetic.twins import SOURCES, twin_set
+from hmrlab.data.synthetic.mock_benchmarks import SOURCES, mock_benchmark
 from hmrlab.files import FileProblem
 
 PEOPLE, SIZE = 8, 64
@@ -25,7 +25,7 @@ def root(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def twins(root):
-    return {name: twin_set(name, PEOPLE, SIZE, root=root, progress=False) for name in SOURCES}
+    return {name: mock_benchmark(name, PEOPLE, SIZE, root=root, progress=False) for name in SOURCES}
 
 
 def people_of(dataset, root):
@@ -119,17 +119,17 @@ def test_masks_are_the_persons_and_open_where_something_stands_before_it(twins, 
 def test_a_twin_is_made_once_and_again_when_it_is_damaged(root, twins):
     path = twins["3dpw"].records.path
     made = path.stat().st_mtime_ns
-    assert twin_set("3dpw", PEOPLE, SIZE, root=root, progress=False).records.path == path
+    assert mock_benchmark("3dpw", PEOPLE, SIZE, root=root, progress=False).records.path == path
     assert path.stat().st_mtime_ns == made
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
-    again = twin_set("3dpw", PEOPLE, SIZE, root=root, progress=False)
+    again = mock_benchmark("3dpw", PEOPLE, SIZE, root=root, progress=False)
     np.testing.assert_array_equal(again.records.pose, twins["3dpw"].records.pose)
     assert {left.suffix for left in path.parent.parent.glob(".*")} == {".lock"}
 
 
 def test_what_is_broken_off_leaves_no_twin(root, twins, monkeypatch, tmp_path):
-    from hmrlab.data.synthetic import twins as module
+    from hmrlab.data.synthetic import mock_benchmarks as module
 
     def broken(*_, **__):
         raise KeyboardInterrupt
@@ -138,15 +138,15 @@ def test_what_is_broken_off_leaves_no_twin(root, twins, monkeypatch, tmp_path):
     (tmp_path / people.name).symlink_to(people)
     monkeypatch.setattr(module, "note_set", broken)
     with pytest.raises(KeyboardInterrupt):
-        twin_set("h36m-p1", PEOPLE, SIZE, root=tmp_path, progress=False)
+        mock_benchmark("h36m-p1", PEOPLE, SIZE, root=tmp_path, progress=False)
     assert [left.suffix for left in (tmp_path / "twins").iterdir()] == [".lock"]
     monkeypatch.undo()
     shutil.rmtree(tmp_path / "twins")
     (tmp_path / "twins").write_text("a file where a folder should be")
     with pytest.raises(FileProblem, match="could not write"):
-        twin_set("h36m-p1", PEOPLE, SIZE, root=tmp_path, progress=False)
+        mock_benchmark("h36m-p1", PEOPLE, SIZE, root=tmp_path, progress=False)
 
 
 def test_a_set_without_a_twin_says_which_have_one():
     with pytest.raises(ValueError, match=r"coco has no synthetic twin; there are 3dpw, mpi"):
-        twin_set("coco", PEOPLE, SIZE)
+        mock_benchmark("coco", PEOPLE, SIZE)

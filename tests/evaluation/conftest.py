@@ -8,14 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from hmrlab.bodies import Body, load_body
+from hmrlab.bodies import Body, SMPLParams, load_body
 from hmrlab.data.dataset import PoseDataset, open_set
-from hmrlab.data.synthetic.twins import twin_set
+from hmrlab.data.synthetic.mock_benchmarks import mock_benchmark
 from hmrlab.evaluation.protocols import get_protocol
 from hmrlab.evaluation.result import Evaluation
-from hmrlab.evaluation.run import evaluate_answers
+from hmrlab.evaluation.run import evaluate_predictions
 from hmrlab.geometry import axis_angle_to_matrix
-from hmrlab.models import Prediction
 
 PEOPLE, SIZE = 8, 64
 FAR = 5000 / 112  # SPIN's focal length over half of its crop
@@ -36,7 +35,7 @@ def twin(synthetic_root):
     """Opens a twin of eight people."""
 
     def open_twin(name: str) -> PoseDataset:
-        return twin_set(name, PEOPLE, SIZE, root=synthetic_root, progress=False)
+        return mock_benchmark(name, PEOPLE, SIZE, root=synthetic_root, progress=False)
 
     return open_twin
 
@@ -45,7 +44,7 @@ def twin(synthetic_root):
 def truths(synthetic_root, twin):
     """What the sets' people really look like, by the name of a twin: pose, betas, cameras."""
 
-    def look_up(name: str) -> Prediction:
+    def look_up(name: str) -> SMPLParams:
         dataset = twin(name)
         people = synthetic_root / str(dataset.records.imgname[0]).partition("/")[0]
         rows = [int(picture.rpartition("#")[2]) for picture in dataset.records.imgname]
@@ -57,7 +56,7 @@ def truths(synthetic_root, twin):
         if name == "lsp":  # the network looks straight at everybody, the pictures' camera past them
             back = to_the_axis(torch.from_numpy(far["translation"]).float())
             rotations[:, 0] = back @ rotations[:, 0]
-        return Prediction(rotations, torch.from_numpy(records.betas[rows]), cameras)
+        return SMPLParams(rotations, torch.from_numpy(records.betas[rows]), cameras)
 
     return look_up
 
@@ -80,23 +79,13 @@ def to_the_axis(rays: torch.Tensor) -> torch.Tensor:
     return axis_angle_to_matrix(torch.nn.functional.normalize(across, dim=1) * angle)
 
 
-def answers(prediction: Prediction):
-    """Looks up its answers by the row of the record file."""
-
-    def predict(batch):
-        k = batch.index
-        return Prediction(prediction.rotations[k], prediction.betas[k], prediction.camera[k])
-
-    return predict
-
-
 @pytest.fixture(scope="session")
 def evaluate():
     """Evaluates given bodies by a protocol."""
 
-    def run(name: str, dataset, prediction: Prediction, body, **options) -> Evaluation:
-        return evaluate_answers(
-            answers(prediction), get_protocol(name), dataset, body,
+    def run(name: str, dataset, prediction: SMPLParams, body, **options) -> Evaluation:
+        return evaluate_predictions(
+            lambda batch: prediction[batch.index], get_protocol(name), dataset, body,
             resolution=32, batch_size=3, **options,
         )  # fmt: skip
 

@@ -1,4 +1,4 @@
-"""Evaluations by protocol, of answers whose errors are known."""
+"""Evaluations by protocol, of predictions whose errors are known."""
 
 from dataclasses import replace
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hmrlab.bodies import Body, read_body_file
+from hmrlab.bodies import Body, SMPLParams, read_body_file
 from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.joints import ANNOTATED_TO_J17
 from hmrlab.data.dataset import PoseDataset
@@ -15,11 +15,11 @@ from hmrlab.data.images import ImageSource
 from hmrlab.data.records import Records
 from hmrlab.evaluation.joint_sets import H36M_17
 from hmrlab.evaluation.protocols import get_protocol
-from hmrlab.evaluation.run import evaluate_answers, evaluate_on
+from hmrlab.evaluation.run import evaluate_on, evaluate_predictions
 from hmrlab.evaluation.segmentation import predicted_parts
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix
-from hmrlab.models import HMR, Prediction, create_encoder
+from hmrlab.models import HMR, create_encoder
 
 CAMERA = (0.9, 0.0, 0.0)
 
@@ -48,7 +48,7 @@ def test_stored_joints_are_compared_centred_and_in_spins_order(evaluate, twin, t
     predicted = (regressed - regressed[:, [0]])[:, [6, 5, 4, 1, 2, 3, 16, 15, 14, 11, 12, 13, 8,
                                                     10, 0, 7, 9]]  # fmt: skip
     errors = 1000 * np.linalg.norm(predicted - true, axis=-1)
-    np.testing.assert_allclose(result.arrays["joint_error_mm"], errors, rtol=1e-3, atol=1e-2)
+    np.testing.assert_allclose(result.scores.joint_error_mm, errors, rtol=1e-3, atol=1e-2)
     found = result.summary(draws=10)
     assert found["mpjpe_mm"].value == pytest.approx(errors.mean(), rel=1e-4)
     assert found["pck_percent"].value == pytest.approx(100 * (errors[:, :14] < 150).mean())
@@ -96,7 +96,7 @@ def test_each_gender_has_its_own_true_body(evaluate, twin, truths, body):
     joints = body.h36m(truth.rotations, truth.betas)
     reach = (joints - joints[:, :1])[:, H36M_17.rows(["right_ankle", "left_wrist"])].norm(dim=-1)
     expected = (1000 * 0.1 * reach).numpy() * np.array([0, 1] * 4)[:, None]
-    found = result.arrays["joint_error_mm"][:, [0, 11]]
+    found = result.scores.joint_error_mm[:, [0, 11]]
     np.testing.assert_allclose(found, expected, rtol=2e-3, atol=0.02)
     assert result.values("pa_mpjpe_mm").max() < 0.05  # which forgives size
     in_bytes = {"gender": dataset.records.texts["gender"].astype("S1")}  # as SPIN's files have it
@@ -122,17 +122,18 @@ def test_a_twisted_forearm_shows_in_rotations_only(evaluate, twin, truths, body)
 def test_a_network_is_evaluated_and_comes_back_as_it_was(twin, body):
     model = HMR(create_encoder("small")).train()
     protocol = get_protocol("twin:3dpw")
-    result = evaluate_on(model, protocol, twin("3dpw"), body, resolution=32, n_iter=1)
+    result = evaluate_on(model, protocol, twin("3dpw"), body, resolution=32)
     assert model.training
-    again = evaluate_on(model, protocol, twin("3dpw"), body, resolution=32, n_iter=1, batch_size=5)
-    for name, values in result.arrays.items():
-        if values.dtype.kind == "f":
-            np.testing.assert_allclose(again.arrays[name], values, rtol=1e-2, atol=1e-2)
+    again = evaluate_on(model, protocol, twin("3dpw"), body, resolution=32, batch_size=5)
+    for part, same in ((result.predictions, again.predictions), (result.scores, again.scores)):
+        for name, values in part.arrays().items():
+            if values.dtype.kind == "f":
+                np.testing.assert_allclose(getattr(same, name), values, rtol=1e-2, atol=1e-2)
     assert np.isfinite(result.values("mpjpe_mm")).all()
-    assert result.arrays["pose"].shape == (8, 72)
+    assert result.predictions.pose.shape == (8, 72)
 
 
-def test_an_answer_that_is_not_finite_is_named_with_its_picture(evaluate, twin, truths, body):
+def test_a_prediction_that_is_not_finite_is_named_with_its_picture(evaluate, twin, truths, body):
     truth = truths("3dpw")
     truth.betas[5, 2] = torch.nan
     name = str(twin("3dpw").records.imgname[5])
@@ -140,10 +141,10 @@ def test_an_answer_that_is_not_finite_is_named_with_its_picture(evaluate, twin, 
         evaluate("twin:3dpw", twin("3dpw"), truth, body)
 
 
-def test_too_few_answers_are_refused(twin, body):
-    with pytest.raises(ValueError, match="an answer for each of 3 people, got 1"):
-        evaluate_answers(
-            lambda batch: Prediction(batch.rotations[:1], batch.betas[:1], torch.zeros(1, 3)),
+def test_too_few_predictions_are_refused(twin, body):
+    with pytest.raises(ValueError, match="a prediction for each of 3 people, got 1"):
+        evaluate_predictions(
+            lambda batch: SMPLParams(batch.rotations[:1], batch.betas[:1], torch.zeros(1, 3)),
             get_protocol("twin:3dpw"), twin("3dpw"), body, resolution=32, batch_size=3,
         )  # fmt: skip
 
@@ -169,7 +170,7 @@ def test_samples_without_labels_are_left_out_and_counted(evaluate, twin, truths,
     records = replace(dataset.records, joints_3d=joints)
     fewer = PoseDataset(records, dataset.images, dataset.name)
     result = evaluate("twin:mpi-inf-3dhp", fewer, truths("mpi-inf-3dhp"), body)
-    assert result.arrays["index"].tolist() == [0, 1, 3, 4, 5, 7]
+    assert result.index.tolist() == [0, 1, 3, 4, 5, 7]
     assert sum(result.left_out.values()) == 2
     assert "left out: 2 without all of the protocol's 3D joints" in result.describe(draws=5)
 
@@ -180,7 +181,7 @@ def photos(tmp_path, body):
     turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))
     rotations = torch.eye(3).repeat(3, 24, 1, 1)
     rotations[:, 0] = turn
-    truth = Prediction(rotations, torch.zeros(3, 10), torch.tensor(CAMERA).repeat(3, 1))
+    truth = SMPLParams(rotations, torch.zeros(3, 10), torch.tensor(CAMERA).repeat(3, 1))
     center = torch.tensor([[40.0, 30.0], [30.0, 30.0], [50.0, 20.0]])
     scale = torch.full((3,), 0.3)
     drawn = predicted_parts(truth, body, center, scale, [(60, 80)] * 3)
@@ -205,13 +206,13 @@ def test_masks_lie_over_pictures_that_are_not_square(evaluate, photos, body):
     dataset, truth, folder = photos
     result = evaluate("lsp", dataset, truth, body)
     assert {e.value for e in result.summary(draws=2).values()} == {1.0, 100.0}
-    assert result.arrays["mask_confusion"].sum((1, 2)).tolist() == [4800] * 3
+    assert result.scores.mask_confusion.sum((1, 2)).tolist() == [4800] * 3
     elsewhere = folder / "elsewhere"
     elsewhere.mkdir()
     for file in folder.glob("*_*.png"):
         file.rename(elsewhere / file.name)
     moved = evaluate("lsp", dataset, truth, body, masks=elsewhere)
-    np.testing.assert_array_equal(moved.arrays["parts_confusion"], result.arrays["parts_confusion"])
+    np.testing.assert_array_equal(moved.scores.parts_confusion, result.scores.parts_confusion)
 
 
 def test_masks_of_another_size_or_numbering_are_named(evaluate, photos, body):
@@ -241,7 +242,7 @@ def test_a_picture_that_is_cut_short_is_left_out_with_a_warning(evaluate, photos
     (folder / "im1.png").write_bytes(whole[: len(whole) // 2])
     with pytest.warns(UserWarning, match=r"im1\.png"):
         result = evaluate("lsp", dataset, truth, body)
-    assert result.arrays["index"].tolist() == [0, 2]
+    assert result.index.tolist() == [0, 2]
     assert result.left_out == {"whose picture cannot be read": 1}
 
 

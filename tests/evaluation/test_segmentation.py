@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from hmrlab.bodies import load_body
+from hmrlab.bodies import SMPLParams, load_body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.data.images import ImageSource
 from hmrlab.data.part_masks import UPI_S1H_PARTS, PartPainter
@@ -22,7 +22,6 @@ from hmrlab.evaluation.segmentation import (
 )
 from hmrlab.files import FileProblem
 from hmrlab.geometry import project_normalised
-from hmrlab.models import Prediction
 
 
 @pytest.fixture(scope="module")
@@ -129,7 +128,7 @@ def test_a_predicted_body_is_drawn_where_the_camera_sees_it(body):
     turn = torch.diag(torch.tensor([1.0, -1.0, -1.0]))  # upright before the camera
     rotations = torch.eye(3).repeat(1, 24, 1, 1)
     rotations[:, 0] = turn
-    prediction = Prediction(rotations, torch.zeros(1, 10), torch.tensor([[0.9, 0.1, 0.2]]))
+    prediction = SMPLParams(rotations, torch.zeros(1, 10), torch.tensor([[0.9, 0.1, 0.2]]))
     center, scale = torch.tensor([[90.0, 60.0]]), torch.tensor([0.5])
     (parts,) = predicted_parts(prediction, body, center, scale, [(130, 170)])
     assert parts.shape == (130, 170)

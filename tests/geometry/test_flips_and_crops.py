@@ -95,6 +95,7 @@ def test_normalised_coordinates_span_the_crop():
     assert_close(normalised_to_pixels(pixels_to_normalised(edges, 64), 64), edges)
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_wrong_shapes_are_named():
     with pytest.raises(ValueError, match=r"axis_angle must have shape \(\.\.\., 24, 3\)"):
         flip_pose(torch.zeros(2, 72), POSE_FLIP)

@@ -189,6 +189,7 @@ def test_gradient_of_distance_to_itself_is_zero():
         (matrix_to_six_d, (3,)),
     ],
 )
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_wrong_shapes_are_named(function, shape):
     with pytest.raises(ValueError, match=r"must have shape \(\.\.\., .*got \("):
         function(torch.zeros(shape))

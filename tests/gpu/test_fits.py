@@ -8,19 +8,17 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from hmrlab.bodies import load_body
+from hmrlab import LossWeights, Trainer, TrainerSettings, TrainingDivergedError
+from hmrlab.bodies import SMPLParams, load_body
 from hmrlab.data.batch import Batch
 from hmrlab.data.synthetic.poses import sample_poses
-from hmrlab.fitting import Guess, NewtonSettings, Targets, fit_with_newton, load_prior
-from hmrlab.fitting.memory import FitMemory
-from hmrlab.fitting.objective import project
 from hmrlab.geometry import axis_angle_to_matrix
-from hmrlab.models import HMR, Prediction
+from hmrlab.graphs import Replayed
+from hmrlab.models import HMR, HMRConfig
 from hmrlab.models.small import SmallNet
-from hmrlab.training import LossWeights, Trainer, TrainerSettings, TrainingDivergedError
-from hmrlab.training.graphs import Replayed
-from hmrlab.training.objectives import BodyObjective, TaughtObjective
-from hmrlab.training.teacher import FitPlan, Teacher
+from hmrlab.smplify import NewtonSettings, Targets, fit_with_newton, load_prior
+from hmrlab.smplify.objective import project
+from hmrlab.spin import SPIN, FitConfig, FitsDict, FitSupervisor
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
 
@@ -47,7 +45,9 @@ def make_people(seed, dtype=torch.float32):
     keypoints = torch.cat([places, torch.ones_like(places[..., :1])], -1)
     keypoints[3, :, 2] = 0
     turns = torch.as_tensor(rng.normal(0, 0.2, (PEOPLE, 24, 3)), dtype=dtype)
-    return keypoints, Guess(rotations @ axis_angle_to_matrix(turns), betas, translation)
+    return keypoints, SMPLParams(
+        rotations @ axis_angle_to_matrix(turns), betas, translation=translation
+    )
 
 
 def moved(parts, device):
@@ -60,7 +60,7 @@ def make_batch(seed, device):
     generator = torch.Generator().manual_seed(seed)
     keypoints[..., :2] = keypoints[..., :2] / 112 - 1
     scale = 2 * 5000 / (224 * guess.translation[:, 2])
-    answer = Prediction(
+    answer = SMPLParams(
         guess.rotations, guess.betas, torch.cat([scale[:, None], guess.translation[:, :2]], 1)
     )
     batch = Batch(
@@ -80,8 +80,8 @@ def make_batch(seed, device):
 
 
 def make_teacher(bodies, device="cuda", **options):
-    prior, memory = load_prior().to(device), FitMemory(ROWS, device)
-    return Teacher(bodies[device], prior, FitPlan(), memory, (ROWS,), **options)
+    prior, memory = load_prior().to(device), FitsDict(ROWS, device)
+    return FitSupervisor(bodies[device], prior, FitConfig(), memory, (ROWS,), **options)
 
 
 def assert_same(one, other):
@@ -110,7 +110,7 @@ def test_a_fit_is_the_same_as_on_a_cpu():
 def test_what_is_taught_is_the_same_as_on_a_cpu(bodies):
     for seed in range(2):
         taught = [
-            make_teacher(bodies, device).teach(*reversed(make_batch(seed, device)))
+            make_teacher(bodies, device).supervise(*reversed(make_batch(seed, device)))
             for device in ("cpu", "cuda")
         ]
         (ours, about), (theirs, about_too) = taught
@@ -128,8 +128,8 @@ def test_replayed_is_the_same_as_launched_one_by_one(bodies):
         warnings.simplefilter("error")
         for seed in range(3):
             batch, answer = make_batch(seed, "cuda")
-            ours = replayed.teach(answer, batch)
-            assert_same(ours, plain.teach(answer, batch))
+            ours = replayed.supervise(answer, batch)
+            assert_same(ours, plain.supervise(answer, batch))
             if seed == 0:
                 first, kept = ours[0].rotations, ours[0].rotations.clone()
     assert torch.equal(first, kept)
@@ -143,11 +143,11 @@ def test_replayed_is_the_same_as_launched_one_by_one(bodies):
 def test_from_the_second_call_on_the_host_waits_for_nothing(bodies, replayed):
     teacher = make_teacher(bodies, replayed=replayed)
     (batch, answer), (other, its_answer) = make_batch(0, "cuda"), make_batch(1, "cuda")
-    teacher.teach(answer, batch)
+    teacher.supervise(answer, batch)
     torch.cuda.set_sync_debug_mode("error")
     try:
-        teacher.teach(its_answer, other)
-        teacher.teach(answer, batch)
+        teacher.supervise(its_answer, other)
+        teacher.supervise(answer, batch)
         with pytest.raises(RuntimeError):  # so it would have been seen
             answer.betas.sum().item()
     finally:
@@ -178,7 +178,7 @@ def test_a_recording_is_made_while_another_thread_uses_the_gpu(bodies):
             teacher, plain = make_teacher(bodies), make_teacher(bodies, replayed=False)
             for seed in range(3):
                 batch, answer = make_batch(seed, "cuda")
-                ours, theirs = teacher.teach(answer, batch), plain.teach(answer, batch)
+                ours, theirs = teacher.supervise(answer, batch), plain.supervise(answer, batch)
                 assert_same(ours, theirs)
     finally:
         ends.set()
@@ -214,12 +214,10 @@ class Batches(list):
 
 def make_trainer(bodies, device, folder):
     torch.manual_seed(0)
-    model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16), dropout=0.0)
-    objective = TaughtObjective(
-        BodyObjective(bodies[device], LossWeights()), make_teacher(bodies, device)
-    )
+    model = HMR(SmallNet((16, 16, 16), channels=8, hidden=16), HMRConfig(dropout=0.0))
+    objective = SPIN(bodies[device], LossWeights(), make_teacher(bodies, device))
     loader = Batches(make_batch(seed, device)[0] for seed in range(3))
-    settings = TrainerSettings(steps=6, learning_rate=1e-4)
+    settings = TrainerSettings(steps=6, lr=1e-4)
     return Trainer(model, objective, loader, settings, folder, torch.device(device))
 
 

@@ -13,8 +13,8 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "unpickling")]
 def warm() -> None:
     """What a process loads and finds out once is not held against a single command."""
     from hmrlab.bodies import load_body
-    from hmrlab.fitting import load_prior
     from hmrlab.rendering import choose_backend
+    from hmrlab.smplify import load_prior
 
     choose_backend()
     load_body("free", "light")

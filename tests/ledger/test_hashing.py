@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmrlab.ledger import later, settings_hash
+from hmrlab.ledger import settings_hash
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class OtherLosses:
 def test_the_hash_is_the_same_in_another_process():
     program = (
         "from dataclasses import make_dataclass as m\n"
-        "from hmrlab.ledger import later, settings_hash as h\n"
+        "from hmrlab.ledger import settings_hash as h\n"
         "print(h(m('Losses', ['keypoints', 'pose'])(5.0, 0.1)))"
     )
     done = subprocess.run(
@@ -87,13 +87,3 @@ def test_numbers_that_are_not_finite_have_a_hash(infinite):
 def test_a_value_without_stable_text_is_refused_by_its_place(settings, place):
     with pytest.raises(TypeError, match=place):
         settings_hash(settings)
-
-
-def test_a_field_that_came_later_leaves_old_hashes_as_they_were():
-    before = dataclass(type("Run", (), {"__annotations__": {"steps": int}, "steps": 3}))
-    after = dataclass(
-        type("Run", (), {"__annotations__": {"steps": int, "relu": bool}, "steps": 3,
-                         "relu": later(False)})
-    )  # fmt: skip
-    assert settings_hash(after()) == settings_hash(before())
-    assert settings_hash(after(relu=True)) != settings_hash(before())

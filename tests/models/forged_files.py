@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "unpickling"))
 from pickles import STOP, array, call, dtype, group, name, number, scalar
 
 from hmrlab.files import FileProblem
-from hmrlab.models.reading import read_torch
+from hmrlab.models.safe_load import read_torch
 
 MEMORY = 2**30  # that reading may take beside what the process has when it starts
 THREE = struct.pack("<3f", 1, 2, 3)

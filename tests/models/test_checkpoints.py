@@ -18,7 +18,8 @@ from hmrlab.models import (
     save_weights,
 )
 from hmrlab.models.checkpoints import spin_key
-from hmrlab.models.pruning import PrunePlan, prune
+from hmrlab.models.hmr import HMRConfig
+from hmrlab.models.pruning import PruneConfig, prune
 
 
 @pytest.fixture(scope="module")
@@ -53,10 +54,10 @@ def test_model_is_built_from_its_file(tmp_path, other):
 
 def test_a_rectified_regressor_is_one_again(tmp_path):
     torch.manual_seed(0)
-    rectified = HMR(create_encoder("small"), rectified=True).eval()
-    loaded = load_model(save_weights(tmp_path / "model.pt", rectified))
+    relu = HMR(create_encoder("small"), HMRConfig(relu=True)).eval()
+    loaded = load_model(save_weights(tmp_path / "model.pt", relu))
     images = torch.randn(2, 3, 64, 64)
-    assert torch.equal(loaded(images).betas, rectified(images).betas)
+    assert torch.equal(loaded(images).betas, relu(images).betas)
 
 
 def test_weights_of_another_model_are_refused_with_what_differs(tmp_path, model, other):
@@ -158,7 +159,7 @@ def test_spin_checkpoint_that_does_not_fit_is_named(tmp_path, model):
 @pytest.fixture(scope="module")
 def narrow(model):
     """The same network after a third of its cost is gone."""
-    return prune(copy.deepcopy(model), PrunePlan("channels", 0.35), 64)
+    return prune(copy.deepcopy(model), PruneConfig("channels", 0.35), 64)
 
 
 @pytest.mark.parametrize("half", [False, True])

@@ -41,6 +41,7 @@ def test_the_shape_is_judged_alone(discriminators, bodies):
     assert torch.nonzero(moved)[:, 0].tolist() == [JOINTS + 1]
 
 
+@pytest.mark.usefixtures("shapes_unchecked")
 def test_a_body_with_its_root_is_refused(discriminators, bodies):
     rotations, betas = bodies
     with pytest.raises(ValueError, match=r"the root left out.*got \(4, 24, 3, 3\)"):

@@ -2,14 +2,34 @@
 
 import re
 
+import huggingface_hub
 import pytest
+import safetensors.torch
+import timm
 import torch
 import torchvision
 
+from hmrlab import LossWeights, Trainer, TrainerSettings
+from hmrlab.bodies import load_body
+from hmrlab.data.dataset import open_set
+from hmrlab.data.loader import BatchLoader
+from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.files import FileProblem
-from hmrlab.models import ENCODER_NAMES, HMR, create_encoder, encoders, load_model, save_weights
+from hmrlab.models import (
+    ENCODER_NAMES,
+    HMR,
+    Encoder,
+    HeatmapNet,
+    HMRConfig,
+    create_encoder,
+    encoders,
+    load_model,
+    load_weights,
+    save_weights,
+)
 from hmrlab.models import hub as hub_module
 from hmrlab.models.small import SmallNet
+from hmrlab.spin import SPIN
 
 FEATURES = {
     "small": 512,
@@ -197,3 +217,174 @@ def test_hash_is_of_the_whole_file(tmp_path):
     content[-1] ^= 1
     file.write_bytes(content)
     assert hub_module.sha256_of(file) != before
+
+
+OTHERS = {  # of torchvision's: features, channels of the maps (0: none)
+    "resnet34": (512, 512),
+    "efficientnet_b1": (1280, 1280),
+    "regnet_y_400mf": (440, 440),
+    "squeezenet1_1": (512, 512),
+    "mnasnet0_5": (1280, 1280),
+    "alexnet": (4096, 256),
+    "swin_t": (768, 768),
+    "vit_b_32": (768, 0),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_any_other_network_of_torchvisions_is_an_encoder(name):
+    size, channels = OTHERS[name]
+    encoder = create_encoder(name).eval()
+    side = 64 if channels else 224
+    images = torch.randn(2, 3, side, side, generator=torch.Generator().manual_seed(0))
+    assert encoder.feature_size == size
+    assert encoder(images).shape == (2, size)
+    assert not any(isinstance(layer, torch.nn.Dropout) for layer in encoder.backbone.children())
+    if channels:
+        assert encoder.maps(images).shape[1] == encoder.map_channels == channels
+    else:
+        with pytest.raises(ValueError, match=f"'{name}' gives no feature maps"):
+            encoder.maps(images)
+
+
+def test_the_logits_of_other_networks_are_torchvisions():
+    encoder = create_encoder("squeezenet1_1:logits").eval()
+    whole = torchvision.models.squeezenet1_1(weights=None).eval()
+    whole.load_state_dict(encoder.backbone.state_dict(), strict=True)
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(encoder(images), whole(images))
+    assert encoder.feature_size == 1000
+
+
+def test_a_network_whose_classifiers_are_several_is_refused():
+    with pytest.raises(ValueError, match=r"torchvision knows 'googlenet'.*aux1.fc2, aux2.fc2, fc"):
+        create_encoder("googlenet")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"),
+    [("regnet_y_40mf", "regnet_y_400mf"), ("resnet10t", "timm:resnet10t"),
+     ("timm:resnet10", "timm:resnet10t")],
+)  # fmt: skip
+def test_the_nearest_name_is_looked_for_in_torchvision_and_timm(wrong, meant):
+    with pytest.raises(ValueError, match=f"Did you mean '{meant}'"):
+        create_encoder(wrong)
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "channels"),
+    [("timm:resnet10t", 512, 512), ("timm:mobilenetv3_small_050", 1024, 288)],
+)
+def test_a_network_of_timms_is_an_encoder(name, size, channels, tmp_path):
+    model = HMR(create_encoder(name)).eval()
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    assert model.encoder(images).shape == (2, model.encoder.feature_size) == (2, size)
+    assert model.encoder.maps(images).shape[1] == model.encoder.map_channels == channels
+    again = load_model(save_weights(tmp_path / "model.pt", model))
+    assert again.config.encoder == name
+    torch.testing.assert_close(again(images).rotations, model(images).rotations)
+
+
+def test_a_transformer_of_timms_takes_small_images_and_gives_no_maps():
+    encoder = create_encoder("timm:test_vit").eval()
+    assert encoder(torch.zeros(2, 3, 64, 64)).shape == (2, 64)
+    with pytest.raises(ValueError, match="'timm:test_vit' gives no feature maps"):
+        encoder.maps(torch.zeros(2, 3, 64, 64))
+
+
+def test_images_are_normalised_as_timms_network_wants_them():
+    """test_resnet was trained with mean and standard deviation 0.5."""
+    backbone = create_encoder("timm:test_resnet").eval().backbone
+    pixels = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
+    std = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    wanted = backbone.network((pixels - 0.5) / 0.5)
+    torch.testing.assert_close(backbone((pixels - mean) / std), wanted)
+
+
+def test_timms_weights_come_from_the_cache_or_not_at_all(monkeypatch, tmp_path):
+    asked = []
+
+    def download(repository, name, *, cache_dir, local_files_only):
+        asked.append((repository, name, local_files_only))
+        raise FileNotFoundError("nobody answers")
+
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", download)
+    with pytest.raises(FileProblem, match=r"weights of timm:resnet10t are not in.*allow_download"):
+        create_encoder("timm:resnet10t", "imagenet")
+    with pytest.raises(FileProblem, match=r"could not be fetched.*nobody answers.*online"):
+        create_encoder("timm:resnet10t", "imagenet", allow_download=True)
+    file = ("timm/resnet10t.c3_in1k", "model.safetensors")
+    assert asked == [(*file, True), (*file, False)]
+
+
+def test_timms_weights_arrive_in_the_encoder(monkeypatch, tmp_path):
+    whole = timm.create_model("resnet10t")
+    path = tmp_path / "model.safetensors"
+    safetensors.torch.save_file(whole.state_dict(), path)
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", lambda *a, **k: str(path))
+    loaded = create_encoder("timm:resnet10t", "imagenet").backbone.network.state_dict()
+    assert len(loaded) == len(whole.state_dict()) - 2  # the classifier's weight and bias
+    for key, value in loaded.items():
+        assert torch.equal(value, whole.state_dict()[key]), key
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("timm:resnet50.a1_in2k", "no weights 'a1_in2k' of 'resnet50'; there are: a1_in1k"),
+        ("timm:test_resnet.none", "no weights 'none'"),
+        ("timm:hf-hub:timm/resnet10t", "unknown encoder 'timm:hf-hub"),
+    ],
+)
+def test_names_that_timm_has_not_are_refused(name, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        create_encoder(name)
+
+
+class Own(torch.nn.Module):
+    """A researcher's own encoder, in three lines, and its maps."""
+
+    feature_size = map_channels = 8
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Conv2d(3, 8, 3, stride=8)
+
+    def maps(self, images):
+        return self.layer(images)
+
+    def forward(self, images):
+        return self.maps(images).mean((2, 3))
+
+
+def test_a_checkpoint_of_an_own_module_says_how_to_load_it(tmp_path):
+    model = HMR(Own(), HMRConfig(resolution=64)).eval()
+    assert model.config.encoder == "Own"
+    path = save_weights(tmp_path / "model.pt", model)
+    with pytest.raises(FileProblem, match=r"unknown encoder 'Own'.*load_weights\(path, model\)"):
+        load_model(path)
+    again = load_weights(path, HMR(Own(), model.config)).eval()
+    images = torch.randn(2, 3, 64, 64)
+    torch.testing.assert_close(again(images).betas, model(images).betas)
+
+
+def test_an_own_module_gives_keypoint_maps_with_and_without_a_name():
+    images = torch.randn(2, 3, 64, 64)
+    for encoder in (Own(), Encoder("own", Own())):
+        assert HeatmapNet(encoder)(images).shape == (2, 24, 32, 32)
+
+
+def test_an_own_module_learns(tmp_path):
+    """Two steps of the real loop."""
+    set_path = ensure_set(SetSpec("studio", "train", 8, 48), tmp_path / "sets", progress=False)
+    loader = BatchLoader(open_set(set_path), batch_size=4, resolution=32, shuffle=True)
+    torch.manual_seed(0)
+    model = HMR(Own(), HMRConfig(resolution=32))
+    before = model.encoder.layer.weight.detach().clone()
+    objective = SPIN(load_body("free", "light"), LossWeights())
+    trainer = Trainer(
+        model, objective, loader, TrainerSettings(steps=2, lr=1e-3), tmp_path, torch.device("cpu")
+    )
+    trainer.fit(progress=False)
+    assert not torch.equal(model.encoder.layer.weight, before)

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from hmrlab.files import FileProblem
-from hmrlab.models import HMR, create_encoder
+from hmrlab.models import HMR, HMRConfig, create_encoder
 from hmrlab.models.export import OUTPUTS, OnnxHMR, OnnxInfo, check_onnx, export_onnx
-from hmrlab.models.pruning import PrunePlan, prune, settle
+from hmrlab.models.pruning import PruneConfig, prune, settle
 from hmrlab.models.quantise import quantise_onnx, quantise_onnx_dynamic
 
 RESOLUTION = 32
@@ -18,7 +18,7 @@ RESOLUTION = 32
 def network(encoder="small"):
     """Seeded, and no newborn: statistics of pictures, and answers that pictures move."""
     torch.manual_seed(0)
-    model = HMR(create_encoder(encoder), rectified=True, dropout=0.0).train()
+    model = HMR(create_encoder(encoder), HMRConfig(relu=True, dropout=0.0)).train()
     with torch.no_grad():
         for _ in range(3):
             model(torch.randn(8, 3, RESOLUTION, RESOLUTION))
@@ -65,7 +65,7 @@ def test_a_network_of_torchvisions(tmp_path):
 
 
 def test_a_pruned_network_which_is_left_as_it_was(tmp_path):
-    cut = settle(prune(network(), PrunePlan("channels", 0.5), RESOLUTION)).train()
+    cut = settle(prune(network(), PruneConfig("channels", 0.5), RESOLUTION)).train()
     before = copy.deepcopy(cut.state_dict())
     path = export_onnx(cut, tmp_path / "cut.onnx", RESOLUTION, n_iter=1)
     assert check_onnx(path, cut) < 1e-5

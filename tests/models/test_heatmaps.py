@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from hmrlab.files import FileProblem
+from hmrlab.losses import heatmap_loss
 from hmrlab.models import (
     ENCODER_NAMES,
     HMR,
@@ -13,7 +14,6 @@ from hmrlab.models import (
     load_encoder_weights,
     save_weights,
 )
-from hmrlab.training.losses import heatmap_loss
 
 
 @pytest.mark.parametrize("name", ENCODER_NAMES)

@@ -20,8 +20,8 @@ from torch.testing import assert_close
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR, create_encoder, load_encoder_weights, load_model, open_model
 from hmrlab.models.checkpoints import BOUNDS, spin_key
-from hmrlab.models.pruning import PrunePlan, prune
-from hmrlab.models.reading import read_torch
+from hmrlab.models.pruning import PruneConfig, prune
+from hmrlab.models.safe_load import read_torch
 
 EXPECTED = dict(forged_files.expected())
 
@@ -252,9 +252,9 @@ def test_an_encoder_that_is_none_is_named_shortly(tmp_path, ours, encoder):
 def test_a_format_that_is_no_text_is_another_files(tmp_path, ours, strange):
     torch.save(ours | {"format": strange}, tmp_path / "a.pt")
     assert "is not a weights file of hmrlab" in refusal(tmp_path / "a.pt", load_model)
-    strange_mark = ours | {"pruned": strange, "rectified": strange, "n_iter": strange}
-    torch.save(strange_mark, tmp_path / "a.pt")
-    assert open_model(tmp_path / "a.pt").n_iter is None
+    config = {"relu": strange, "n_iter": strange, "dropout": strange}
+    torch.save(ours | {"pruned": strange, "config": config}, tmp_path / "a.pt")
+    assert open_model(tmp_path / "a.pt").n_iter == 3
 
 
 @pytest.mark.parametrize("model", [None, [1], {3: torch.zeros(1)}])
@@ -281,7 +281,7 @@ def test_a_pruned_network_that_is_wider_than_before_is_refused(tmp_path, ours):
     """One number, seen very often, would stand for as much memory as the file likes."""
     model = HMR(create_encoder("small"))
     model.load_state_dict(ours["model"])
-    narrow = prune(model, PrunePlan("channels", 0.35), 64).state_dict()
+    narrow = prune(model, PruneConfig("channels", 0.35), 64).state_dict()
     one, wide = torch.ones(1), 2000
     head = {
         "regressor.fc1.weight": one.expand(wide, narrow["regressor.fc1.weight"].shape[1]),

@@ -10,9 +10,9 @@ import torch
 from torch.testing import assert_close
 
 from hmrlab.files import FileProblem
-from hmrlab.models import HMR, create_encoder, open_checkpoint, open_model, save_weights
+from hmrlab.models import HMR, HMRConfig, create_encoder, open_checkpoint, open_model, save_weights
+from hmrlab.models.arch_detect import looks_like
 from hmrlab.models.checkpoints import spin_key
-from hmrlab.models.looks import looks_like
 
 
 def light(shape, value=0.5):
@@ -304,7 +304,7 @@ def test_files_of_the_first_version_keep_loading(tmp_path, oldest):
     torch.save(oldest, tmp_path / "a.pt")
     opened = open_checkpoint(tmp_path / "a.pt")
     assert opened.layout == "hmrlab's"
-    assert (opened.model.resolution, opened.model.n_iter) == (None, None)
+    assert (opened.model.resolution, opened.model.n_iter) == (64, 3)
     assert isinstance(opened.model.regressor.activation, torch.nn.Identity)
     assert not opened.model.pruned
     for key, value in opened.model.state_dict().items():
@@ -312,10 +312,20 @@ def test_files_of_the_first_version_keep_loading(tmp_path, oldest):
 
 
 def test_entries_that_this_version_does_not_know_do_no_harm(tmp_path, oldest):
-    torch.save(
-        oldest | {"favourite": "blue", "resolution": "large", "n_iter": -1}, tmp_path / "a.pt"
-    )
-    assert open_model(tmp_path / "a.pt").resolution is None
+    config = {"favourite": "blue", "resolution": "large", "n_iter": -1}
+    torch.save(oldest | {"favourite": "blue", "config": config}, tmp_path / "a.pt")
+    assert open_model(tmp_path / "a.pt").resolution == 64
+
+
+def test_a_config_that_is_none_is_named(tmp_path, oldest):
+    torch.save(oldest | {"config": [3]}, tmp_path / "a.pt")
+    assert "its entry 'config' is a list" in refusal(tmp_path / "a.pt")
+
+
+def test_files_that_say_it_beside_the_weights_keep_loading(tmp_path, oldest):
+    torch.save(oldest | {"resolution": 96, "n_iter": 2, "rectified": True}, tmp_path / "a.pt")
+    model = open_model(tmp_path / "a.pt")
+    assert (model.config.resolution, model.config.n_iter, model.config.relu) == (96, 2, True)
 
 
 def test_a_newer_format_asks_for_an_update(tmp_path, oldest):
@@ -326,11 +336,9 @@ def test_a_newer_format_asks_for_an_update(tmp_path, oldest):
 
 
 def test_a_model_says_what_it_was_trained_on(tmp_path, oldest):
-    torch.save(oldest, tmp_path / "a.pt")
-    model = open_model(tmp_path / "a.pt")
-    model.resolution, model.n_iter = 96, 1
-    again = open_model(save_weights(tmp_path / "b.pt", model))
-    assert (again.resolution, again.n_iter) == (96, 1)
+    config = HMRConfig("small", n_iter=1, resolution=96, relu=True, dropout=0.25)
+    model = HMR(create_encoder("small"), config)
+    assert open_model(save_weights(tmp_path / "b.pt", model)).config == config
 
 
 def test_a_file_of_ours_that_lacks_its_encoders_name_is_named(tmp_path, oldest):

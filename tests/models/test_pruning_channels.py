@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from hmrlab.models import HMR, create_encoder, load_model, save_weights
+from hmrlab.models import HMR, HMRConfig, create_encoder, load_model, save_weights
 from hmrlab.models.counting import count_macs, count_macs_by_module, count_parameters
-from hmrlab.models.pruning import PrunePlan, prune, settle
+from hmrlab.models.pruning import PruneConfig, prune, settle
 from hmrlab.models.pruning.shapes import NORMALISATION
 from hmrlab.models.pruning.tracing import divided_input, trace
 
@@ -21,10 +21,10 @@ POSSIBLE = (
 )  # fmt: skip
 
 
-def make(name="small", rectified=True):
+def make(name="small", relu=True):
     """A network whose normalisation is that of a trained one: no channel is like another."""
     torch.manual_seed(0)
-    model = HMR(create_encoder(name), rectified=rectified).eval()
+    model = HMR(create_encoder(name), HMRConfig(relu=relu)).eval()
     for layer in model.modules():
         if isinstance(layer, NORMALISATION):
             nn.init.uniform_(layer.weight, 0.5, 1.5)
@@ -37,7 +37,7 @@ def make(name="small", rectified=True):
 
 
 def cut(model, amount):
-    return prune(model, PrunePlan("channels", amount), SIDE)
+    return prune(model, PruneConfig("channels", amount), SIDE)
 
 
 def answers(model, images):
@@ -159,7 +159,7 @@ def compare_by_groups(model, images):
 
 
 def test_channels_that_say_nothing_go_first_and_nothing_changes(images):
-    model = make(rectified=False)
+    model = make(relu=False)
     block = model.encoder.backbone.stages[1][0]
     silent = [1, 2, 3, 5, 8, 13, 21, 34, 40, 41, 42, 50, 51, 60, 61, 62]
     with torch.no_grad():
@@ -212,7 +212,7 @@ def test_no_cost_that_small_can_be_reached():
 
 
 def test_a_masked_network_may_lose_channels_and_settling_leaves_them_gone():
-    model = prune(make(), PrunePlan("masks", 0.5), SIDE)
+    model = prune(make(), PruneConfig("masks", 0.5), SIDE)
     cut(model, 0.5)
     parameters = count_parameters(model)
     assert not any(key.endswith("_mask") for key in model.state_dict())
@@ -238,4 +238,4 @@ def test_costs_by_module_add_up():
 @pytest.mark.parametrize(("kind", "amount"), [("weights", 0.5), ("masks", 1.0), ("channels", -0.1)])
 def test_plans_that_mean_nothing_are_refused(kind, amount):
     with pytest.raises(ValueError, match=r"pruning is by|share to prune"):
-        PrunePlan(kind, amount)
+        PruneConfig(kind, amount)

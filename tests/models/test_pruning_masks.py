@@ -6,7 +6,7 @@ import torch
 
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR, create_encoder, load_model, save_weights
-from hmrlab.models.pruning import PrunePlan, measure_sensitivity, prune, settle
+from hmrlab.models.pruning import PruneConfig, measure_sensitivity, prune, settle
 from hmrlab.models.pruning.masks import prunable_layers, share_of_zeros
 
 
@@ -17,7 +17,7 @@ def model():
 
 
 def masked(model, amount):
-    return prune(model, PrunePlan("masks", amount), 64)
+    return prune(model, PruneConfig("masks", amount), 64)
 
 
 def all_weights(model):
@@ -91,7 +91,7 @@ def test_zeros_beyond_the_share_stay(model):
 
 
 def test_a_network_that_lost_channels_is_not_masked(model):
-    prune(model, PrunePlan("channels", 0.3), 64)
+    prune(model, PruneConfig("channels", 0.3), 64)
     with pytest.raises(ValueError, match="lost whole channels"):
         masked(model, 0.5)
 

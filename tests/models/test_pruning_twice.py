@@ -3,14 +3,14 @@
 import torch
 
 from hmrlab.models import HMR, create_encoder
-from hmrlab.models.pruning import PrunePlan, prune, settle
+from hmrlab.models.pruning import PruneConfig, prune, settle
 from hmrlab.models.pruning.masks import prunable_layers, share_of_zeros
 
 
 def test_zeros_beyond_the_share_are_held_in_training_too():
     torch.manual_seed(0)
-    model = settle(prune(HMR(create_encoder("small")), PrunePlan("masks", 0.5), 64))
-    prune(model, PrunePlan("masks", 0.2), 64)
+    model = settle(prune(HMR(create_encoder("small")), PruneConfig("masks", 0.5), 64))
+    prune(model, PruneConfig("masks", 0.2), 64)
     with torch.no_grad():
         for _, layer in prunable_layers(model):
             layer.weight_orig += 1.0  # as a step of training may

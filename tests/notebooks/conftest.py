@@ -33,8 +33,9 @@ def environment(home, monkeypatch):
 def check_again(tmp_path):
     """Run a committed notebook at smoke scale and compare every output, by nbval.
 
-    A cell that fails is told of, whatever its tags. Cells whose output depends on scale, clock or
-    machine are tagged `nbval-ignore-output`. That its code is its source's is tested elsewhere.
+    The copy that runs does not lie beside `checks`, so its kernel is told where that is. A cell
+    that fails is told of, whatever its tags. Cells whose output depends on scale, clock or machine
+    are tagged `nbval-ignore-output`. That its code is its source's is tested elsewhere.
     """
 
     def run(chapter: str) -> None:
@@ -45,10 +46,12 @@ def check_again(tmp_path):
         cell.source = cell.source.replace(LAPTOP, SMOKE)
         copy = tmp_path / f"{source.name}.ipynb"
         nbformat.write(notebook, copy)
+        path = [str(notebooks_folder()), *filter(None, [os.environ.get("PYTHONPATH")])]
         done = subprocess.run(
             [sys.executable, "-m", "pytest", "--nbval", "--nbval-current-env",
              "--nbval-sanitize-with", VARYING, "-c", os.devnull, "--rootdir", tmp_path,
              "-p", "no:cacheprovider", "-p", "no:xdist", "--color", "no", "-q", copy],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(path)},
             capture_output=True, text=True,
         )  # fmt: skip
         assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]

@@ -1,17 +1,20 @@
 """The committed notebooks: built from their sources, fit to read, and true when run again."""
 
+import ast
 import re
 import tempfile
 from pathlib import Path
 
 import nbformat
 import pytest
+from build_notebooks import LARGEST_NOTEBOOK
 
-from hmrlab.reproduce.build import LARGEST_NOTEBOOK, WIDGET
 from hmrlab.reproduce.execute import NotebookResult, Status, execute_source
+from hmrlab.reproduce.outputs import WIDGET
 from hmrlab.reproduce.sources import code_differences, load_notebook, notebooks_folder, read_series
 
 FOLDER = notebooks_folder()
+MOST_NAMES, MOST_MODULES = 15, 6  # of ours, in the cell that a chapter begins with
 SERIES = {source.name: source for source in read_series(FOLDER)}
 
 
@@ -41,6 +44,44 @@ def test_solutions_are_folded_and_must_pass(source):
     for cell in tagged(load_notebook(source.path), "solution"):
         assert cell.metadata.get("jupyter", {}).get("source_hidden") is True
         assert "must_pass=True" in cell.source
+
+
+def imports(code: str) -> list[tuple[str, str]]:
+    """Module and name of what a cell imports of `hmrlab` and `checks`."""
+    tree = ast.parse(re.sub(r"(?m)^[%!].*$", "", code))
+    found = []
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom):
+            found += [(node.module, alias.name) for alias in node.names]
+        elif isinstance(node, ast.Import):
+            found += [(alias.name, alias.name) for alias in node.names]
+    return [pair for pair in found if pair[0].split(".")[0] in ("hmrlab", "checks")]
+
+
+def test_a_chapter_begins_with_few_names_from_few_modules(source):
+    cells = [c.source for c in load_notebook(source.path).cells if c.cell_type == "code"]
+    first = next(found for cell in cells if (found := imports(cell)))
+    assert len(first) <= MOST_NAMES, first
+    assert len({module for module, _ in first}) <= MOST_MODULES, first
+
+
+def test_a_chapter_needs_nothing_that_runs_or_builds_notebooks(source):
+    cells = [c.source for c in load_notebook(source.path).cells if c.cell_type == "code"]
+    used = [f"{module}.{name}" for cell in cells for module, name in imports(cell)]
+    assert [name for name in used if name.startswith(("hmrlab.reproduce", "hmrlab.cli"))] == []
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("%matplotlib inline\nimport hmrlab.reproduce", [("hmrlab.reproduce", "hmrlab.reproduce")]),
+        ("from hmrlab import data as d, bodies", [("hmrlab", "data"), ("hmrlab", "bodies")]),
+        ("def f():\n    from checks.fits import over", [("checks.fits", "over")]),
+        ("import numpy\nfrom torch import nn", []),
+    ],
+)
+def test_the_count_sees_every_way_of_importing_ours(code, found):
+    assert imports(code) == found
 
 
 def test_the_committed_notebook_is_its_sources(source, committed):

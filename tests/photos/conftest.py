@@ -11,10 +11,10 @@ from torch import Tensor
 
 from hmrlab.bodies import Body, load_body
 from hmrlab.files import save_npz_whole
-from hmrlab.fitting import PosePrior, load_prior
 from hmrlab.geometry import axis_angle_to_matrix
 from hmrlab.models.shipped import load_reference_model
 from hmrlab.photos import PhotoFits, fit_photo, folder
+from hmrlab.smplify import PosePrior, load_prior
 
 
 @dataclass(frozen=True)

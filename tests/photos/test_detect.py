@@ -7,9 +7,9 @@ import pytest
 import torch
 from torchvision.models.detection import keypointrcnn_resnet50_fpn
 
+from hmrlab.bodies import SMPLParams
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix
-from hmrlab.models import Prediction
 from hmrlab.photos import detect
 from hmrlab.photos.detect import Detections, NetworkDetector, load_detector, people_among
 from hmrlab.photos.finding import ByDetector, NobodyFoundError
@@ -67,7 +67,7 @@ def test_a_detected_persons_files_hold_what_the_detector_said(body):
     rotations = torch.eye(3).expand(2, 24, 3, 3).clone()
     rotations[:, 0] = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
     camera = torch.tensor([[-1.0, 0.0, 0.0], [0.9, 0.0, 0.0]])  # the first one is seen by nobody
-    people = bodies_of(IMAGE, found, Prediction(rotations, torch.zeros(2, 10), camera), body)
+    people = bodies_of(IMAGE, found, SMPLParams(rotations, torch.zeros(2, 10), camera), body)
     assert people.numbers == (1,)
     saved = parameters(people, 0)
     assert float(saved["score"]) == pytest.approx(0.93)
@@ -184,7 +184,7 @@ def test_when_asked_the_weights_are_fetched_and_checked(cache, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
     with pytest.raises(FileProblem, match=r"damaged .*fc266e95"):
         load_detector(allow_download=True)
-    assert asked == [(detect.WEIGHTS.url, str(cache / NAME))]
+    assert asked == [(detect.WEIGHTS_URL, str(cache / NAME))]
 
     def offline(url, path, progress):
         raise OSError("no route to host")

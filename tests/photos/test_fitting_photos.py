@@ -5,7 +5,6 @@ import numpy as np
 import pytest
 import torch
 
-from hmrlab.fitting.objective import project
 from hmrlab.geometry import apply_affine, rotation_angle_between
 from hmrlab.photos import (
     Boxes,
@@ -15,6 +14,7 @@ from hmrlab.photos import (
     read_photo,
     targets_in,
 )
+from hmrlab.smplify.objective import project
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "photos"
 

@@ -15,7 +15,7 @@ from hmrlab.files import FileProblem, save_npz_whole
 from hmrlab.models.shipped import load_reference_model
 from hmrlab.photos import folder, network
 from hmrlab.photos.finding import InBoxes, NobodyFoundError, Whole
-from hmrlab.photos.folder import Asker, ask_for_all, jobs_for
+from hmrlab.photos.folder import Predictor, jobs_for, predict_all
 from hmrlab.photos.save import parameters
 
 
@@ -26,14 +26,14 @@ def model():
 
 @pytest.fixture
 def asker(model, body):
-    return Asker(model, body, Whole(), 64, pages=False)
+    return Predictor(model, body, Whole(), 64, pages=False)
 
 
 def test_each_photo_has_a_folder_and_the_broken_one_is_named(photos, tmp_path, asker, light_files):
     jobs = jobs_for([photos], tmp_path / "out")
     assert [job.photo.name for job in jobs] == ["a.png", "b.png", "c.jpg", "d.jpg"]
     told = []
-    outcome = ask_for_all(jobs, asker, report=lambda job, text: told.append((job.photo.name, text)))
+    outcome = predict_all(jobs, asker, report=lambda job, text: told.append((job.photo.name, text)))
     assert [job.folder.name for job in outcome.done] == ["a", "b", "d"]
     assert list(outcome.problems) == [photos / "c.jpg"]
     assert "cannot be read as a picture" in outcome.problems[photos / "c.jpg"]
@@ -60,7 +60,7 @@ class InTwos(Whole):
 def test_a_photos_numbers_are_the_same_wherever_the_run_was_stopped(
     photos, tmp_path, model, body, monkeypatch
 ):
-    asker = Asker(model, body, InTwos(), 64, pages=False)
+    asker = Predictor(model, body, InTwos(), 64, pages=False)
     straight, stopped = (jobs_for([photos], tmp_path / name) for name in ("one", "two"))
 
     def numbers(result, where, **_):
@@ -70,9 +70,9 @@ def test_a_photos_numbers_are_the_same_wherever_the_run_was_stopped(
         ]
 
     monkeypatch.setattr(folder, "save_bodies", numbers)
-    ask_for_all(straight, asker)
+    predict_all(straight, asker)
     for job in stopped:  # stopped after each photo
-        ask_for_all([job], asker)
+        predict_all([job], asker)
     names = [path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*.npz")]
     assert len(names) == 4
     for name in names:
@@ -92,8 +92,8 @@ def test_the_network_sees_the_people_of_one_photo_at_a_time(
         return forward(images, n_iter)
 
     monkeypatch.setattr(model, "forward", counted)
-    outcome = ask_for_all(
-        jobs_for([photos], tmp_path / "out"), Asker(model, body, InTwos(), 64, pages=False)
+    outcome = predict_all(
+        jobs_for([photos], tmp_path / "out"), Predictor(model, body, InTwos(), 64, pages=False)
     )
     assert sizes == [1, 1, 1, 1]  # a crowd in parts, too
     assert len(outcome.done) == 3
@@ -103,16 +103,16 @@ def test_what_is_done_is_left_alone_unless_forced_or_made_of_something_else(
     photos, tmp_path, asker, light_files
 ):
     jobs = jobs_for([photos], tmp_path / "out")
-    ask_for_all(jobs, asker)
+    predict_all(jobs, asker)
     light_files.clear()
-    outcome = ask_for_all(jobs, asker)
+    outcome = predict_all(jobs, asker)
     assert light_files == []
     assert [job.folder.name for job in outcome.skipped] == ["a", "b", "d"]
     assert "0 photos done, 3 done before, 1 not" in str(outcome)
 
     Image.new("RGB", (40, 40), "red").save(photos / "b.png")  # another photo by that name
     Image.new("RGB", (40, 40), "blue").save(photos / "c.jpg")  # mended
-    outcome = ask_for_all(jobs, asker)
+    outcome = predict_all(jobs, asker)
     assert [job.folder.name for job in outcome.done] == ["b", "c"]
     assert outcome.problems == {}
 
@@ -125,9 +125,9 @@ def test_what_is_done_is_left_alone_unless_forced_or_made_of_something_else(
         replace(asker, include_body=True),
     ]
     for other in others:
-        assert len(ask_for_all(jobs[:1], other).done) == 1
-        assert len(ask_for_all(jobs[:1], other).skipped) == 1
-    assert len(ask_for_all(jobs[:1], others[-1], force=True).done) == 1
+        assert len(predict_all(jobs[:1], other).done) == 1
+        assert len(predict_all(jobs[:1], other).skipped) == 1
+    assert len(predict_all(jobs[:1], others[-1], force=True).done) == 1
 
 
 def test_a_run_that_is_stopped_leaves_whole_photos_and_goes_on(
@@ -145,10 +145,10 @@ def test_a_run_that_is_stopped_leaves_whole_photos_and_goes_on(
 
     monkeypatch.setattr(folder, "save_bodies", stopped)
     with pytest.raises(KeyboardInterrupt):
-        ask_for_all(jobs, asker)
+        predict_all(jobs, asker)
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["a"]
     monkeypatch.setattr(folder, "save_bodies", save)
-    outcome = ask_for_all(jobs, asker)
+    outcome = predict_all(jobs, asker)
     assert [job.folder.name for job in outcome.skipped] == ["a"]
     assert [job.folder.name for job in outcome.done] == ["b", "d"]
 
@@ -158,16 +158,16 @@ def test_what_a_killed_run_left_is_swept_away(photos, tmp_path, asker, light_fil
     for name in (".a.part", ".b.old"):
         (out / name).mkdir(parents=True)
         (out / name / "junk").write_text("half")
-    ask_for_all(jobs_for([photos], out), asker)
+    predict_all(jobs_for([photos], out), asker)
     assert sorted(path.name for path in out.iterdir()) == ["a", "b", "d"]
     assert not (out / "a" / "junk").exists()
 
 
 def test_a_new_result_replaces_the_old_one_whole(photos, tmp_path, asker, light_files):
     jobs = jobs_for([photos / "a.png"], tmp_path / "out")
-    ask_for_all(jobs, asker)
+    predict_all(jobs, asker)
     (tmp_path / "out" / "a" / "person_7.obj").write_text("of an older run")
-    ask_for_all(jobs, asker, force=True)
+    predict_all(jobs, asker, force=True)
     names = sorted(path.name for path in (tmp_path / "out" / "a").iterdir())
     assert names == ["person_0.npz", "photo.json"]
 
@@ -177,11 +177,11 @@ def test_a_folder_of_the_users_is_not_touched(photos, tmp_path, asker, light_fil
     mine.mkdir(parents=True)
     (mine / "thesis.txt").write_text("years of work")
     with pytest.raises(FileProblem, match=r"out/d is there already.*Nothing was changed"):
-        ask_for_all(jobs_for([photos], tmp_path / "out"), asker)
+        predict_all(jobs_for([photos], tmp_path / "out"), asker)
     assert light_files == []
     assert [path.name for path in mine.iterdir()] == ["thesis.txt"]
     (mine / "thesis.txt").unlink()  # an empty one may be filled
-    assert len(ask_for_all(jobs_for([photos], tmp_path / "out"), asker).done) == 3
+    assert len(predict_all(jobs_for([photos], tmp_path / "out"), asker).done) == 3
 
 
 def test_where_nothing_can_be_written_the_run_ends_with_the_reason(
@@ -189,7 +189,7 @@ def test_where_nothing_can_be_written_the_run_ends_with_the_reason(
 ):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileProblem, match="could not write"):
-        ask_for_all(jobs_for([photos], tmp_path / "file"), asker)
+        predict_all(jobs_for([photos], tmp_path / "file"), asker)
 
 
 def test_where_writing_fails_half_way_what_stays_is_told(
@@ -205,19 +205,19 @@ def test_where_writing_fails_half_way_what_stays_is_told(
     monkeypatch.setattr(folder, "save_bodies", full)
     out = tmp_path / "out"
     with pytest.raises(FileProblem, match=rf"out/b: No space.*1 photos done .* stay in {out}"):
-        ask_for_all(jobs_for([photos], out), asker)
+        predict_all(jobs_for([photos], out), asker)
     assert [path.name for path in out.iterdir()] == ["a"]
     monkeypatch.setattr(folder, "save_bodies", save)
-    assert len(ask_for_all(jobs_for([photos], out), asker).skipped) == 1
+    assert len(predict_all(jobs_for([photos], out), asker).skipped) == 1
 
 
 @pytest.mark.parametrize("note", [b"{", b"[]", b'{"made_of": 1}', b"\xff", b"[" * 100_000])
 def test_a_photo_whose_note_is_damaged_is_made_anew(photos, tmp_path, asker, light_files, note):
     jobs = jobs_for([photos / "a.png"], tmp_path / "out")
-    ask_for_all(jobs, asker)
+    predict_all(jobs, asker)
     (tmp_path / "out" / "a" / "photo.json").write_bytes(note)
-    assert len(ask_for_all(jobs, asker).done) == 1
-    assert len(ask_for_all(jobs, asker).skipped) == 1
+    assert len(predict_all(jobs, asker).done) == 1
+    assert len(predict_all(jobs, asker).skipped) == 1
 
 
 def test_a_pipe_and_a_link_that_loops_are_told(photos, tmp_path):
@@ -238,7 +238,7 @@ def test_a_photo_without_people_is_named_and_the_next_one_taken(
                 raise NobodyFoundError("there is a dog")
             return super().find(photo, image)
 
-    outcome = ask_for_all(jobs_for([photos], tmp_path / "out"), replace(asker, finder=Shy()))
+    outcome = predict_all(jobs_for([photos], tmp_path / "out"), replace(asker, finder=Shy()))
     assert outcome.problems[photos / "a.png"] == "there is a dog"
     assert [job.folder.name for job in outcome.done] == ["b", "d"]
 
@@ -247,8 +247,8 @@ def test_a_network_that_answers_nan_is_told_photo_by_photo(photos, tmp_path, bod
     broken = load_reference_model()
     with torch.no_grad():
         broken.regressor.deccam.bias.fill_(float("nan"))
-    asker = Asker(broken, body, Whole(), 64, pages=False)
-    outcome = ask_for_all(jobs_for([photos / "a.png"], tmp_path / "out"), asker)
+    asker = Predictor(broken, body, Whole(), 64, pages=False)
+    outcome = predict_all(jobs_for([photos / "a.png"], tmp_path / "out"), asker)
     assert "not finite" in outcome.problems[photos / "a.png"]
     assert not (tmp_path / "out").exists()
 
@@ -258,9 +258,9 @@ def test_a_network_whose_bodies_are_giants_is_told(photos, tmp_path, body, light
     broken = load_reference_model()
     with torch.no_grad():
         broken.regressor.decshape.bias += bias
-    outcome = ask_for_all(
+    outcome = predict_all(
         jobs_for([photos / "a.png"], tmp_path / "out"),
-        Asker(broken, body, Whole(), 64, pages=False),
+        Predictor(broken, body, Whole(), 64, pages=False),
     )
     assert "metres large: are its weights whole?" in outcome.problems[photos / "a.png"]
 

@@ -1,25 +1,24 @@
 """A network's bodies over a photo: crops, cameras, odd pictures, and the files."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from hmrlab.bodies import Body, read_body_file
+from hmrlab.bodies import Body, SMPLParams, read_body_file
 from hmrlab.bodies.body import ASSETS
 from hmrlab.data.crops import crop_picture
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix, crop_matrix, rotation_angle_between
-from hmrlab.models import Prediction
 from hmrlab.photos import (
     Boxes,
     NoBodyError,
-    ask,
     one_camera,
+    predict,
     read_openpose,
     read_photo,
-    resolution_of,
     save_bodies,
 )
 from hmrlab.photos.finding import ByKeypoints, Found, InBoxes, NobodyFoundError
@@ -91,7 +90,7 @@ def said_of(*cameras, about_y=0.4):
     rotations = axis_angle_to_matrix(pose)
     upright = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
     rotations[:, 0] = upright @ axis_angle_to_matrix(torch.tensor([0.0, about_y, 0.0]))
-    return Prediction(rotations, torch.zeros(len(cameras), 10), torch.tensor(cameras))
+    return SMPLParams(rotations, torch.zeros(len(cameras), 10), torch.tensor(cameras))
 
 
 RECTANGLES = [(20, 30, 150, 300), (470, 200, 160, 260)]
@@ -235,18 +234,18 @@ def test_whoever_has_no_body_is_left_out_and_the_others_keep_their_numbers(scene
 
 
 def test_a_model_tells_its_crops_size_and_its_corrections(model):
-    assert resolution_of(model) == 64  # the shipped file is older than that entry
+    assert model.resolution == 64  # the shipped file is older than that entry
     crops = torch.rand(3, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     mean = torch.tensor([0.485, 0.456, 0.406])[:, None, None]
     deviation = torch.tensor([0.229, 0.224, 0.225])[:, None, None]
+    config = model.config
     try:
-        model.resolution, model.n_iter = 96, 1
-        assert resolution_of(model) == 96
+        model.config = replace(config, n_iter=1)
         with torch.no_grad():
             wanted = model((crops - mean) / deviation, n_iter=1)
         said = answer(model, crops)
     finally:
-        model.resolution = model.n_iter = None
+        model.config = config
     torch.testing.assert_close(said.rotations, wanted.rotations, atol=1e-5, rtol=0)
     torch.testing.assert_close(said.camera, wanted.camera, atol=1e-5, rtol=0)
 
@@ -313,7 +312,7 @@ def test_openposes_people_have_boxes_and_are_compared_with(scenery, street, body
         assert found.numbers == (1,)
         assert "0 keypoints" in found.left_out[0]
     torch.testing.assert_close(found.boxes.side, Boxes.around(first[None]).side)
-    people = ask(model, scenery, found, body, 64)
+    people = predict(model, scenery, found, body, 64)
     own = parameters(people, 0)
     assert own["keypoints"].shape == (25, 3)
     placed = seen_by(people, body)
@@ -339,7 +338,7 @@ def test_on_a_real_photo_the_body_sits_on_the_person(body, model):
     """Where the person is, not how: the shipped network's poses of real people are poor."""
     image = read_photo(SHARED / "im1010.jpg")
     finder = InBoxes(np.array([[17.0, 37, 117, 142]]))
-    people = ask(model, image, finder.find(Path("im1010.jpg"), image), body, 64)
+    people = predict(model, image, finder.find(Path("im1010.jpg"), image), body, 64)
     (person,) = read_openpose(SHARED / "im1010_openpose.json")
     places = person[person[:, 2] > 0.2, :2]
     seen = seen_by(people, body)

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from hmrlab.files import FileProblem
-from hmrlab.photos import Boxes, ask, picture, read_photo
+from hmrlab.photos import Boxes, picture, predict, read_photo
 from hmrlab.photos.finding import Found, NobodyFoundError, Whole
 from hmrlab.photos.picture import shrunk
 
@@ -61,7 +61,7 @@ def test_in_whatever_guise_a_photo_comes_the_answer_is_the_same(
 
 def test_a_tiny_photo_has_a_body_too(body, model):
     image = np.full((20, 16, 3), 90, np.uint8)
-    people = ask(model, image, Whole().find(Path("a.png"), image), body, 64)
+    people = predict(model, image, Whole().find(Path("a.png"), image), body, 64)
     assert float(people.boxes.side[0]) == 20
     assert people.overlay().shape == (20, 16, 3)
     with pytest.raises(NobodyFoundError, match="smaller than the 10 pixels"):

@@ -10,7 +10,7 @@ CAMERA = Pinhole(32.0, (16.0, 16.0), 32, 32)
 TRIANGLE = np.array([[-1.0, -1, 3], [1, -1, 3], [0, 1, 3]])
 
 
-@pytest.mark.parametrize("name", [choose_backend(), "embreex"])
+@pytest.mark.parametrize("name", [choose_backend(), "raster"])
 def test_any_thread_may_draw(name):
     """Jupyter calls a widget's handlers from another thread than the cells."""
 

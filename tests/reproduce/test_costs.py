@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from hmrlab.files import FileProblem
-from hmrlab.models import HMR, Encoder
+from hmrlab.models import HMR, Encoder, HMRConfig
 from hmrlab.models.cost import Spread
 from hmrlab.models.small import SmallNet
 from hmrlab.reproduce import costs
@@ -18,7 +18,9 @@ ONNX = timing_name("onnxruntime", "cpu", "fp32", 1)
 
 def make():
     torch.manual_seed(0)
-    return HMR(Encoder("small", SmallNet((16, 16, 16), channels=16, hidden=32), 32), dropout=0.0)
+    return HMR(
+        Encoder("small", SmallNet((16, 16, 16), channels=16, hidden=32), 32), HMRConfig(dropout=0.0)
+    )
 
 
 @pytest.fixture(scope="module")

@@ -4,17 +4,16 @@ import json
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 
+from hmrlab import get_scale
 from hmrlab.bodies import load_body
 from hmrlab.data.prepared import note_set, prepared_folder
 from hmrlab.evaluation.result import Evaluation
 from hmrlab.ledger import Ledger, record_run
 from hmrlab.reproduce import evaluations
 from hmrlab.reproduce.evaluations import evaluate_network, evaluations_tables, protocols_named
-from hmrlab.reproduce.tables import runs_table
-from hmrlab.training import get_scale
+from hmrlab.tables.runs import runs_table
 
 FRAMES = 3  # of each of two videos
 
@@ -81,10 +80,10 @@ def test_a_real_set_is_evaluated_recorded_and_warned_about(prepared_3dpw, home, 
     assert record.metrics["3dpw/mpjpe_mm_low"] <= value <= record.metrics["3dpw/mpjpe_mm_high"]
     assert json.loads((folder / "summary.json").read_text())["synthetic"] is False
     body = load_body("free", "full")
-    pose = torch.from_numpy(result.arrays["pose"])
-    joints = body.h36m(pose, torch.from_numpy(result.arrays["betas"])).numpy()
+    bodies = result.predictions.params()
+    joints = body.h36m(bodies.rotations, bodies.betas).numpy()
     ankle = joints[:, 6] - joints[:, 0]
-    np.testing.assert_allclose(result.arrays["joints"][:, 0], ankle, atol=1e-4)
+    np.testing.assert_allclose(result.scores.joints[:, 0], ankle, atol=1e-4)
 
 
 def test_twins_are_evaluated_where_nothing_is_prepared(home, hmrlab, tmp_path):

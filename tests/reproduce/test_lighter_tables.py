@@ -2,15 +2,15 @@ from dataclasses import replace
 
 import pytest
 
+from hmrlab import SCALES, preset
+from hmrlab.keys import settings_key
 from hmrlab.ledger import Ledger, RunRecord
 from hmrlab.models.cost import Spread
 from hmrlab.reproduce import backbones, pruning
 from hmrlab.reproduce.comparison import book_path
 from hmrlab.reproduce.costs import Cost, CostBook, CostPlan, Timing, timing_name
-from hmrlab.reproduce.recorded import SHOWN, find_recorded
-from hmrlab.reproduce.references import read_references
-from hmrlab.training import SCALES, named_run
-from hmrlab.training.experiments import run_key
+from hmrlab.tables.recorded import SHOWN, find_recorded
+from hmrlab.tables.references import read_references
 
 SMOKE = SCALES["smoke"]
 KINDS = [
@@ -28,7 +28,7 @@ def home(tmp_path, monkeypatch):
 
 
 def record(name, seed=0, mpjpe=121.0):
-    key = run_key(named_run(name, SMOKE, seed))
+    key = settings_key(preset(name, SMOKE, seed))
     metrics = {metric: mpjpe + 10 * k for k, metric in enumerate(SHOWN)}
     return RunRecord(
         name, {}, key, seed, "commit", {}, "a laptop", metrics, 1.0, f"2026-01-0{seed + 1}T", "", {}
@@ -79,15 +79,16 @@ class TestRecorded:
 
 class TestBackbones:
     def test_all_encoders_are_compared_in_both_wirings(self):
-        runs = backbones.backbone_runs()
+        names = backbones.backbone_runs(SMOKE)
+        runs = {encoder: preset(name, SMOKE) for encoder, name in names.items()}
         assert {"small", "resnet50", "densenet121", "densenet121:logits"} <= set(runs)
-        assert all(run.prune is None and not run.base for run in runs.values())
-        assert len({run.effort for run in runs.values()}) == 1  # equally long
+        assert all(run.prune is None and not run.init_from for run in runs.values())
+        assert len({run.steps for run in runs.values()}) == 1  # equally long
 
     def test_scores_are_shown_and_blanks_say_how_to_fill_them(self):
         recorded = {
-            name: find_recorded(run.name, SMOKE, [record("backbone_small")])
-            for name, run in backbones.backbone_runs().items()
+            name: find_recorded(training, SMOKE, [record("backbone_small")])
+            for name, training in backbones.backbone_runs(SMOKE).items()
         }
         table = backbones.accuracy_table(
             backbones.backbone_rows(recorded, book(cost("small"), cost("densenet121")))
@@ -146,7 +147,7 @@ class TestPruning:
     def rows(self):
         records = [record("unpruned"), record("masks_20", mpjpe=122.0),
                    record("channels_50", mpjpe=400.0)]  # fmt: skip
-        key = {name: run_key(named_run(name, SMOKE)) for name in pruning.pruning_runs()}
+        key = {name: settings_key(preset(name, SMOKE)) for name in pruning.pruning_runs()}
         scores = dict.fromkeys(SHOWN, 121.5)
         known = book(
             cost("unpruned", key["unpruned"]),

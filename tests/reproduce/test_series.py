@@ -3,7 +3,10 @@
 import json
 import os
 import re
+import signal
+import subprocess
 import sys
+import time
 
 import nbformat
 import pytest
@@ -232,3 +235,47 @@ def test_a_kernel_called_python3_elsewhere_is_not_taken(tmp_path, monkeypatch, s
 )
 def test_the_first_telling_line_is_shown(code, line):
     assert first_line(code) == line
+
+
+SLEEPING = """# %%
+import os, pathlib, subprocess, sys, time
+child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+pathlib.Path("begun.txt").write_text(f"{os.getpid()} {child.pid}")
+time.sleep(600)
+"""
+SERIES = """
+import sys
+from pathlib import Path
+from hmrlab.reproduce.progress import ConsoleProgress
+from hmrlab.reproduce.series import run_series
+
+if __name__ == "__main__":
+    with ConsoleProgress() as progress:
+        outcome = run_series(Path(sys.argv[1]), scale="smoke", seed=0, progress=progress)
+    print(outcome.interrupted, outcome.passed, [str(r.status) for r in outcome.results])
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
+def test_an_interrupted_series_reports_what_was_done_and_its_kernel_dies(
+    tmp_path, write_chapter, watch, number
+):
+    write_chapter(tmp_path, "00_first", "# %%\nprint(1)\n")
+    write_chapter(tmp_path, "01_sleeping", SLEEPING)
+    write_chapter(tmp_path, "02_never", "# %%\nprint(2)\n")
+    (tmp_path / "series.py").write_text(SERIES)
+    with subprocess.Popen(
+        [sys.executable, tmp_path / "series.py", tmp_path],
+        env=os.environ | {"HMRLAB_HOME": str(tmp_path / "home")}, stdout=subprocess.PIPE, text=True,
+        cwd=tmp_path,
+    ) as running:  # fmt: skip
+        watch.wait_until(lambda: (tmp_path / "begun.txt").is_file(), 120)
+        time.sleep(0.5)
+        running.send_signal(number)
+        out, _ = running.communicate(timeout=120)
+    assert out.strip().splitlines()[-1] == "True False ['passed', 'interrupted']"
+    pids = [int(word) for word in (tmp_path / "begun.txt").read_text().split()]
+    watch.wait_until(lambda: not any(map(watch.alive, pids)), 20)
+    (report,) = (tmp_path / "home" / "runs").glob("*/index.html")
+    assert "1 of 2 notebooks passed, 1 interrupted" in report.read_text()
+    assert (report.parent / "00_first.html").is_file()

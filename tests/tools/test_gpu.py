@@ -20,7 +20,7 @@ from rehearsal import CARRIED, ROOT, TOOLS
 from hmrlab.files import FileProblem
 from hmrlab.ledger import Ledger, RunRecord
 from hmrlab.reproduce.merging import merge_folder
-from hmrlab.reproduce.references import read_references
+from hmrlab.tables.references import read_references
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_all_comes_once(left, home, tmp_path):
 def test_merged_weights_are_a_networks(left, home, tools, tmp_path):
     import gpu_tasks
 
-    from hmrlab.training import find_result
+    from hmrlab import find_result
 
     merge_folder(left, tmp_path / "figures")
     task = gpu_tasks.all_tasks(dry=True)[-1]

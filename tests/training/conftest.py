@@ -1,6 +1,7 @@
 import pytest
 import torch
 
+from hmrlab import LossWeights, Trainer, TrainerSettings
 from hmrlab.bodies import load_body
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.dataset import open_set
@@ -8,8 +9,8 @@ from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.models import HMR
 from hmrlab.models.small import SmallNet
-from hmrlab.training import LossWeights, Trainer, TrainerSettings
-from hmrlab.training.objectives import BodyObjective
+from hmrlab.smplify import load_prior
+from hmrlab.spin import SPIN
 
 WEIGHTS = LossWeights()
 
@@ -24,6 +25,18 @@ def studio(tmp_path_factory):
 @pytest.fixture(scope="session")
 def body():
     return load_body("free", "light")
+
+
+@pytest.fixture(scope="module")
+def wild(tmp_path_factory):
+    """A set of 24 people who have 2D keypoints only."""
+    root = tmp_path_factory.mktemp("sets")
+    return open_set(ensure_set(SetSpec("wild", "train", 24, 48), root, progress=False), "wild")
+
+
+@pytest.fixture(scope="session")
+def prior():
+    return load_prior()
 
 
 @pytest.fixture
@@ -51,8 +64,8 @@ def make_trainer(studio, body, tmp_path):
             shuffle=True,
             drop_last=True,
         )
-        objective = BodyObjective(body, losses)
-        wanted = {"steps": 4, "learning_rate": 1e-3} | settings
+        objective = SPIN(body, losses)
+        wanted = {"steps": 4, "lr": 1e-3} | settings
         device = torch.device("cpu")
         return Trainer(
             model, objective, loader, TrainerSettings(**wanted), folder, device, writer, pictures,

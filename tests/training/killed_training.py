@@ -10,18 +10,18 @@ from pathlib import Path
 
 import torch
 
+from hmrlab import LossWeights, Trainer, TrainerSettings
 from hmrlab.bodies import load_body
+from hmrlab.config import AdversaryConfig
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.dataset import open_set
 from hmrlab.data.loader import BatchLoader
-from hmrlab.fitting import load_prior
 from hmrlab.models import HMR
 from hmrlab.models.small import SmallNet
-from hmrlab.training import LossWeights, Trainer, TrainerSettings
-from hmrlab.training.adversary import Adversary, AdversaryPlan
-from hmrlab.training.first_fits import fill_memory
-from hmrlab.training.objectives import AdversarialObjective, BodyObjective, TaughtObjective
-from hmrlab.training.teacher import FitPlan, Teacher
+from hmrlab.smplify import load_prior
+from hmrlab.spin import SPIN, FitConfig, FitSupervisor
+from hmrlab.training.adversary import AdversarialSPIN, Adversary
+from hmrlab.training.first_fits import fill_fits
 
 
 class SlowTrainer(Trainer):
@@ -46,18 +46,17 @@ def train(set_folder: str, run_folder: str, teaching: str, pause: float) -> None
         shuffle=True,
         drop_last=True,
     )
-    settings = TrainerSettings(
-        steps=14, learning_rate=1e-3, checkpoint_seconds=0.0, fingerprint="same"
-    )
+    settings = TrainerSettings(steps=14, lr=1e-3, checkpoint_seconds=0.0, fingerprint="same")
     body = load_body("free", "light")
-    objective = BodyObjective(body, LossWeights())
+    objective = SPIN(body, LossWeights())
     if teaching == "fits":
-        plan, prior = FitPlan(headings=(), steps=2, threshold=0.0), load_prior()
-        memory = fill_memory(dataset, body, prior, plan)
-        objective = TaughtObjective(objective, Teacher(body, prior, plan, memory, (len(dataset),)))
+        plan, prior = FitConfig(headings=(), steps=2, threshold=0.0), load_prior()
+        fits = fill_fits(dataset, body, prior, plan)
+        supervisor = FitSupervisor(body, prior, plan, fits, (len(dataset),))
+        objective = SPIN(body, LossWeights(), supervisor)
     if teaching == "adversary":
-        plan = AdversaryPlan(bodies=500, batch=8)
-        objective = AdversarialObjective(objective, Adversary(plan, "cpu"))
+        plan = AdversaryConfig(bodies=500, batch=8)
+        objective = AdversarialSPIN(body, LossWeights(), adversary=Adversary(plan, "cpu"))
     trainer = SlowTrainer(model, objective, loader, settings, Path(run_folder), torch.device("cpu"))
     trainer.pause = pause
     trainer.fit(progress=False)

@@ -5,25 +5,18 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from hmrlab import preset, run_training
+from hmrlab.bodies import SMPLParams
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.bodies.limits import TWIST_LIMITS_DEG
+from hmrlab.config import AdversaryConfig, get_scale
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, six_d_to_matrix, swing_twist
 from hmrlab.geometry.rotations import matrix_to_six_d
-from hmrlab.models import Prediction
-from hmrlab.training import named_run, run_training
-from hmrlab.training.adversary import (
-    Adversary,
-    AdversaryPlan,
-    discriminator_losses,
-    encoder_loss,
-    real_bodies,
-)
-from hmrlab.training.runs import Run
-from hmrlab.training.scales import get_scale
-from hmrlab.training.teacher import FitPlan
+from hmrlab.spin import FitConfig
+from hmrlab.training.adversary import Adversary, discriminator_losses, encoder_loss, real_bodies
 
 ELBOW = SMPL_JOINTS.index("left_elbow")
-PLAN = AdversaryPlan(bodies=2000, batch=32)
+PLAN = AdversaryConfig(bodies=2000, batch=32)
 PEOPLE = 32
 
 
@@ -41,7 +34,7 @@ def twisted(axes):
     sign = torch.where(torch.rand(PEOPLE, 1, generator=generator) < 0.5, -1.0, 1.0)
     rotations = torch.cat([torch.eye(3).expand(PEOPLE, 1, 3, 3), rotations], 1)
     rotations[:, ELBOW] = rotations[:, ELBOW] @ axis_angle_to_matrix(sign * angle * axes[ELBOW])
-    return Prediction(rotations, betas, torch.ones(PEOPLE, 3))
+    return SMPLParams(rotations, betas, torch.ones(PEOPLE, 3))
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +64,7 @@ def test_the_networks_gradient_comes_through_discriminators_that_keep_none(twist
     adversary = Adversary(PLAN, "cpu")
     rotations = twisted.rotations.clone().requires_grad_()
     betas = twisted.betas.clone().requires_grad_()
-    adversary.loss(Prediction(rotations, betas, twisted.camera)).backward()
+    adversary.loss(SMPLParams(rotations, betas, twisted.camera)).backward()
     assert all(p.grad is None for p in adversary.discriminators.parameters())
     scores = adversary.discriminators(rotations[:, 1:], betas)
     expected = torch.autograd.grad(encoder_loss(scores), (rotations, betas))
@@ -82,7 +75,7 @@ def test_the_networks_gradient_comes_through_discriminators_that_keep_none(twist
 
 def test_teaching_them_leaves_no_gradient_with_the_network(twisted):
     rotations = twisted.rotations.clone().requires_grad_()
-    Adversary(PLAN, "cpu").step(Prediction(rotations, twisted.betas, twisted.camera))
+    Adversary(PLAN, "cpu").step(SMPLParams(rotations, twisted.betas, twisted.camera))
     assert rotations.grad is None
 
 
@@ -117,7 +110,7 @@ def test_their_gradient_alone_untwists_the_elbow(taught, twisted, axes):
     optimizer = torch.optim.Adam([six_d], lr=0.02)
     for _ in range(60):
         optimizer.zero_grad()
-        bodies = Prediction(six_d_to_matrix(six_d), twisted.betas, twisted.camera)
+        bodies = SMPLParams(six_d_to_matrix(six_d), twisted.betas, twisted.camera)
         adversary.loss(bodies).backward()
         optimizer.step()
     after = elbow_twist(six_d_to_matrix(six_d.detach()), axes).abs()
@@ -157,22 +150,22 @@ def test_a_state_before_the_first_step_is_one(twisted):
 
 
 def test_fits_and_an_adversary_together_are_refused():
-    run = named_run("adversarial", get_scale("smoke"))
+    run = preset("adversarial", get_scale("smoke"))
     with pytest.raises(ValueError, match="fits or judged by an adversary, not both"):
-        replace(run, fits=FitPlan())
+        replace(run, fits=FitConfig())
 
 
 def test_the_named_run_is_keypoints_only_and_an_adversary():
-    plain = named_run("keypoints_only", get_scale("laptop"))
-    judged = named_run("adversarial", get_scale("laptop"))
-    words = {"name": plain.name, "options": plain.options}
+    plain = preset("keypoints_only", get_scale("laptop"))
+    judged = preset("adversarial", get_scale("laptop"))
+    words = {"name": plain.name, "description": plain.description}
     assert replace(judged, adversary=None, **words) == plain
     assert judged.losses.pose == judged.losses.betas == judged.losses.vertices == 0
 
 
 def test_a_training_records_its_losses_and_keeps_no_fits(monkeypatch, tmp_path):
     monkeypatch.setenv("HMRLAB_HOME", str(tmp_path))
-    run: Run = named_run("adversarial", get_scale("smoke"))
+    run = preset("adversarial", get_scale("smoke"))
     result = run_training(replace(run, adversary=PLAN, precision="bf16"), progress=False)
     values = result.history().values
     assert values["discriminator"][0] > 0.5
@@ -181,4 +174,4 @@ def test_a_training_records_its_losses_and_keeps_no_fits(monkeypatch, tmp_path):
     np.testing.assert_allclose(values["total"], terms + values["adversarial"], rtol=1e-5)
     assert result.fits() is None
     assert result.record.settings["adversary"]["bodies"] == 2000
-    assert 0 <= result.metrics["studio/beyond_limits_share"] <= 1
+    assert 0 <= result.metrics["studio/beyond_limits_percent"] <= 100

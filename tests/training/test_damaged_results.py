@@ -9,11 +9,11 @@ import torch
 
 from hmrlab.evaluation.scores import Scores
 from hmrlab.files import FileProblem
-from hmrlab.fitting import load_prior
+from hmrlab.smplify import load_prior
+from hmrlab.spin import FitConfig
 from hmrlab.training.first_fits import first_fits, fit_people
 from hmrlab.training.micro_batches import MICRO_BATCH, kept_micro_batch
 from hmrlab.training.results import RunResult
-from hmrlab.training.teacher import FitPlan
 
 SCORES = {name: np.ones(3) for name in Scores.__dataclass_fields__}
 HISTORY = {"steps": np.arange(3), "seconds": np.float64(2), "check/steps": np.arange(2)}
@@ -73,7 +73,7 @@ def test_first_fits_that_are_damaged_are_named_with_the_remedy(make_records, bod
     records = replace(records, has_smpl=np.zeros(2, bool))
 
     def fits():
-        plan = FitPlan(cold_steps=1, headings=(0.0,))
+        plan = FitConfig(cold_steps=1, headings=(0.0,))
         return first_fits(
             records, "people", body, load_prior(), plan, folder=tmp_path / "fits", progress=False
         )

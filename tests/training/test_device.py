@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from hmrlab.training.device import choose_device, choose_precision
+from hmrlab.device import choose_device, choose_precision
 
 
 def test_auto_is_the_cpu_where_there_is_no_gpu(monkeypatch):

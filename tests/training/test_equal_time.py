@@ -9,13 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from hmrlab import TrainingStoppedError, get_scale, preset, run_training
 from hmrlab.files import FileProblem
-from hmrlab.models.pruning import PrunePlan, prune
-from hmrlab.training import TrainingStoppedError, get_scale, list_runs, named_run, run_training
-from hmrlab.training.card_runs import CARD_RUNS, ENCODERS
+from hmrlab.keys import settings_key
+from hmrlab.models.pruning import PruneConfig, prune
+from hmrlab.presets import CARD_ENCODERS, PRESETS
 from hmrlab.training.equal_time import FEWEST, STEPS, keep_steps, kept_steps, steps_in, twin_of
-from hmrlab.training.experiments import run_key
-from hmrlab.training.runs import wanted_batch
 from hmrlab.training.unfinished import join_parts, parts_in, split_checkpoint
 
 ROOT = Path(__file__).parents[2]
@@ -57,7 +56,7 @@ def test_timing_leaves_model_loader_and_random_numbers_as_they_were(make_trainer
 def test_a_masked_network_has_a_twin(make_trainer):
     trainer = make_trainer()
     plain = trainer.model.to(memory_format=torch.contiguous_format)
-    model = prune(plain, PrunePlan("masks", 0.5), 32)
+    model = prune(plain, PruneConfig("masks", 0.5), 32)
     model(torch.zeros(2, 3, 32, 32))
     with pytest.raises(RuntimeError, match="deepcopy"):
         copy.deepcopy(model)
@@ -71,7 +70,7 @@ def test_a_masked_network_has_a_twin(make_trainer):
 
 def timed(**changes):
     """A training by the clock of the small network, on stored people."""
-    run = replace(named_run("card_resnet50", get_scale("smoke")), encoder="small", fresh=None)
+    run = replace(preset("card_resnet50", get_scale("smoke")), encoder="small", fresh=None)
     return replace(run, **changes)
 
 
@@ -79,23 +78,23 @@ def test_a_run_by_the_clock_is_recorded_with_its_steps(home):
     result = run_training(timed(), progress=False)
     assert result.record.settings["steps_used"] == result.history().steps[-1] >= FEWEST
     pictures = 4 * result.record.settings["steps_used"]
-    assert wanted_batch(result.run) == 4
+    assert result.config.batch_size == 4
     assert result.metrics["images_per_second"] == pytest.approx(pictures / result.record.seconds)
     assert "peak_memory_gigabytes" not in result.metrics  # no GPU took part
     assert "resumed" not in result.record.settings
 
 
 def test_a_stopped_run_goes_on_to_the_same_steps(home, monkeypatch):
-    monkeypatch.setattr("hmrlab.training.experiments.steps_in", lambda seconds, twin: 3)
+    monkeypatch.setattr("hmrlab.runs.steps_in", lambda seconds, twin: 3)
     with pytest.raises(TrainingStoppedError, match="step 1 of 3"):
         run_training(timed(seed=1), progress=False, deadline=0.0)
-    monkeypatch.setattr("hmrlab.training.experiments.steps_in", lambda seconds, twin: 50)
+    monkeypatch.setattr("hmrlab.runs.steps_in", lambda seconds, twin: 50)
     result = run_training(timed(seed=1), progress=False)
     assert result.history().steps.tolist() == [1, 2, 3]
 
 
 def test_a_run_that_goes_on_from_parts_says_so(home, monkeypatch, tmp_path):
-    monkeypatch.setattr("hmrlab.training.experiments.steps_in", lambda seconds, twin: 3)
+    monkeypatch.setattr("hmrlab.runs.steps_in", lambda seconds, twin: 3)
     run = timed(seed=2)
     with pytest.raises(TrainingStoppedError):
         run_training(run, progress=False, deadline=0.0)
@@ -104,7 +103,7 @@ def test_a_run_that_goes_on_from_parts_says_so(home, monkeypatch, tmp_path):
     shutil.rmtree(folder)
     (name,) = parts_in(tmp_path)
     assert join_parts(tmp_path, name, folder.parent) == folder
-    monkeypatch.setattr("hmrlab.training.experiments.steps_in", lambda seconds, twin: 50)
+    monkeypatch.setattr("hmrlab.runs.steps_in", lambda seconds, twin: 50)
     result = run_training(run, progress=False)
     assert result.history().steps.tolist() == [1, 2, 3]
     assert result.record.settings["resumed"] is True
@@ -121,25 +120,24 @@ def test_kept_steps_are_a_number(tmp_path):
 
 
 def test_equal_time_differs_in_the_encoder_alone():
-    base = CARD_RUNS[0]
-    assert {run.encoder for run in CARD_RUNS} == {n + w for n in ENCODERS for w in ("", ":logits")}
-    for run in CARD_RUNS[: 2 * len(ENCODERS)]:
-        plain = replace(run, name=base.name, options=base.options, encoder=base.encoder)
-        assert plain == base, run.name
-    gpu = named_run("card_resnet50", get_scale("gpu"))
-    assert (gpu.timed_seconds, wanted_batch(gpu)) == (60.0, 128)
-    pruned, tuned = (named_run(f"card_{word}", gpu.scale) for word in ("pruned", "tuned"))
-    assert replace(pruned, name="", options="", prune=None) == replace(tuned, name="", options="")
+    gpu = get_scale("gpu")
+    base = preset("card_resnet50", gpu)
+    words = {"name": base.name, "description": base.description}
+    for name in (f"card_{e}{w}" for e in CARD_ENCODERS for w in ("", "_logits")):
+        assert replace(preset(name, gpu), encoder=base.encoder, **words) == base, name
+    assert (base.seconds, base.batch_size) == (60.0, 128)
+    pruned, tuned = (preset(f"card_{word}", gpu) for word in ("pruned", "tuned"))
+    assert replace(pruned, prune=None, **words) == replace(tuned, **words)
 
 
 def test_recorded_results_are_found_again():
     """New settings have not changed the key of any recorded run that still has its name."""
-    named = {run.name for run in list_runs()}
     rows = [json.loads(line) for line in (ROOT / "figures" / "runs.jsonl").open()]
-    kept = [row for row in rows if row["name"] in named]
+    kept = [row for row in rows if row["name"] in PRESETS]
     assert len(kept) > 50
-    keys = {(row["name"], row["seed"]): set() for row in kept}
+    keys = {}
     for row in kept:
-        keys[row["name"], row["seed"]].add(row["settings_hash"])
-    for (name, seed), known in keys.items():
-        assert run_key(named_run(name, get_scale("laptop"), seed)) in known, name
+        where = row["name"], row["settings"]["scale"]["name"], row["seed"]
+        keys.setdefault(where, set()).add(row["settings_hash"])
+    for (name, scale, seed), known in keys.items():
+        assert settings_key(preset(name, scale, seed)) in known, name

@@ -9,18 +9,16 @@ from torch.testing import assert_close
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from hmrlab.bodies import load_body
+from hmrlab.bodies import SMPLParams, load_body
 from hmrlab.bodies.points import _levels_on
 from hmrlab.data.batch import Batch
-from hmrlab.fitting import load_prior
-from hmrlab.fitting.memory import FitMemory
 from hmrlab.geometry import axis_angle_to_matrix, project_normalised
 from hmrlab.geometry.constants import constant
-from hmrlab.models import Prediction
-from hmrlab.training.teacher import FitPlan, Teacher
+from hmrlab.smplify import load_prior
+from hmrlab.spin import FitConfig, FitsDict, FitSupervisor
 
 PEOPLE, ROWS = 12, 20
-PLAN = FitPlan(camera_steps=2, steps=3)
+PLAN = FitConfig(camera_steps=2, steps=3)
 ASKING = {
     "aten::_local_scalar_dense", "aten::nonzero", "aten::masked_select", "aten::equal",
     "aten::is_nonzero", "aten::lift_fresh", "aten::allclose", "aten::_unique2",
@@ -94,12 +92,12 @@ def make_batch(body, seed=0, labelled=3):
         turned=30 * draw(PEOPLE),
     )
     guess = rotations @ axis_angle_to_matrix(0.2 * draw(PEOPLE, 24, 3))
-    return batch, Prediction(guess, betas + 0.2 * draw(PEOPLE, 10), camera)
+    return batch, SMPLParams(guess, betas + 0.2 * draw(PEOPLE, 10), camera)
 
 
 def make_teacher(body, prior, plan=PLAN, device="cpu", **options):
-    memory = FitMemory(2 * ROWS, device)
-    return Teacher(body, prior, plan, memory, (ROWS, ROWS), **options)
+    memory = FitsDict(2 * ROWS, device)
+    return FitSupervisor(body, prior, plan, memory, (ROWS, ROWS), **options)
 
 
 def assert_same(one, other):
@@ -122,46 +120,46 @@ def test_with_fixed_shapes_the_same_is_taught_remembered_and_told(body, prior, p
     assert not chosen.fixed_shapes
     for seed in range(3):
         batch, answer = make_batch(body, seed)
-        assert_same(fixed.teach(answer, batch), chosen.teach(answer, batch))
-        for name, rows in chosen.memory.state().items():
-            assert_close(fixed.memory.state()[name], rows, atol=1e-5, rtol=1e-5)
-    assert fixed.memory.known.any() == plan.loop
+        assert_same(fixed.supervise(answer, batch), chosen.supervise(answer, batch))
+        for name, rows in chosen.fits.state().items():
+            assert_close(fixed.fits.state()[name], rows, atol=1e-5, rtol=1e-5)
+    assert fixed.fits.known.any() == plan.loop
 
 
 def test_with_fixed_shapes_labelled_people_keep_their_labels_and_their_rows(body, prior):
     batch, answer = make_batch(body)
     teacher = make_teacher(body, prior, replace(PLAN, threshold=0.0), fixed_shapes=True)
-    taught, about = teacher.teach(answer, batch)
+    taught, about = teacher.supervise(answer, batch)
     labelled = batch.has_smpl
     assert torch.equal(taught.rotations[labelled], batch.rotations[labelled])
     assert torch.equal(taught.betas[labelled], batch.betas[labelled])
     places = ROWS * batch.source + batch.index
-    assert not teacher.memory.known[places[labelled]].any()
+    assert not teacher.fits.known[places[labelled]].any()
     fitted = ~labelled
     fitted[[4, 5]] = False  # who has no keypoints that can be fitted
     assert torch.equal(taught.has_smpl, labelled | fitted)
-    assert torch.equal(teacher.memory.known[places], fitted)
+    assert torch.equal(teacher.fits.known[places], fitted)
     assert about["fits_replaced"] == fitted.sum() / (~labelled).sum()
 
 
 def test_with_fixed_shapes_a_batch_with_labels_throughout_is_taught_nothing(body, prior):
     batch, answer = make_batch(body, labelled=1)
     teacher = make_teacher(body, prior, fixed_shapes=True)
-    taught, about = teacher.teach(answer, batch)
+    taught, about = teacher.supervise(answer, batch)
     for name in ("rotations", "betas", "has_smpl"):
         assert torch.equal(getattr(taught, name), getattr(batch, name))
     assert {name: float(value) for name, value in about.items()} == {
         "fit_error": 0.0, "fits_valid": 0.0, "fits_replaced": 0.0,
     }  # fmt: skip
-    assert not teacher.memory.known.any()
+    assert not teacher.fits.known.any()
 
 
 def test_fixed_shapes_ask_nothing_of_the_host(body, prior):
     batch, answer = make_batch(body)
     teacher = make_teacher(body, prior, fixed_shapes=True)
-    teacher.teach(answer, batch)  # the first call fills what is kept
+    teacher.supervise(answer, batch)  # the first call fills what is kept
     with Recorder() as recorder:
-        teacher.teach(answer, batch)
+        teacher.supervise(answer, batch)
     assert recorder.count > 1000
     assert recorder.seen == []
 
@@ -169,9 +167,9 @@ def test_fixed_shapes_ask_nothing_of_the_host(body, prior):
 def test_shapes_that_depend_on_the_labels_are_asked_for(body, prior):
     batch, answer = make_batch(body)
     teacher = make_teacher(body, prior)
-    teacher.teach(answer, batch)
+    teacher.supervise(answer, batch)
     with Recorder() as recorder:
-        teacher.teach(answer, batch)
+        teacher.supervise(answer, batch)
     assert "aten::nonzero" in recorder.seen
 
 
@@ -196,15 +194,15 @@ def test_on_a_gpu_no_number_is_sent_to_it_or_asked_from_it(pretended_gpu):
     def some(*shape, dtype=torch.float32):
         return torch.zeros(PEOPLE, *shape, dtype=dtype, device=pretended_gpu)
 
-    answer = Prediction(some(24, 3, 3), some(10), some(3))
+    answer = SMPLParams(some(24, 3, 3), some(10), some(3))
     flags, numbers = some(dtype=torch.bool), some(dtype=torch.long)
     batch = Batch(
         some(3, 2, 2), some(49, 3), some(24, 4), some(24, 3, 3), some(10), flags, flags, numbers,
         numbers, flags, some(),
     )  # fmt: skip
-    teacher.teach(answer, batch)
+    teacher.supervise(answer, batch)
     with Recorder() as recorder:
-        taught, _ = teacher.teach(answer, batch)
+        taught, _ = teacher.supervise(answer, batch)
     assert taught.rotations.device == pretended_gpu
     assert recorder.seen == []
 

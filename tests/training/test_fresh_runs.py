@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from hmrlab.training import get_scale, load_training_set, named_run, run_training
-from hmrlab.training.experiments import run_key
-from hmrlab.training.runs import FreshPlan
-from hmrlab.training.teacher import FitPlan
+from hmrlab import get_scale, load_training_set, preset, run_training
+from hmrlab.config import FreshConfig
+from hmrlab.keys import run_key
+from hmrlab.spin import FitConfig
 
 SMOKE = get_scale("smoke")
-FRESH = replace(named_run("with_smpl", SMOKE), data=("studio", "wild"), fresh=FreshPlan(count=256))
+FRESH = replace(preset("with_smpl", SMOKE), data=("studio", "wild"), fresh=FreshConfig(count=256))
 
 
 @pytest.fixture
@@ -38,7 +38,7 @@ def test_a_training_on_fresh_people_reads_no_training_set_and_repeats(home):
 def test_fits_in_the_loop_find_each_person_again(home):
     """The memory has a row for every person of both sets."""
     run = replace(
-        FRESH, fresh=FreshPlan(count=16, labelled=False), fits=FitPlan(headings=(), steps=1)
+        FRESH, fresh=FreshConfig(count=16, labelled=False), fits=FitConfig(headings=(), steps=1)
     )
     result = run_training(run, device="cpu", progress=False)
     memory = result.fits()
@@ -53,20 +53,20 @@ def test_fresh_people_have_a_key_of_their_own():
         for run in (
             FRESH,
             replace(FRESH, fresh=None),
-            replace(FRESH, fresh=FreshPlan(count=257)),
-            replace(FRESH, fresh=FreshPlan(count=256, labelled=False)),
+            replace(FRESH, fresh=FreshConfig(count=257)),
+            replace(FRESH, fresh=FreshConfig(count=256, labelled=False)),
         )
     }
     assert len(keys) == 4
 
 
 def test_sets_are_mixed_by_spins_shares():
-    people = load_training_set(("studio", "wild"), SMOKE, fresh=FreshPlan(count=5000))
+    people = load_training_set(replace(FRESH, fresh=FreshConfig(count=5000)))
     rows = people.epoch(np.random.default_rng(0))[:]
     assert (rows >= 5000).mean() == pytest.approx(2 / 3, abs=0.03)
 
 
-@pytest.mark.parametrize("wish", [{"share": 0.5}, {"only_2d": True}])
+@pytest.mark.parametrize("wish", [{"data_fraction": 0.5}, {"only_2d": True}])
 def test_what_fresh_people_do_not_have_is_told(wish):
-    with pytest.raises(ValueError, match="FreshPlan"):
-        load_training_set(("studio",), SMOKE, fresh=FreshPlan(), **wish)
+    with pytest.raises(ValueError, match="FreshConfig"):
+        load_training_set(replace(FRESH, **wish))

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from hmrlab.training import graphs
-from hmrlab.training.graphs import MOST_RECORDINGS, Replayed
+from hmrlab import graphs
+from hmrlab.graphs import MOST_RECORDINGS, Replayed
 
 
 class Recordings:

@@ -4,10 +4,10 @@ import warnings
 
 import pytest
 
+from hmrlab import LossWeights
 from hmrlab.data.dataset import MixedDataset, open_set
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
-from hmrlab.training import LossWeights
 from hmrlab.training.labels import check_labels, describe_shares, label_shares
 
 

@@ -7,11 +7,11 @@ import torch
 from torch.autograd import gradcheck
 from torch.testing import assert_close
 
+from hmrlab.bodies import SMPLParams
 from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.batch import Batch
 from hmrlab.geometry import axis_angle_to_matrix, project_normalised
-from hmrlab.models import Prediction
-from hmrlab.training.losses import (
+from hmrlab.losses import (
     LossWeights,
     betas_loss,
     camera_loss,
@@ -53,8 +53,8 @@ def make_batch(labelled) -> Batch:
     )
 
 
-def make_prediction(labelled, golden) -> Prediction:
-    return Prediction(
+def make_prediction(labelled, golden) -> SMPLParams:
+    return SMPLParams(
         labelled["l_pred_rotmat"].clone().requires_grad_(),
         labelled["l_pred_betas"].clone().requires_grad_(),
         golden["weak_cam"].clone().requires_grad_(),
@@ -82,7 +82,7 @@ def test_pose_and_betas_losses_equal_spin(golden, labelled):
 
 def test_total_equals_spin(golden, labelled, monkeypatch):
     monkeypatch.setattr(
-        "hmrlab.training.losses.project_normalised", lambda points, camera: golden["l_pred_kp2d"]
+        "hmrlab.losses.project_normalised", lambda points, camera: golden["l_pred_kp2d"]
     )
     losses = compute_losses(
         make_prediction(labelled, golden),
@@ -97,7 +97,7 @@ def test_total_equals_spin(golden, labelled, monkeypatch):
 
 def test_perfect_prediction_costs_nothing_but_the_camera(labelled, golden):
     keypoints, camera = golden["l_pred_kp3d"] * 0.3, golden["weak_cam"]
-    prediction = Prediction(labelled["rotations"], labelled["l_gt_betas"], camera)
+    prediction = SMPLParams(labelled["rotations"], labelled["l_gt_betas"], camera)
     ones = torch.ones(8, 49, 1)
     labelled["l_gt_kp2d"] = torch.cat((project_normalised(keypoints, camera), ones), -1)
     labelled["l_gt_kp3d"] = torch.cat((keypoints[:, ANNOTATED] + 0.7, ones[:, :24]), -1)

@@ -14,11 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import nn
 
+from hmrlab import get_scale, preset, run_training
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR
 from hmrlab.models.pruning.masks import mask_weights
 from hmrlab.models.small import SmallNet
-from hmrlab.training import get_scale, named_run, run_training
 from hmrlab.training.micro_batches import (
     MICRO_BATCH,
     DoesNotFitError,
@@ -28,7 +28,6 @@ from hmrlab.training.micro_batches import (
     kept_micro_batch,
     largest_that_fits,
 )
-from hmrlab.training.runs import wanted_batch
 
 CPU = torch.device("cpu")
 
@@ -84,10 +83,10 @@ class Hungry(nn.Module):
         super().__init__()
         self.network, self.most, self.seen = network, most, []
 
-    def forward(self, images, n_iter=3):
+    def forward(self, images):
         self.seen.append(len(images))
         memory_for(self.most)(len(images))
-        return self.network(images, n_iter=n_iter)
+        return self.network(images)
 
     def __deepcopy__(self, memo):
         twin = Hungry(copy.deepcopy(self.network, memo), self.most)
@@ -137,7 +136,7 @@ def home(tmp_path, monkeypatch):
 
 def test_a_run_takes_the_steps_of_the_wanted_batch(home, monkeypatch):
     smoke = get_scale("smoke")
-    run = replace(named_run("with_smpl", smoke), batch_size="auto")
+    run = replace(preset("with_smpl", smoke), find_micro_batch=True)
     monkeypatch.setattr(
         "hmrlab.training.micro_batches._one_step",
         lambda model, objective, batch, device, precision: memory_for(4)(len(batch)),
@@ -146,7 +145,7 @@ def test_a_run_takes_the_steps_of_the_wanted_batch(home, monkeypatch):
     assert result.record.settings["micro_batch_used"] == 4
     assert (result.folder / MICRO_BATCH).read_text() == "4\n"
     assert result.history().steps[-1] == smoke.steps
-    assert wanted_batch(run) == smoke.batch_size == 16
+    assert run.batch_size == smoke.batch_size == 16
 
 
 def test_a_training_that_goes_on_keeps_its_micro_batch(tmp_path):
@@ -155,13 +154,6 @@ def test_a_training_that_goes_on_keeps_its_micro_batch(tmp_path):
     (tmp_path / MICRO_BATCH).write_text("many")
     with pytest.raises(FileProblem, match="'many'; delete it"):
         kept_micro_batch(tmp_path)
-
-
-def test_a_batch_size_of_another_kind_is_refused():
-    run = named_run("with_smpl", get_scale("smoke"))
-    for wrong in ("automatic", -1):
-        with pytest.raises(ValueError, match="batch_size"):
-            wanted_batch(replace(run, batch_size=wrong))
 
 
 LIMITED = """

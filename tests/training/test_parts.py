@@ -6,8 +6,8 @@ import re
 import pytest
 import torch
 
+from hmrlab import TrainingStoppedError
 from hmrlab.files import FileProblem
-from hmrlab.training import TrainingStoppedError
 from hmrlab.training.equal_time import keep_steps, kept_steps
 from hmrlab.training.parts import part_files, read_parts, write_parts
 from hmrlab.training.unfinished import RESUMED, join_parts, parts_in, split_checkpoint

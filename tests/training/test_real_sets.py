@@ -9,17 +9,17 @@ import torch
 from PIL import Image
 from typer.testing import CliRunner
 
+from hmrlab import find_result, get_scale, load_training_set, preset, run_training
+from hmrlab import runs as subject
 from hmrlab.cli import app
 from hmrlab.data.dataset import MixedDataset
 from hmrlab.data.pack_shards import PackPlan
 from hmrlab.data.packing import pack
 from hmrlab.data.prepared import note_set, prepared_folder, read_set
 from hmrlab.files import FileProblem, save_npz_whole
-from hmrlab.ledger import Ledger, settings_hash
-from hmrlab.training import experiments as subject
-from hmrlab.training import find_result, get_scale, load_training_set, named_run, run_training
-from hmrlab.training.experiments import run_key
-from hmrlab.training.sets import on_data, set_spec
+from hmrlab.keys import run_key
+from hmrlab.ledger import Ledger
+from hmrlab.training.sets import on_data
 
 SMOKE = get_scale("smoke")
 PEOPLE = 24
@@ -31,7 +31,7 @@ def synthetic(tmp_path_factory):
     home = tmp_path_factory.mktemp("sets")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("HMRLAB_HOME", str(home))
-        load_training_set(("studio", "wild"), SMOKE)
+        load_training_set(on_data(preset("with_smpl", SMOKE), ("studio", "wild")))
     return home / "data" / "synthetic"
 
 
@@ -80,7 +80,7 @@ def prepare(tmp_path):
 
 def test_real_sets_are_mixed_with_synthetic_ones_by_spins_shares(prepare):
     prepare("coco", labelled=False)
-    mixed = load_training_set(("studio", "coco"), SMOKE)
+    mixed = load_training_set(on_data(preset("with_smpl", SMOKE), ("studio", "coco")))
     assert isinstance(mixed, MixedDataset)
     assert mixed.names == ("studio", "coco")
     assert mixed.shares.tolist() == pytest.approx([1 / 3, 2 / 3])
@@ -92,7 +92,7 @@ def test_real_sets_are_mixed_with_synthetic_ones_by_spins_shares(prepare):
 def test_spin_on_real_sets_is_trained_recorded_and_found_again(prepare):
     prepare("h36m", labelled=True)
     prepare("coco", labelled=False)  # fits stand in for what these people lack
-    run = on_data(replace(named_run("spin", SMOKE), weights="none"), ("h36m", "coco"))
+    run = on_data(replace(preset("spin", SMOKE), encoder_weights="none"), ("h36m", "coco"))
     assert run.name == "spin-h36m+coco"
     assert find_result(run) is None
     result = run_training(run, progress=False)
@@ -112,7 +112,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(prepare, tmp_path, 
         folder, PackPlan(read_set(folder).records_sha256, "raw", 64, rows_per_shard=7), workers=1,
         progress=False,
     )  # fmt: skip
-    run = on_data(named_run("pretrain_keypoints", SMOKE), ("studio", "coco"))  # the quickest
+    run = on_data(preset("pretrain_keypoints", SMOKE), ("studio", "coco"))  # the quickest
     whole = run_training(run, progress=False, ledger=Ledger(tmp_path / "whole.jsonl"))
     expected = whole.model().state_dict()
     settings, step = subject.make_settings, subject.Trainer.train_step
@@ -142,7 +142,7 @@ def test_a_training_that_was_stopped_goes_on_to_the_same_end(prepare, tmp_path, 
 
 
 def test_the_key_follows_the_records_not_the_pictures(prepare):
-    run = on_data(named_run("with_smpl", SMOKE), ("studio", "coco"))
+    run = on_data(preset("with_smpl", SMOKE), ("studio", "coco"))
     folder = prepare("coco", labelled=False)
     first = run_key(run)
     pack(folder, PackPlan(read_set(folder).records_sha256, "jpeg", 64), workers=1, progress=False)
@@ -152,41 +152,31 @@ def test_the_key_follows_the_records_not_the_pictures(prepare):
     assert len({first, run_key(run), run_key(on_data(run, ("coco",)))}) == 3
 
 
-def test_the_keys_of_synthetic_runs_are_what_they_were():
-    """As they were made before real sets could be named: the folders of all sets, in order."""
-    run = named_run("train_add_smpl_loss3", SMOKE)
-    used = [("studio", "train"), ("wild", "train"), ("studio", "test"), ("wild", "test")]
-    sets = tuple(set_spec(name, split, SMOKE).folder_name for name, split in used)
-    plain = replace(run, name="", options="")
-    assert run_key(run) == settings_hash(subject._Identity(plain, sets, "none"))
-    assert run_key(on_data(run, ("studio", "wild"))) == run_key(run)
-
-
 def test_what_is_not_prepared_is_named_with_the_command(prepare):
-    run = on_data(named_run("with_smpl", SMOKE), ("coco",))
+    run = on_data(preset("with_smpl", SMOKE), ("coco",))
     with pytest.raises(FileProblem, match="hmrlab data prepare coco --root DIR"):
         run_training(run, progress=False)
     (prepare("coco", labelled=False) / "set.json").write_text("{")
     with pytest.raises(FileProblem, match=r"set\.json: not readable as JSON.*data prepare coco"):
-        load_training_set(("coco",), SMOKE)
+        load_training_set(on_data(preset("with_smpl", SMOKE), ("coco",)))
 
 
 def test_crops_packed_for_a_smaller_network_are_not_enlarged(prepare):
     folder = prepare("coco", labelled=False)
     pack(folder, PackPlan(read_set(folder).records_sha256, "raw", 32), workers=1, progress=False)
     with pytest.warns(UserWarning, match="is for 32 px, 64 px are wanted"):
-        part = load_training_set(("coco",), SMOKE)
+        part = load_training_set(on_data(preset("with_smpl", SMOKE), ("coco",)))
     assert part.records.imgname[0] == "0.jpg"
 
 
 def test_the_command_trains_on_the_sets_that_it_is_given(monkeypatch):
     asked = []
     monkeypatch.setattr(
-        "hmrlab.training.run_training", lambda run, **_: asked.append(run) or sys.exit(0)
+        "hmrlab.runs.run_training", lambda run, **_: asked.append(run) or sys.exit(0)
     )
     arguments = ["train", "spin", "--scale", "smoke", "--data", "h36m, coco"]
     assert CliRunner().invoke(app, arguments).exit_code == 0
-    assert asked == [on_data(named_run("spin", SMOKE), ("h36m", "coco"))]
+    assert asked == [on_data(preset("spin", SMOKE), ("h36m", "coco"))]
     monkeypatch.undo()
     problem = CliRunner().invoke(app, arguments).exception
     assert isinstance(problem, FileProblem)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from hmrlab import get_scale, preset
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.images import ImageSource
 from hmrlab.data.prepare.extras import adopt
 from hmrlab.data.prepared import open_prepared
 from hmrlab.data.static_fits import StaticFits, save_static_fits
-from hmrlab.fitting import load_prior
-from hmrlab.training import get_scale
-from hmrlab.training.first_fits import fill_memory, fit_people
+from hmrlab.smplify import load_prior
+from hmrlab.spin import FitConfig
+from hmrlab.training.first_fits import fill_fits, fit_people
 from hmrlab.training.sets import training_set_identity
-from hmrlab.training.teacher import FitPlan
 
 COUNT = 6
 
@@ -50,7 +50,7 @@ def as_smpl(body, monkeypatch):
 
 
 def test_fits_that_came_with_a_set_are_its_first_fits(dataset, as_smpl, fits):
-    memory = fill_memory(dataset, as_smpl, load_prior(), FitPlan(), progress=False)
+    memory = fill_fits(dataset, as_smpl, load_prior(), FitConfig(), progress=False)
     known = [False, True, False, True, True, True]  # the first has labels, the third no fit
     assert memory.known.tolist() == known
     np.testing.assert_array_equal(memory.pose.view(-1, 24, 3)[known], fits.pose[known])
@@ -61,14 +61,14 @@ def test_fits_that_came_with_a_set_are_its_first_fits(dataset, as_smpl, fits):
 def test_of_the_first_samples_the_first_fits_are_taken(dataset, as_smpl):
     mixed = MixedDataset([dataset.first(3), PoseDataset(dataset.records, dataset.images, "coco")],
                          [0.5, 0.5])  # fmt: skip
-    memory = fill_memory(mixed, as_smpl, load_prior(), FitPlan(), progress=False)
+    memory = fill_fits(mixed, as_smpl, load_prior(), FitConfig(), progress=False)
     assert memory.known.tolist() == [False, True, False, False, True, False, True, True, True]
 
 
 def test_on_another_body_they_are_left_alone(dataset, body, tmp_path, monkeypatch):
     monkeypatch.setenv("HMRLAB_HOME", str(tmp_path / "home"))
     with pytest.warns(UserWarning, match=r"mpii: .* of SMPL.*HMRLAB_BODY=smpl"):
-        memory = fill_memory(dataset, body, load_prior(), FitPlan(cold_steps=1), progress=False)
+        memory = fill_fits(dataset, body, load_prior(), FitConfig(cold_steps=1), progress=False)
     assert not memory.known[0]
     assert list((tmp_path / "home/data/fits").glob("mpii-6-*.npz"))
 
@@ -88,7 +88,7 @@ def adopted(tmp_path, monkeypatch, make_records):
     def adopt_it(with_fits: bool) -> str:
         fits = tmp_path / "mpii_fits.npy" if with_fits else None
         adopt(tmp_path / "mpii_train.npz", folder, fits=fits)
-        return training_set_identity("mpii", get_scale("smoke"))
+        return training_set_identity("mpii", preset("with_smpl", "smoke"))
 
     return adopt_it
 

@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from hmrlab.training.schedule import learning_rate
+from hmrlab.trainer import learning_rate
 
 
 def test_constant_is_spins():

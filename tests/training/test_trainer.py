@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 import torch
 
+from hmrlab import LossWeights, TrainingDivergedError
 from hmrlab.data.dataset import PoseDataset, open_set
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 from hmrlab.files import FileProblem
-from hmrlab.training import LossWeights, TrainingDivergedError
+from hmrlab.spin import SPIN
+from hmrlab.trainer import BATCH_DUMP, CHECKPOINT
 from hmrlab.training.pictures import keypoint_pictures
 from hmrlab.training.scalars import BackgroundWriter
-from hmrlab.training.trainer import BATCH_DUMP, CHECKPOINT
 
 CHILD = Path(__file__).with_name("killed_training.py")
 
@@ -166,14 +167,16 @@ def test_nan_stops_the_training_and_keeps_the_batch(make_trainer, tmp_path):
 
 def spoil(trainer, step):
     """From this step on, and there alone, the loss is NaN; gives each step's sample indices."""
-    plain, seen = trainer._losses, []
+    seen = []
 
-    def losses(batch):
-        seen.append(batch.index.clone())
-        spoilt = float("nan") if len(seen) == step + 1 else 1.0
-        return {name: value * spoilt for name, value in plain(batch).items()}
+    class Spoilt(SPIN):
+        def __call__(self, model, batch, precision="fp32"):
+            seen.append(batch.index.clone())
+            factor = float("nan") if len(seen) == step + 1 else 1.0
+            losses = super().__call__(model, batch, precision)
+            return {name: value * factor for name, value in losses.items()}
 
-    trainer._losses = losses
+    trainer.objective = Spoilt(trainer.objective.body, trainer.objective.weights)
     return seen
 
 
@@ -274,9 +277,7 @@ def test_a_finished_training_does_nothing_more(make_trainer):
 def test_pictures_and_scalars_are_written_and_change_nothing(make_trainer, body, tmp_path):
     sink = Sink()
     writer = BackgroundWriter(sink)
-    pictured = make_trainer(
-        tmp_path / "a", writer, keypoint_pictures(body, n_iter=3, people=3), steps=4
-    )
+    pictured = make_trainer(tmp_path / "a", writer, keypoint_pictures(body, people=3), steps=4)
     pictured.fit(progress=False)
     writer.close()
     plain = make_trainer(tmp_path / "b", steps=4)

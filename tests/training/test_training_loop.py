@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from hmrlab.training import TrainingDivergedError
+from hmrlab import TrainingDivergedError
+from hmrlab.spin import SPIN
+from hmrlab.trainer import BATCH_DUMP, CHECKPOINT, learning_rate
 from hmrlab.training.scalars import BackgroundWriter
-from hmrlab.training.schedule import learning_rate
-from hmrlab.training.trainer import BATCH_DUMP, CHECKPOINT
 
 
 class Sink:
@@ -34,11 +34,8 @@ class Still:
     def __init__(self, value=0.0):
         self.value = value
 
-    def ask(self, model, images):
-        return sum(p.sum() for p in model.parameters())
-
-    def losses(self, answer, batch):
-        return {"total": 0 * answer + self.value}
+    def __call__(self, model, batch, precision="fp32"):
+        return {"total": 0 * sum(p.sum() for p in model.parameters()) + self.value}
 
     def state(self):
         return {}
@@ -105,13 +102,13 @@ def test_seconds_are_those_of_all_steps_and_sittings(make_trainer, monkeypatch):
     for steps, seconds in ((3, 3.0), (5, 7.0)):  # two more of two seconds
         trainer = make_trainer(steps=steps)
         clock = without_network(trainer, 1.0 if steps == 3 else 2.0)
-        monkeypatch.setattr("hmrlab.training.trainer.time", clock)
+        monkeypatch.setattr("hmrlab.trainer.time", clock)
         assert trainer.fit(progress=False).seconds == seconds
 
 
 def test_checkpoints_come_at_their_interval_and_at_the_end(make_trainer, monkeypatch):
     trainer, saved = make_trainer(steps=10, checkpoint_seconds=2.5), []
-    monkeypatch.setattr("hmrlab.training.trainer.time", without_network(trainer))
+    monkeypatch.setattr("hmrlab.trainer.time", without_network(trainer))
     monkeypatch.setattr(trainer, "save", lambda: saved.append(trainer.step))
     trainer.fit(progress=False)
     assert saved == [3, 6, 9, 10]
@@ -141,7 +138,7 @@ def test_ten_pictures_are_drawn_and_scores_have_a_name_of_their_own(make_trainer
 
 def test_each_part_learns_at_its_own_rate_of_the_schedule(make_trainer):
     """Adam's first step is as long as the rate, whatever the gradient."""
-    trainer = make_trainer(steps=5, learning_rate=1e-2, regressor_rate=0.1, weight_decay=0.0)
+    trainer = make_trainer(steps=5, lr=1e-2, head_lr_factor=0.1, weight_decay=0.0)
     before = {name: p.detach().clone() for name, p in trainer.model.named_parameters()}
     trainer.model.train()
     for step in range(5):
@@ -159,7 +156,7 @@ def test_each_part_learns_at_its_own_rate_of_the_schedule(make_trainer):
 
 
 def test_weights_without_a_gradient_decay_at_the_rate(make_trainer):
-    trainer = make_trainer(steps=3, learning_rate=0.1, weight_decay=0.5, schedule="constant")
+    trainer = make_trainer(steps=3, lr=0.1, weight_decay=0.5, lr_schedule="constant")
     trainer.objective = Still()
     before = trainer.model.regressor.fc1.weight.detach().clone()
     trainer.fit(progress=False)
@@ -169,7 +166,7 @@ def test_weights_without_a_gradient_decay_at_the_rate(make_trainer):
 
 def test_no_gradient_is_left_over_from_the_step_before(make_trainer):
     """With a rate of 0 and one batch again and again each step has the gradient of the first."""
-    trainer = make_trainer(learning_rate=0.0, weight_decay=0.0)
+    trainer = make_trainer(lr=0.0, weight_decay=0.0)
     trainer.model.eval()
     batches = repeat(next(iter(trainer.loader)))
     trainer.train_step(batches)
@@ -179,12 +176,12 @@ def test_no_gradient_is_left_over_from_the_step_before(make_trainer):
 
 
 def test_a_steps_losses_are_the_means_over_its_micro_batches_and_hold_no_graph(make_trainer):
-    trainer = make_trainer(learning_rate=0.0, weight_decay=0.0, accumulate=2, batch_size=4)
+    trainer = make_trainer(lr=0.0, weight_decay=0.0, accumulate=2, batch_size=4)
     trainer.model.eval()
     two = list(trainer.loader)[:2]
     losses, last = trainer.train_step(iter(two))
     assert torch.equal(last.index, two[1].index)
-    alone = [trainer._losses(batch) for batch in two]
+    alone = [trainer.objective(trainer.model, batch) for batch in two]
     for name, value in losses.items():
         torch.testing.assert_close(value, (alone[0][name] + alone[1][name]).detach() / 2)
         assert not value.requires_grad
@@ -206,23 +203,23 @@ def test_no_kind_of_loss_that_is_no_number_moves_a_weight(make_trainer, tmp_path
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
-def test_the_network_is_asked_in_the_chosen_precision_and_losses_are_always_in_full(
+def test_the_network_runs_in_the_chosen_precision_and_losses_are_always_in_full(
     make_trainer, precision
 ):
-    class Watching(Still):
-        def ask(self, model, images):
-            self.asked = torch.is_autocast_enabled("cpu")
-            return super().ask(model, images)
+    seen = {}
 
-        def losses(self, answer, batch):
-            self.priced = torch.is_autocast_enabled("cpu")
-            return super().losses(answer, batch)
+    class Watching(SPIN):
+        def losses(self, output, batch):
+            seen["losses"] = torch.is_autocast_enabled("cpu"), output.rotations.dtype
+            return super().losses(output, batch)
 
     trainer = make_trainer(steps=1, precision=precision)
-    trainer.objective = Watching()
+    trainer.objective = Watching(trainer.objective.body, trainer.objective.weights)
+    trainer.model.register_forward_hook(
+        lambda *_: seen.update(network=torch.is_autocast_enabled("cpu"))
+    )
     trainer.fit(progress=False)
-    assert trainer.objective.asked == (precision == "bf16")
-    assert not trainer.objective.priced
+    assert seen == {"network": precision == "bf16", "losses": (False, torch.float32)}
 
 
 def test_a_network_that_was_evaluated_is_trained_in_training_mode(make_trainer):
@@ -236,9 +233,9 @@ def test_a_network_that_was_evaluated_is_trained_in_training_mode(make_trainer):
 class Counting(Still):
     """Remembers how many batches it has priced."""
 
-    def losses(self, answer, batch):
+    def __call__(self, model, batch, precision="fp32"):
         self.value += 1.0
-        return super().losses(answer, batch)
+        return super().__call__(model, batch, precision)
 
     def state(self):
         return {"value": torch.tensor(self.value)}

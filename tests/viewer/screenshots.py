@@ -9,6 +9,7 @@ They are made in the browser that the tests run in, with software WebGL.
 from __future__ import annotations
 
 import argparse
+import sys
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
@@ -17,13 +18,15 @@ import torch
 from chromium import FLAGS, HOW, find_chromium
 from playwright.sync_api import sync_playwright
 
+from hmrlab import get_scale, load_set
 from hmrlab.bodies import load_body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.geometry import axis_angle_to_matrix
-from hmrlab.lessons import ask, ask_step_by_step, first_people
 from hmrlab.models.shipped import load_reference_model
-from hmrlab.training import get_scale, load_set
 from hmrlab.viewer import BodyViewer, compare, timeline
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))
+from checks import ask, first_people, predict_step_by_step
 
 ELBOW = SMPL_JOINTS.index("left_elbow")
 
@@ -71,7 +74,7 @@ def modes() -> dict[str, Callable[[], BodyViewer]]:
         viewer.joint = ELBOW
         return viewer
 
-    steps = [step.prediction for step in ask_step_by_step(model, people, body, 3)]
+    steps = [step.prediction for step in predict_step_by_step(model, people, body, 3)]
     return {
         "body": lambda: BodyViewer(body),
         "wrung": wrung,

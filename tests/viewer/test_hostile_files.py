@@ -11,10 +11,12 @@ import pytest
 import trimesh
 from PIL import Image
 
+from hmrlab.bodies.body import ASSETS
 from hmrlab.files import FileProblem
 from hmrlab.viewer import files, meshes
-from hmrlab.viewer.files import read_mesh, read_parameters, view_files
+from hmrlab.viewer.files import read_parameters, view_files
 from hmrlab.viewer.mesh_limits import MAX_BYTES, MAX_FACES, MAX_VERTICES
+from hmrlab.viewer.meshes import read_mesh
 from hmrlab.viewer.pages import page_text
 from hmrlab.viewer.serving import PageServer
 
@@ -325,3 +327,12 @@ def test_materials_that_are_elsewhere_or_none_leave_a_mesh_plain(tmp_path, capfd
     (folder / "m.ply").write_bytes(header % name.encode())
     assert read_mesh(folder / "m.ply").faces.shape == (1, 3)
     assert capfd.readouterr() == ("", "")  # trimesh prints a traceback of its own
+
+
+def test_a_damaged_body_file_is_a_message(tmp_path):
+    whole, path = (ASSETS / "free_body_light.npz").read_bytes(), tmp_path / "bad.npz"
+    at = len(whole) // 3
+    for content in (whole[:at], whole[:at] + bytes(64) + whole[at + 64 :]):
+        path.write_bytes(content)
+        with pytest.raises(FileProblem, match=r"bad\.npz is not a readable \.npz"):
+            view_files([path])

@@ -36,6 +36,7 @@ def lab(tmp_path_factory, browser):
         "HMRLAB_HOME": str(folder / "home"), "JUPYTER_CONFIG_DIR": str(folder / "config"),
         "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"), "IPYTHONDIR": str(folder / "ipython"),
         "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
+        "PYTHONPATH": str(notebooks_folder()),  # `checks` lies there, not beside the copy
     }  # fmt: skip
     environment.pop("HMRLAB_BODY", None)
     log = folder / "log"

@@ -4,9 +4,10 @@ import nbformat
 import numpy as np
 import pytest
 import torch
+from build_notebooks import clean
 
-from hmrlab.reproduce.build import WIDGET, clean
 from hmrlab.reproduce.execute import Status
+from hmrlab.reproduce.outputs import WIDGET
 from hmrlab.reproduce.series import run_series
 from hmrlab.reproduce.viewers import BODIES, SCRIPT
 

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from traitlets import TraitError
 
+from hmrlab.bodies import SMPLParams
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_axis_angle
-from hmrlab.models import Prediction
 from hmrlab.viewer import BodyViewer, compare, timeline
 from hmrlab.viewer.scene import takes_of
 from hmrlab.viewer.widget import viewer_script
@@ -19,7 +19,7 @@ def people(count, seed=0):
     generator = torch.Generator().manual_seed(seed)
     pose = 0.5 * torch.randn(count, 24, 3, generator=generator)
     camera = torch.tensor([[0.9, 0.1, -0.2]]).repeat(count, 1)
-    return Prediction(
+    return SMPLParams(
         axis_angle_to_matrix(pose), torch.randn(count, 10, generator=generator), camera
     )
 

@@ -19,8 +19,8 @@ from hmrlab.bodies.format import (
     read_provenance,
     read_raw_arrays,
 )
-from hmrlab.bodies.genuine import smplx_landmarks
 from hmrlab.bodies.importing.recognise import BODY_ARRAYS, EXTRA, H36M, Found
+from hmrlab.bodies.smplx_adapter import smplx_landmarks
 from hmrlab.files import FileProblem, listed
 
 SMPL_VERTICES = 6890

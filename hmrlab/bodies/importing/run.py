@@ -11,13 +11,6 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hmrlab.bodies.format import body_file_arrays, read_raw_arrays
-from hmrlab.bodies.importing.companions import (
-    Kept,
-    check_companion,
-    describe_companion,
-    keep,
-    read_kept,
-)
 from hmrlab.bodies.importing.core import Core, core_of, read_core
 from hmrlab.bodies.importing.parts import parts_by_cube, parts_by_skinning, texture_fits
 from hmrlab.bodies.importing.recognise import (
@@ -32,7 +25,14 @@ from hmrlab.bodies.importing.recognise import (
     gender_of,
     recognise,
 )
-from hmrlab.bodies.places import imported_path, waiting_path
+from hmrlab.bodies.importing.regressor_files import (
+    Kept,
+    check_companion,
+    describe_companion,
+    keep,
+    read_kept,
+)
+from hmrlab.bodies.paths import imported_path, waiting_path
 from hmrlab.files import FileProblem, save_npz_whole, user_path
 
 GENDERS = ("neutral", "male", "female")

@@ -28,6 +28,7 @@ from hmrlab.data.prepared import (
 from hmrlab.data.records import Records
 from hmrlab.data.static_fits import NAME as FITS
 from hmrlab.files import FileProblem, read_text, resolve, save_npz_whole, write_text_whole
+from hmrlab.ledger.machine import usable_cores
 from hmrlab.processes import work_in_processes
 
 PATIENCE = 3.0  # seconds: a set that is done so quickly is not worth starting processes for
@@ -79,7 +80,7 @@ def prepare(
     _begin(parts, source, jobs, force)
     pictures = recipe.picture_folder(root, split)
     try:
-        _work(jobs, parts, pictures, f"{recipe.name} {split}", workers or _cores(), progress)
+        _work(jobs, parts, pictures, f"{recipe.name} {split}", workers or usable_cores(), progress)
     except FileProblem as problem:
         if any(parts.glob("*.npz")):
             frames = f", pictures made of videos below {pictures}" if recipe.elsewhere else ""
@@ -190,7 +191,3 @@ def _finish(
             "HMRLAB_HOME at a folder that you may write to, and run the command again."
         ) from error
     return read_set(folder)
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,6 +1,30 @@
 """Synthetic people: poses, clothes, scenes and pictures, the same on every machine by seed."""
 
-from hmrlab.data.synthetic.generate import SetSpec, ensure_set
-from hmrlab.data.synthetic.poses import ACTIVITIES, mean_rotations, sample_poses
+from __future__ import annotations
 
-__all__ = ["ACTIVITIES", "SetSpec", "ensure_set", "mean_rotations", "sample_poses"]
+from typing import TYPE_CHECKING
+
+from hmrlab._lazy import lazy_names
+
+if TYPE_CHECKING:
+    from hmrlab.data.synthetic.generate import SetSpec, ensure_set
+    from hmrlab.data.synthetic.mock_benchmarks import SOURCES
+    from hmrlab.data.synthetic.poses import ACTIVITIES, mean_rotations, sample_poses
+
+__all__ = [
+    "ACTIVITIES",
+    "SOURCES",
+    "SetSpec",
+    "ensure_set",
+    "mean_rotations",
+    "sample_poses",
+]
+
+__getattr__ = lazy_names(
+    __name__,
+    {
+        "generate": "SetSpec ensure_set",
+        "poses": "ACTIVITIES mean_rotations sample_poses",
+        "mock_benchmarks": "SOURCES",
+    },
+)

@@ -315,7 +315,7 @@ def _places(matrix: Tensor, resolution: int, size: int) -> Tensor:
 
 
 def _in_pixels(cast: Cast, size: int) -> dict[str, Tensor]:
-    """Labels for a picture of so many pixels."""
+    """Labels for a picture of a given side, pixels."""
     labels = {name: torch.from_numpy(value.copy()) for name, value in cast.labels.items()}
     labels["center"] *= size
     labels["scale"] *= size

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -21,15 +20,14 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from hmrlab import paths
 from hmrlab.bodies import body_digest
 from hmrlab.data.records import Records
-from hmrlab.data.synthetic.people import Chunk, make_chunk
 from hmrlab.files import (
     FileProblem,
     one_at_a_time,
@@ -40,13 +38,18 @@ from hmrlab.files import (
     whole_folder,
     write_text_whole,
 )
+from hmrlab.ledger.machine import usable_cores
 from hmrlab.processes import work_in_processes
+
+if TYPE_CHECKING:
+    from hmrlab.data.synthetic.people import Chunk
 
 SETS = ("studio", "wild")
 SPLITS = ("train", "val", "test")
 CHUNK = 64
 VERSION = 3  # of the sampler and renderer: raise it when a picture would come out differently
 SMALL = 16 * CHUNK  # so few are made in this process: others would take longer to start
+SPLIT_SEED = 0  # the sets themselves never change with a training's seed
 BYTES_TO_SPARE = 200_000_000
 
 _checked: dict[Path, float] = {}  # folder -> when its manifest was written, as last verified
@@ -93,6 +96,32 @@ class SetSpec:
         """The chunk's own source of randomness."""
         entropy = [self.seed, SETS.index(self.name), SPLITS.index(self.split), chunk]
         return np.random.default_rng(np.random.SeedSequence(entropy))
+
+
+class Sizes(Protocol):
+    """What a `Scale` and a `Config` both say of the synthetic sets."""
+
+    studio_train: int
+    wild_train: int
+    studio_test: int
+    wild_test: int
+    resolution: int
+
+    @property
+    def stored_size(self) -> int:
+        """Side of a stored picture, pixels."""
+
+
+def set_spec(name: str, split: str, sizes: Sizes) -> SetSpec:
+    """Which synthetic set serves as `name` ("studio", "wild") `split` ("train", "test").
+
+    Raises:
+        ValueError: there is no such set.
+    """
+    count = getattr(sizes, f"{name}_{split}", None)
+    if count is None:
+        raise ValueError(f"no scale has a set {name!r}, split {split!r}")
+    return SetSpec(name=name, split=split, count=count, size=sizes.stored_size, seed=SPLIT_SEED)
 
 
 @dataclass(frozen=True)
@@ -167,6 +196,9 @@ def find_damage(folder: Path) -> str | None:
 
 def write_chunk(spec: SetSpec, folder: Path, number: int) -> None:
     """Make one chunk: pictures into the shared array, labels into a file of their own."""
+    # torch, scipy and numba take seconds, and who only looks at what is there needs none of them
+    from hmrlab.data.synthetic.people import make_chunk
+
     with _one_thread():
         chunk = make_chunk(spec.chunk_size(number), spec.size, spec.hard, spec.rng(number))
     rows = slice(number * CHUNK, number * CHUNK + len(chunk.images))
@@ -199,7 +231,7 @@ def _make(spec: SetSpec, folder: Path, progress: bool, workers: int | None) -> N
             }
             work_in_processes(
                 chunks,
-                workers or _cores(),
+                workers or usable_cores(),
                 lambda: bar.update(min(CHUNK, spec.count - bar.n)),
                 "Nothing of the set is kept: close what else takes memory, and try again.",
             )
@@ -213,6 +245,8 @@ def _one_thread() -> Iterator[None]:
 
     A label would then depend on how its set was made; and processes share the cores already.
     """
+    import torch
+
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
@@ -223,6 +257,8 @@ def _one_thread() -> Iterator[None]:
 
 def _collect(spec: SetSpec, folder: Path) -> None:
     """Join the chunks' labels into the record file (and the masks' file in test splits)."""
+    from hmrlab.data.synthetic.people import Chunk
+
     loaded = [read_npz(folder / "parts" / f"{number:06d}.npz") for number in range(spec.chunks)]
     joined = {key: np.concatenate([part[key] for part in loaded]) for key in loaded[0]}
     chunk = Chunk(images=np.empty(0), **joined)
@@ -275,7 +311,3 @@ def _check_room(root: Path, spec: SetSpec) -> None:
             f"{needed / 1e9:.1f} GB, {free / 1e9:.1f} GB are free. Free some, or point "
             "HMRLAB_HOME at another disk."
         )
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

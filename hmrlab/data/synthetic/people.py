@@ -14,6 +14,7 @@ from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.synthetic import raster, scene
 from hmrlab.data.synthetic.appearance import Wardrobe, dress
 from hmrlab.data.synthetic.poses import sample_betas, sample_poses
+from hmrlab.geometry.normals import vertex_normals
 
 SUPERSAMPLING = 2
 BOX_FACTOR = 1.2  # box side over the extent of the keypoints
@@ -227,7 +228,7 @@ def _draw(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Dress, light and paint one mesh over the picture, in place."""
     colours = dress(wardrobe, rng)
-    light = scene.brightness(raster.vertex_normals(vertices, wardrobe.faces), rng)
+    light = scene.brightness(vertex_normals(vertices, wardrobe.faces), rng)
     points = focal * vertices[:, :2] / vertices[:, 2:] + principal
     side = len(picture) * SUPERSAMPLING
     triangle, _ = raster.rasterize(

@@ -79,27 +79,6 @@ def label_picture(triangle: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 @njit(cache=True)
-def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals (V, 3), each triangle counting by its area."""
-    normals = np.zeros_like(vertices)
-    for face in range(len(faces)):
-        a, b, c = faces[face]
-        u, v = vertices[b] - vertices[a], vertices[c] - vertices[a]
-        x = u[1] * v[2] - u[2] * v[1]
-        y = u[2] * v[0] - u[0] * v[2]
-        z = u[0] * v[1] - u[1] * v[0]
-        for corner in (a, b, c):
-            normals[corner, 0] += x
-            normals[corner, 1] += y
-            normals[corner, 2] += z
-    for k in range(len(normals)):
-        length = np.sqrt((normals[k] ** 2).sum())
-        if length > 0:
-            normals[k] /= length
-    return normals
-
-
-@njit(cache=True)
 def paint(
     picture: np.ndarray,
     triangle: np.ndarray,

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+from hmrlab.config import PruneConfig
 from hmrlab.models.hmr import HMR
 from hmrlab.models.pruning.channels import cut_channels
 from hmrlab.models.pruning.masks import mask_weights, remove_masks
-from hmrlab.models.pruning.plan import PrunePlan
 
 
-def prune(model: HMR, plan: PrunePlan, resolution: int) -> HMR:
+def prune(model: HMR, plan: PruneConfig, resolution: int) -> HMR:
     """Make a model lighter by a plan; the same model and plan give the same network.
 
     Args:
-        model: is changed. It may have been pruned before, see `PrunePlan`.
+        model: is changed. It may have been pruned before, see `PruneConfig`.
         plan: what is taken away.
         resolution: side of the pictures, pixels, at which multiply-accumulates are counted.
 

@@ -107,7 +107,7 @@ def test_a_process_that_is_killed_is_told_of(home, original, sequence, sleeps_at
     killer = threading.Thread(target=kill_who_waits)
     killer.start()
     with pytest.raises(
-        FileProblem, match=r"the process at walk_0\d was killed.*--workers 1"
+        FileProblem, match=r"the process at walk_01 was killed.*--workers 1"
     ) as told:
         prepare(get_recipe("3dpw"), root, "test", workers=2, progress=False)
     killer.join()

@@ -8,16 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-from hmrlab.bodies import load_body
+from hmrlab.bodies import SMPLParams, load_body
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.data.prepare.catalogue import get_recipe
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.prepared import open_prepared, prepared_folder
 from hmrlab.data.records import Records
 from hmrlab.evaluation.protocols import get_protocol
-from hmrlab.evaluation.run import evaluate_answers
+from hmrlab.evaluation.run import evaluate_predictions
 from hmrlab.files import FileProblem
-from hmrlab.models import Prediction
 
 NAMES_18 = (
     "nose", "neck", "right_shoulder", "right_elbow", "right_wrist", "left_shoulder", "left_elbow",
@@ -150,8 +149,8 @@ def test_an_evaluation_on_it_finds_the_error_that_the_original_says(home, origin
     kept = [(0, 0), (0, 2), (1, 0), (1, 1), (1, 2)]
     rotations = torch.eye(3).repeat(len(kept), 24, 1, 1)
     betas = torch.zeros(len(kept), 10)
-    still = Prediction(rotations, betas, torch.tensor([[1.0, 0, 0]]).repeat(len(kept), 1))
-    found = evaluate_answers(
+    still = SMPLParams(rotations, betas, torch.tensor([[1.0, 0, 0]]).repeat(len(kept), 1))
+    found = evaluate_predictions(
         lambda batch: still, get_protocol("3dpw"), open_prepared("3dpw", "test"), body,
         resolution=32,
     )  # fmt: skip
@@ -169,7 +168,7 @@ def test_an_evaluation_on_it_finds_the_error_that_the_original_says(home, origin
     wanted = 1000 * np.linalg.norm(off, axis=2).mean(1)
     assert wanted.min() > 50
     np.testing.assert_allclose(found.values("mpjpe_mm"), wanted, rtol=1e-4)
-    assert len(set(found.arrays["sequence"])) == 1  # of which the intervals draw whole
+    assert len(set(found.sequence)) == 1  # of which the intervals draw whole
 
 
 def test_sequences_come_in_the_order_of_their_names(home, original, sequence):

@@ -1,0 +1,75 @@
+"""What makes two trainings the same: their settings, their data, and the code that trains them."""
+
+from __future__ import annotations
+
+from hmrlab.bodies import own_body_digest
+from hmrlab.config import Config, flat
+from hmrlab.data.synthetic.generate import set_spec
+from hmrlab.files import FileProblem, sha256_of
+from hmrlab.ledger import settings_hash
+from hmrlab.ledger.code import code_digests, times_written
+from hmrlab.models.shipped import shipped_digest
+from hmrlab.presets import base_of, pretraining_of
+from hmrlab.smplify.prior import prior_path
+from hmrlab.training.sets import TEST_SETS, training_set_identity
+
+# They move bytes, draw pictures or choose settings, which have a key of their own.
+NO_NUMBERS = tuple(
+    f"hmrlab.{room}"
+    for room in ("files", "ledger", "paths", "presets", "processes", "rendering", "unpickling")
+)
+
+
+_WRITTEN = times_written()  # when this process imported the package
+
+
+def code_of_training() -> dict[str, str]:
+    """A digest of the code of each module that a training imports and that decides numbers."""
+    return code_digests(("hmrlab.runs",), NO_NUMBERS)
+
+
+def edited_since_import() -> list[str]:
+    """Modules that a training imports, written after this process had imported them."""
+    now = times_written()
+    return [module for module in code_of_training() if now.get(module) != _WRITTEN.get(module)]
+
+
+def settings_key(config: Config) -> str:
+    """The key of what is trained on what, whichever code trains it.
+
+    Raises:
+        FileProblem: a real training set is not prepared, or the pose prior is missing.
+    """
+    sets = [training_set_identity(name, config) for name in config.data]
+    sets += [set_spec(name, "test", config).folder_name for name in TEST_SETS]
+    base = base_of(config)
+    sizes = {f"{name}_{split}" for name in TEST_SETS for split in ("train", "test")}
+    settings = {name: value for name, value in flat(config).items() if name not in sizes}
+    identity = {
+        "settings": settings,
+        "sets": sets,
+        "encoder_weights": _identity_of_weights(config),
+        "prior": _digest_of_prior() if config.fits else "",
+        "init_from": settings_key(base) if base else "",
+        "body": own_body_digest(),
+    }
+    return settings_hash(identity)
+
+
+def run_key(config: Config) -> str:
+    """The key of a training: of its settings, its data and the code."""
+    return settings_hash({"settings": settings_key(config), "code": code_of_training()})
+
+
+def _digest_of_prior() -> str:
+    path = prior_path()
+    if not path.is_file():
+        raise FileProblem(f"no pose prior at {path}; HMRLAB_PRIOR names it")
+    return sha256_of(path)
+
+
+def _identity_of_weights(config: Config) -> str:
+    """Where the encoder's first weights come from, as part of a training's identity."""
+    if config.encoder_weights == "pretrain_keypoints":
+        return settings_key(pretraining_of(config))
+    return shipped_digest("encoder") if config.encoder_weights == "shipped" else ""

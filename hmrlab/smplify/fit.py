@@ -1,0 +1,61 @@
+"""From keypoints alone to fitted bodies: several cold starts, the best of them kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from tqdm.auto import tqdm
+
+from hmrlab.bodies import Body
+from hmrlab.smplify.adam import AdamSettings, fit_with_adam
+from hmrlab.smplify.newton import NewtonSettings, fit_with_newton
+from hmrlab.smplify.prior import PosePrior
+from hmrlab.smplify.problem import Fits, Targets
+from hmrlab.smplify.start import cold_start
+
+HEADINGS = (0.0, 90.0, 180.0, 270.0)
+"""Degrees. Keypoints without depth hardly say whether somebody leans towards us or away; of a start
+on each side, one is mostly near enough. SMPLify itself tries 0 and 180."""
+TOGETHER = 256  # bodies fitted in one go
+
+
+def fit_cold(
+    body: Body,
+    prior: PosePrior,
+    targets: Targets,
+    *,
+    headings: Sequence[float] = HEADINGS,
+    settings: NewtonSettings | AdamSettings | None = None,
+    progress: bool = False,
+) -> Fits:
+    """Fit bodies to keypoints, beginning with the mean pose turned to each heading.
+
+    Args:
+        body: to fit.
+        prior: of its pose.
+        targets: of any number of people; those that are not valid come back as placed.
+        headings: which way the starts face, degrees; the lowest objective wins.
+        settings: of each fit, which also say by which optimiser; Newton's by default.
+        progress: show a bar over the people.
+
+    Raises:
+        ValueError: no heading.
+    """
+    if not headings:
+        raise ValueError("a cold start needs at least one heading")
+    settings = settings or NewtonSettings()
+    fit = fit_with_adam if isinstance(settings, AdamSettings) else fit_with_newton
+    parts = []
+    bar = tqdm(total=len(targets), desc="fitting", unit="person", disable=not progress)
+    with bar:
+        for few in torch.arange(len(targets), device=targets.valid.device).split(TOGETHER):
+            some = targets[few]
+            best: Fits | None = None
+            for heading in headings:
+                start = cold_start(body, prior, some, heading)
+                fits = fit(body, prior, some, start, settings)
+                best = fits if best is None else best.better_of(fits)
+            parts.append(best)
+            bar.update(len(few))
+    return Fits.cat(parts)

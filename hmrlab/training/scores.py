@@ -1,0 +1,75 @@
+"""How good a network is: scored on the synthetic test sets, in part along the way."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from hmrlab.bodies import Body, load_body
+from hmrlab.config import Config
+from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.loader import BatchLoader
+from hmrlab.evaluation.evaluate import evaluate_model
+from hmrlab.evaluation.scores import Scores
+from hmrlab.models import HMR
+from hmrlab.training.sets import BODY_DETAIL, TEST_SETS, load_set
+from hmrlab.training.warm_fits import warm_fit_scores
+
+CHECKED_PEOPLE = 256  # of studio's test set, scored now and then along a training
+CHECKED_SCORES = ("mpjpe_mm", "pa_mpjpe_mm", "rotation_error_deg", "keypoint_error_percent")
+
+
+def evaluation_loader(dataset: PoseDataset, config: Config, device: torch.device) -> BatchLoader:
+    """Batches for testing: in order, not augmented, none left out."""
+    return BatchLoader(
+        dataset,
+        batch_size=config.eval_batch_size,
+        resolution=config.resolution,
+        device=device,
+        shuffle=False,
+        drop_last=False,
+    )
+
+
+def check_bodies(model: HMR, config: Config, device: torch.device) -> dict[str, float]:
+    """Some scores on the first people of the test sets that are trained on, else of studio's."""
+    body = _body_on(device)
+    checked = {}
+    tested = [name for name in config.data if name in TEST_SETS]
+    for name in tested or TEST_SETS[:1]:
+        prefix = "" if name == "studio" else f"{name}/"
+        loader = evaluation_loader(load_set(name, "test", config), config, device)
+        first = list(itertools.islice(loader, max(1, CHECKED_PEOPLE // loader.batch_size)))
+        scores = evaluate_model(model, first, body).to_dict()
+        checked |= {prefix + score: scores[score] for score in CHECKED_SCORES}
+        if config.fits is not None:
+            fits = warm_fit_scores(model, first, body, config.fits)
+            checked |= {f"{prefix}fit_{score}": value for score, value in fits.items()}
+    return checked
+
+
+def score_bodies(
+    model: HMR, config: Config, device: torch.device, progress: bool
+) -> tuple[dict[str, float], dict[str, Scores]]:
+    """Metrics by "<set>/<name>", and each person's scores by set."""
+    body = _body_on(device)
+    scores = {
+        name: evaluate_model(
+            model,
+            evaluation_loader(load_set(name, "test", config), config, device),
+            body,
+            progress=progress,
+        )
+        for name in TEST_SETS
+    }
+    metrics = {
+        f"{name}/{metric}": value
+        for name, score in scores.items()
+        for metric, value in score.to_dict().items()
+    }
+    return metrics, scores
+
+
+def _body_on(device: torch.device) -> Body:
+    return load_body(detail=BODY_DETAIL).to(device)

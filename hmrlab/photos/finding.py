@@ -26,7 +26,7 @@ class NobodyFoundError(ValueError):
 
 
 @dataclass(frozen=True)
-class Found:
+class FoundPeople:
     """N people of a photo."""
 
     boxes: Boxes
@@ -39,7 +39,7 @@ class Found:
     def __len__(self) -> int:
         return len(self.numbers)
 
-    def rows(self, index: Tensor) -> Found:
+    def rows(self, index: Tensor) -> FoundPeople:
         """Some of the people, by position."""
         places = index.numpy()
         some = {
@@ -51,7 +51,7 @@ class Found:
             )
         }
         numbers = tuple(self.numbers[k] for k in places)
-        return Found(self.boxes.rows(index), numbers, self.left_out, **some)
+        return FoundPeople(self.boxes.rows(index), numbers, self.left_out, **some)
 
 
 class Finder(Protocol):
@@ -61,7 +61,7 @@ class Finder(Protocol):
         """What decides who is found in a photo, besides the photo itself."""
         ...
 
-    def find(self, photo: Path, image: np.ndarray) -> Found:
+    def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
         """The people of a photo.
 
         Raises:
@@ -81,12 +81,12 @@ class InBoxes:
     def key(self, photo: Path) -> str:
         return f"boxes {self.rectangles.tolist()} x {self.factor:g}"
 
-    def find(self, photo: Path, image: np.ndarray) -> Found:
+    def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
         try:
             boxes = Boxes.of(self.rectangles, image.shape[:2], self.factor)
         except ValueError as error:
             raise NobodyFoundError(str(error)) from error
-        return Found(boxes, tuple(range(len(boxes))))
+        return FoundPeople(boxes, tuple(range(len(boxes))))
 
 
 @dataclass(frozen=True)
@@ -96,9 +96,9 @@ class Whole:
     def key(self, photo: Path) -> str:
         return "whole"
 
-    def find(self, photo: Path, image: np.ndarray) -> Found:
+    def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
         try:
-            return Found(Boxes.whole(image.shape[:2]), (0,))
+            return FoundPeople(Boxes.whole(image.shape[:2]), (0,))
         except ValueError as error:
             raise NobodyFoundError(str(error)) from error
 
@@ -126,7 +126,7 @@ class ByKeypoints:
                 return self.where / name
         raise FileProblem(f"{self.where} has no keypoints of {photo.name}: no {' or '.join(names)}")
 
-    def find(self, photo: Path, image: np.ndarray) -> Found:
+    def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
         people = read_openpose(self.file(photo))
         size = image.shape[:2]
         reasons = {k: why for k, one in enumerate(people) if (why := why_no_box(one, size))}
@@ -134,7 +134,7 @@ class ByKeypoints:
         if not kept:
             listed = "; ".join(f"person {k}: {why}" for k, why in reasons.items())
             raise NobodyFoundError(f"nobody to show ({listed})")
-        return Found(Boxes.around(people[kept]), tuple(kept), reasons, keypoints=people[kept])
+        return FoundPeople(Boxes.around(people[kept]), tuple(kept), reasons, keypoints=people[kept])
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ class ByDetector:
     def key(self, photo: Path) -> str:
         return f"detected at {self.least_score:g} or more"
 
-    def find(self, photo: Path, image: np.ndarray) -> Found:
+    def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
         seen = self.detector(image)
         people = people_among(seen, self.least_score)
         if not len(people.scores):
@@ -162,7 +162,7 @@ class ByDetector:
             boxes = Boxes.of(rectangles, image.shape[:2], BOX_FACTOR)
         except ValueError as error:
             raise NobodyFoundError(f"the detector's {error}") from error
-        return Found(
+        return FoundPeople(
             boxes,
             tuple(range(len(boxes))),
             score=people.scores,

@@ -13,7 +13,7 @@ from hmrlab.bodies import Body, SMPLParams
 from hmrlab.data.augment import IMAGENET_MEAN, IMAGENET_STD
 from hmrlab.geometry import weak_perspective_to_translation
 from hmrlab.models import HMR
-from hmrlab.photos.finding import Found
+from hmrlab.photos.finding import FoundPeople
 from hmrlab.photos.result import PhotoBodies
 
 LEAST_SCALE = 0.05  # crop half-sides per metre: a person would be a twentieth of the crop tall
@@ -74,7 +74,9 @@ def answer(model: HMR, crops: Tensor) -> SMPLParams:
     return said.float().to("cpu")
 
 
-def bodies_of(image: np.ndarray, found: Found, said: SMPLParams, body: Body) -> PhotoPredictions:
+def bodies_of(
+    image: np.ndarray, found: FoundPeople, said: SMPLParams, body: Body
+) -> PhotoPredictions:
     """A network's answer about the crops of a photo as people of that photo.
 
     Args:
@@ -119,7 +121,7 @@ def bodies_of(image: np.ndarray, found: Found, said: SMPLParams, body: Body) -> 
 
 
 def predict(
-    model: HMR, image: np.ndarray, found: Found, body: Body, resolution: int
+    model: HMR, image: np.ndarray, found: FoundPeople, body: Body, resolution: int
 ) -> PhotoPredictions:
     """The bodies of one photo's people: crops, the network's answer, and both together.
 

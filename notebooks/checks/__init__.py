@@ -1,6 +1,6 @@
 """What the notebooks' exercises are checked with; each chapter's checks are in `chapter_NN`."""
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import Check, CheckFailedError, State, Verdict, answer, exercise
 from checks.look import Answers, People, first_people, predict, predict_step_by_step, show
 from checks.seeds import train_seeds
@@ -14,7 +14,7 @@ __all__ = [
     "State",
     "Verdict",
     "answer",
-    "compare",
+    "difference",
     "exercise",
     "first_people",
     "predict",

@@ -9,7 +9,7 @@ import torch
 from scipy.spatial import ConvexHull, QhullError
 from torch import Tensor
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.bodies.limits import TWIST_LIMITS_DEG
@@ -68,7 +68,7 @@ def check_left_wrist(attempt) -> Answer:
     rotations = axis_angle_to_matrix(0.5 * torch.randn(24, 3, generator=generator))
     rest = torch.randn(24, 3, generator=generator)
     right = _walk(rotations, rest)
-    return compare(
+    return difference(
         answer(attempt, rotations, rest, LEFT_ARM),
         right,
         "the wrist",
@@ -119,7 +119,7 @@ def check_joints_of_crowd(attempt) -> Answer:
     betas = torch.randn(5, 10, generator=generator)
     moved = torch.einsum("vcs,bs->bvc", shapedirs, betas)
     right = regressor @ (template + moved)
-    return compare(
+    return difference(
         answer(attempt, template, shapedirs, regressor, betas),
         right,
         "the joints",
@@ -147,7 +147,7 @@ def check_beyond_limits(attempt) -> Answer:
     degrees = twist.rad2deg()
     whole = (rotations.diagonal(dim1=-2, dim2=-1).sum(-1).sub(1) / 2).clamp(-1, 1).acos().rad2deg()
     wanted = degrees.abs() > limits
-    return compare(
+    return difference(
         torch.as_tensor(answer(attempt, pose, axes, limits)).float(),
         wanted.float(),
         "the flags",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 from hmrlab.bodies.joints import ANNOTATED_FLIP, ANNOTATED_NAMES
 from hmrlab.geometry import project_normalised
@@ -21,7 +21,7 @@ def check_far_projection(attempt) -> Answer:
     right = project_normalised(points, camera)
     s, shift = camera[:, None, :1], camera[:, None, 1:]
     depth = 2 * 5000 / (224 * s)
-    return compare(
+    return difference(
         answer(attempt, points, camera),
         right,
         "the projection",
@@ -51,7 +51,7 @@ def check_into_crop(attempt) -> Answer:
     keypoints = 400 * torch.rand(20, 2, generator=generator)
     center, scale = torch.tensor([210.5, 180.25]), torch.tensor(1.3)
     right = (keypoints - center) / (100 * scale)
-    return compare(
+    return difference(
         answer(attempt, keypoints, center, scale),
         right,
         "the keypoints",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -53,7 +53,7 @@ def check_twins(attempt) -> Answer:
     wanted[[4, 17]] = True
     apart = np.abs(test[:, None] - train[None])
     given = np.asarray(answer(attempt, train, test, 0.05))
-    return compare(
+    return difference(
         given.astype(float),
         wanted.astype(float),
         "the flags",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -23,7 +23,7 @@ def check_masked_loss(attempt) -> Answer:
     squared = known[..., 2:] * (predicted - known[..., :2]) ** 2
     unweighted = (known[..., 2:] > 0) * (predicted - known[..., :2]) ** 2
     given = answer(attempt, predicted, labels)
-    wrong = compare(
+    wrong = difference(
         given,
         squared.mean(),
         "the loss",
@@ -67,7 +67,7 @@ def check_blind_guess(attempt) -> Answer:
     generator = torch.Generator().manual_seed(5)
     joints = 0.4 * torch.randn(50, 14, 3, generator=generator)
     error = (joints - joints.mean(0)).norm(dim=-1)
-    return compare(
+    return difference(
         answer(attempt, joints),
         1000 * error.mean(),
         "the MPJPE",
@@ -96,7 +96,7 @@ def check_blind_directions(attempt) -> Answer:
     right = torch.linalg.qr(torch.randn(20, 20, generator=generator, dtype=torch.float64))[0]
     strengths = torch.tensor([9.0, 7, 5, 4, 3, 2, 1, 0.5, 0.2, 0.01, 0.004, 0.0])
     jacobian = (left * strengths) @ right[:, :12].T
-    return compare(
+    return difference(
         answer(attempt, jacobian, 0.1),
         11,
         "the number of blind directions",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -31,7 +31,7 @@ def check_loop(attempt) -> Answer:
         return state
 
     for n in (1, 3):
-        wrong = compare(
+        wrong = difference(
             answer(attempt, correction, features, start, n),
             loop(n),
             f"the state after n = {n}",
@@ -67,9 +67,9 @@ def check_fold(attempt) -> Answer:
             matrix, shift = once @ matrix + a, once @ shift + c
             forgot, forgot_shift = b @ forgot + a, b @ forgot_shift + c
         hint = "A step keeps the state and adds to it: I + B, not B."
-        wrong = compare(
+        wrong = difference(
             given[1], shift, f"d for n = {n}", mistakes={hint: forgot_shift}
-        ) or compare(given[0], matrix, f"M for n = {n}", mistakes={hint: forgot})
+        ) or difference(given[0], matrix, f"M for n = {n}", mistakes={hint: forgot})
         if wrong:
             return wrong
     return None
@@ -81,7 +81,7 @@ def check_depth(attempt) -> Answer:
     for metres in (0.5, 3.0, 44.0):
         given = answer(attempt, metres)
         true = 2 * 5000 / (224 * metres)
-        wrong = compare(
+        wrong = difference(
             torch.as_tensor(given, dtype=torch.float64),
             torch.tensor(true, dtype=torch.float64),
             f"the scale for {metres:g} m",

@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -20,7 +20,7 @@ def check_labelled_mean(attempt) -> Answer:
     labels = torch.randn(5, 24, 3, 3, generator=generator)
     known = torch.tensor([True, False, True, False, False])
     squared = (predicted - labels).square()
-    wrong = compare(
+    wrong = difference(
         answer(attempt, predicted, labels, known),
         squared[known].mean(),
         "the loss",
@@ -37,7 +37,7 @@ def check_labelled_mean(attempt) -> Answer:
     none = torch.as_tensor(answer(attempt, predicted, labels, torch.zeros(5, dtype=torch.bool)))
     if torch.isnan(none).any():
         return "With no label in the batch it is NaN: the mean of nothing. It should be 0."
-    return compare(none, 0.0, "the loss of a batch without labels")
+    return difference(none, 0.0, "the loss of a batch without labels")
 
 
 @exercise("From the loss to degrees")
@@ -46,7 +46,7 @@ def check_degrees(attempt) -> Answer:
     for angle in (5.0, 40.0, 120.0):
         radians = math.radians(angle)
         loss = 8 * math.sin(radians / 2) ** 2 / 9
-        wrong = compare(
+        wrong = difference(
             answer(attempt, loss),
             angle,
             f"the angle for a loss of {loss:.4f}",
@@ -72,7 +72,7 @@ def check_row(attempt) -> Answer:
     for number, index in ((0, 0), (0, 4), (1, 2), (2, 1), (1, 7), (0, 12)):
         row = starts[number] + index % lengths[number]
         following = starts[number + 1] if number < 2 else 12
-        wrong = compare(
+        wrong = difference(
             answer(attempt, number, index, lengths),
             row,
             f"the row of sample {index} of set {number} among sets of {lengths}",

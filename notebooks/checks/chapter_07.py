@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -19,7 +19,7 @@ def check_mean_place(attempt) -> Answer:
     x = (weights.sum(0) * torch.arange(9.0)).sum()
     y = (weights.sum(1) * torch.arange(6.0)).sum()
     best = logits.flatten().argmax()
-    return compare(
+    return difference(
         answer(attempt, logits),
         torch.stack([x, y]),
         "the place",
@@ -48,7 +48,7 @@ def check_gap_in_spreads(attempt) -> Answer:
         variance = a.var(ddof=1) / first + b.var(ddof=1) / second
         biased = a.var() / first + b.var() / second
         gap = a.mean() - b.mean()
-        wrong = compare(
+        wrong = difference(
             answer(attempt, a, b),
             gap / np.sqrt(variance),
             f"the ratio for {first} and {second} seeds",
@@ -72,7 +72,7 @@ def check_pictures_to_reach(attempt) -> Answer:
     """Where a falling curve first crosses a threshold, by straight lines; nan if it never does."""
     pictures = np.array([100.0, 200.0, 400.0, 800.0])
     errors = np.array([300.0, 240.0, 200.0, 210.0])
-    wrong = compare(
+    wrong = difference(
         answer(attempt, pictures, errors, 220.0),
         300.0,
         "the pictures until 220 mm",
@@ -87,4 +87,4 @@ def check_pictures_to_reach(attempt) -> Answer:
     never = np.asarray(answer(attempt, pictures, errors, 100.0), dtype=float)
     if not np.isnan(never).all():
         return f"100 mm is never reached; return nan, not {never}."
-    return compare(answer(attempt, pictures, errors, 320.0), 100.0, "where it starts below")
+    return difference(answer(attempt, pictures, errors, 320.0), 100.0, "where it starts below")

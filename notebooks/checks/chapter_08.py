@@ -6,7 +6,7 @@ import math
 
 import torch
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 from hmrlab.geometry import SPIN_FOCAL
 
@@ -19,7 +19,7 @@ def check_weight(attempt) -> Answer:
     error = torch.tensor([0.0, 3.0, -20.0, 100.0, -250.0])
     for sigma in (100.0, 20.0):
         share = sigma**2 / (sigma**2 + error.square())
-        wrong = compare(
+        wrong = difference(
             answer(attempt, error, sigma),
             share.square(),
             f"the weight for sigma = {sigma:.0f}",
@@ -40,7 +40,7 @@ def check_weight(attempt) -> Answer:
             "With sigma = inf it is NaN, infinity over infinity. An error that never levels off "
             "has the weight 1; divide above and below by sigma squared."
         )
-    return compare(plain, torch.ones(5), "the weight for sigma = inf")
+    return difference(plain, torch.ones(5), "the weight for sigma = inf")
 
 
 @exercise("How a keypoint moves when a joint turns")
@@ -57,7 +57,7 @@ def check_turn(attempt) -> Answer:
         )
         rows = SPIN_FOCAL * rows
         lever = point - joint
-        wrong = compare(
+        wrong = difference(
             answer(attempt, point, joint, axis, translation),
             rows @ torch.linalg.cross(axis, lever),
             "the derivative",
@@ -100,7 +100,7 @@ def check_judge(attempt) -> Answer:
     if steps.shape == (4,) and bool(steps[2]):
         return "A step that changes nothing is taken; only what is lower is better."
     right = torch.where(taken, damping * 0.25, damping * 5)
-    return compare(steps, taken, "which steps are taken") or compare(
+    return difference(steps, taken, "which steps are taken") or difference(
         given[1],
         right,
         "the damping",

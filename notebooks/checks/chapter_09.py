@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 from hmrlab.bodies.joints import POSE_FLIP
 from hmrlab.geometry import axis_angle_to_matrix, flip_rotations, rotate_in_image_plane
@@ -56,7 +56,7 @@ def check_supervision(attempt) -> Answer:
         return "Return two tensors: the betas to teach, and which of the samples teach."
     tame = torch.where((betas.abs() > 3).any(1, keepdim=True), 0, betas)
     right = torch.where(labelled[:, None], true, tame)
-    wrong = compare(
+    wrong = difference(
         given[0],
         right,
         "betas",
@@ -93,7 +93,7 @@ def check_undone(attempt) -> Answer:
     flipped = torch.tensor([False, True, False, True])
     turned = torch.tensor([0.0, 0.0, 25.0, -40.0])
     seen = AugmentTransform(flipped, turned).apply(pose)[:, 0]
-    return compare(
+    return difference(
         answer(attempt, seen, flipped, turned),
         plain[:, 0],
         "the root",
@@ -109,13 +109,13 @@ def check_undone(attempt) -> Answer:
 
 
 def _compare_choices(got: object, right: Tensor, what: str, mistakes: dict[str, Tensor]) -> Answer:
-    """As `compare` for truth values, with the mistakes looked for first."""
+    """As `difference` for truth values, with the mistakes looked for first."""
     given = torch.as_tensor(got)
     if given.dtype == torch.bool and given.shape == right.shape and not torch.equal(given, right):
         for hint, wrong in mistakes.items():
             if torch.equal(given, wrong):
                 return hint
-    return compare(given, right, what)
+    return difference(given, right, what)
 
 
 def _turned(root: Tensor, degrees: Tensor) -> Tensor:

@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from checks.compare import compare
 from checks.densenet import Recipe, build
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -36,7 +36,7 @@ def check_separable(attempt) -> Answer:
             block = separable(given, out, kernel)
         right = sum(parameter.numel() for parameter in block.parameters())
         norms = 2 * (given + out)
-        wrong = compare(
+        wrong = difference(
             answer(attempt, given, out, kernel),
             right,
             f"the count for {given} channels in, {out} out, {kernel} x {kernel}",
@@ -67,7 +67,7 @@ def check_front(attempt) -> Answer:
         given = np.asarray(answer(attempt, cost, error))
         if given.dtype != bool:
             return f"The answer should be {len(cost)} times True or False, this is {given.dtype}."
-        wrong = compare(given, right, f"cloud {number}: whether a model is on the front")
+        wrong = difference(given, right, f"cloud {number}: whether a model is on the front")
         if wrong is None:
             continue
         if np.array_equal(given, ~right):

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -42,9 +42,9 @@ def check_global_masks(attempt) -> Answer:
     for number, (mask, right) in enumerate(zip(given, wanted, strict=True)):
         if mask.dtype != torch.bool:
             return f"The mask of layer {number} should be True and False, it is {mask.dtype}."
-        difference = compare(mask, right, f"the mask of layer {number}")
-        if difference:
-            return difference
+        wrong_mask = difference(mask, right, f"the mask of layer {number}")
+        if wrong_mask:
+            return wrong_mask
     return None
 
 
@@ -86,9 +86,9 @@ def check_cut_channel(attempt) -> Answer:
         for hint, wrong in mistakes.items():  # before the shape, which says less
             if given.shape == wrong.shape and torch.equal(given, wrong):
                 return hint
-        difference = compare(given, right, name)
-        if difference:
-            return difference
+        off = difference(given, right, name)
+        if off:
+            return off
     return None
 
 
@@ -98,7 +98,7 @@ def check_left_over(attempt) -> Answer:
     for channels, share in (([3, 32, 64, 128], 0.5), ([3, 64, 64], 0.25)):
         kept = [channels[0], *(round(share * c) for c in channels[1:])]
         before = _chain(channels)
-        wrong = compare(
+        wrong = difference(
             answer(attempt, channels, share),
             _chain(kept) / before,
             f"the share for channels {channels} and {share} of them kept",

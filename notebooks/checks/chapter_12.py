@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 
 Answer = str | None
@@ -16,7 +16,7 @@ def check_encoder_loss(attempt) -> Answer:
     """(B, 25) scores of the network's bodies -> the sum over the judges of mean (D - 1)^2."""
     scores = torch.randn(6, 25, generator=torch.Generator().manual_seed(4))
     squared = (scores - 1).square()
-    return compare(
+    return difference(
         answer(attempt, scores),
         squared.mean(0).sum(),
         "the loss",
@@ -41,7 +41,7 @@ def check_discriminator_loss(attempt) -> Answer:
     scores, false_scores = judge(real), judge(fake)
     to_real, to_fake = (scores - 1).square().mean(), false_scores.square().mean()
     swapped = scores.square().mean() + (false_scores - 1).square().mean()
-    wrong = compare(
+    wrong = difference(
         answer(attempt, judge, real, fake),
         to_real + to_fake,
         "the loss",
@@ -80,7 +80,7 @@ def check_told_apart(attempt) -> Answer:
     fake = 0.3 + 0.4 * torch.randn(20, 25, generator=generator)
     right_real, right_fake = (real > 0.5).float(), (fake <= 0.5).float()
     together = torch.cat([right_real, right_fake])
-    return compare(
+    return difference(
         answer(attempt, real, fake),
         (right_real.mean(0) + right_fake.mean(0)) / 2,
         "the share",

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from checks.compare import compare
+from checks.differences import difference
 from checks.exercises import answer, exercise
 from hmrlab.geometry import axis_angle_to_matrix
 
@@ -18,7 +18,7 @@ THRESHOLDS = np.arange(0.0, 151.0, 5.0)  # mm, MPI-INF-3DHP's
 def check_pa_mpjpe(attempt) -> Answer:
     """(J, 3) predicted and true, metres -> MPJPE after the best similarity, millimetres."""
     for predicted, true in (_turned_and_off(), _seen_in_a_mirror()):
-        wrong = compare(
+        wrong = difference(
             answer(attempt, predicted, true),
             _aligned_error(predicted, true),
             "PA-MPJPE",
@@ -62,7 +62,7 @@ def check_auc(attempt) -> Answer:
     below = (errors.ravel() < THRESHOLDS[:, None]).mean(1)
     up_to = (errors.ravel() <= THRESHOLDS[:, None]).mean(1)
     whole = (errors[None] < THRESHOLDS[:, None, None]).all(2).mean(1)
-    return compare(
+    return difference(
         answer(attempt, errors),
         100 * below.mean(),
         "the AUC",

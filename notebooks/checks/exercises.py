@@ -5,7 +5,7 @@ A chapter writes
     @exercise("Project a point")
     def check_project(attempt):
         points = torch.rand(4, 3)
-        return compare(answer(attempt, points), project(points), "the projection", unit="px")
+        return difference(answer(attempt, points), project(points), "the projection", unit="px")
 
 and its notebook calls `check_project(my_project)` under the exercise, and
 `check_project(solution, must_pass=True)` under the folded solution.

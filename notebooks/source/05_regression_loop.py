@@ -447,14 +447,8 @@ print(f"the 2D loss is worst near s = {nearest:.0f}: the camera stands {44.64 / 
 
 
 # %%
+from hmrlab import SPIN, Trainer, TrainerSettings, TrainingDivergedError, load_training_set
 from hmrlab.runs import build_model
-from hmrlab.training import (
-    SPIN,
-    Trainer,
-    TrainerSettings,
-    TrainingDivergedError,
-    load_training_set,
-)  # fmt: skip
 
 steps = min(120, 5 * sizes.steps)
 

@@ -401,7 +401,7 @@ from hmrlab.training.labels import check_labels
 with warnings.catch_warnings(record=True) as heard:
     warnings.simplefilter("always")
     loader = BatchLoader(diarys, batch_size=64, resolution=32, shuffle=True)
-    check_labels(loader, preset("half_mixed", sizes, seed))
+    check_labels(loader, preset("half_mixed", sizes, seed).losses)
 print(heard[0].message)
 
 # %% [markdown]

@@ -21,7 +21,7 @@ from hmrlab.photos import (
     read_photo,
     save_bodies,
 )
-from hmrlab.photos.finding import ByKeypoints, Found, InBoxes, NobodyFoundError
+from hmrlab.photos.finding import ByKeypoints, FoundPeople, InBoxes, NobodyFoundError
 from hmrlab.photos.network import answer, bodies_of
 from hmrlab.photos.page import save_page
 from hmrlab.photos.save import parameters, summary
@@ -100,7 +100,7 @@ CAMERAS = [(0.8, 0.05, -0.1), (0.95, -0.1, 0.15)]
 @pytest.fixture(scope="module")
 def street_people(scenery, body):
     """Two people far from the photo's middle."""
-    found = Found(boxes_of(*RECTANGLES), (0, 1))
+    found = FoundPeople(boxes_of(*RECTANGLES), (0, 1))
     return bodies_of(scenery, found, said_of(*CAMERAS), body)
 
 
@@ -203,7 +203,7 @@ def test_turned_by_its_ray_a_body_is_seen_from_where_its_crop_saw_it(street_peop
 
 def test_turned_what_lies_on_the_ray_is_met_exactly(scenery, body):
     """The box's middle, where a camera without shift sees the root's place: no bound needed."""
-    found = Found(boxes_of(*RECTANGLES), (0, 1))
+    found = FoundPeople(boxes_of(*RECTANGLES), (0, 1))
     pelvis = body.rest_joints(torch.zeros(2, 10))[:, 0]
     cameras = [(0.8, *(-pelvis[0, :2]).tolist()), (0.9, *(-pelvis[1, :2]).tolist())]
     people = bodies_of(scenery, found, said_of(*cameras), body)
@@ -222,7 +222,7 @@ def test_whoever_has_no_body_is_left_out_and_the_others_keep_their_numbers(scene
     said = said_of((0.9, 0.0, 0.0), (-0.3, 0.0, 0.0), (0.9, 0.0, 0.0), (0.8, 0.0, 0.0))
     said.betas[2, 3] = torch.nan
     boxes = boxes_of(*[(10 * k, 10, 100, 200) for k in range(4)])
-    people = bodies_of(scenery, Found(boxes, (0, 1, 4, 5), {2: "too small"}), said, body)
+    people = bodies_of(scenery, FoundPeople(boxes, (0, 1, 4, 5), {2: "too small"}), said, body)
     assert people.numbers == (0, 5)
     assert sorted(people.left_out) == [1, 2, 4]
     assert "scale is -0.30" in people.left_out[1]
@@ -230,7 +230,9 @@ def test_whoever_has_no_body_is_left_out_and_the_others_keep_their_numbers(scene
     torch.testing.assert_close(people.boxes.center, boxes.center[[0, 3]])
     torch.testing.assert_close(people.camera, said.camera[[0, 3]])
     with pytest.raises(NoBodyError, match=r"person 7: .* scale is 0\.00"):
-        bodies_of(scenery, Found(boxes_of((0, 0, 50, 50)), (7,)), said_of((0.0, 0.0, 0.0)), body)
+        bodies_of(
+            scenery, FoundPeople(boxes_of((0, 0, 50, 50)), (7,)), said_of((0.0, 0.0, 0.0)), body
+        )
 
 
 def test_a_model_tells_its_crops_size_and_its_corrections(model):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from hmrlab.files import FileProblem
 from hmrlab.photos import Boxes, picture, predict, read_photo
-from hmrlab.photos.finding import Found, NobodyFoundError, Whole
+from hmrlab.photos.finding import FoundPeople, NobodyFoundError, Whole
 from hmrlab.photos.picture import shrunk
 
 SIZE = (480, 640)
@@ -53,7 +53,7 @@ def test_in_whatever_guise_a_photo_comes_the_answer_is_the_same(
     picture = Image.fromarray(scenery) if colour else Image.fromarray(scenery).convert("L")
     image = read_photo(as_written(picture, kind, tmp_path))
     assert image.shape == (*SIZE, 3)
-    found = Found(boxes_of(RECTANGLE), (0,))
+    found = FoundPeople(boxes_of(RECTANGLE), (0,))
     crops = found.boxes.crops(image, 64)
     wanted = found.boxes.crops(np.asarray(picture.convert("RGB")), 64)
     torch.testing.assert_close(crops, wanted, atol=1e-3, rtol=0)

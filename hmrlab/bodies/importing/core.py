@@ -19,7 +19,7 @@ from hmrlab.bodies.format import (
     read_provenance,
     read_raw_arrays,
 )
-from hmrlab.bodies.importing.recognise import BODY_ARRAYS, EXTRA, H36M, Found
+from hmrlab.bodies.importing.recognise import BODY_ARRAYS, EXTRA, H36M, RecognisedFile
 from hmrlab.bodies.smplx_adapter import smplx_landmarks
 from hmrlab.files import FileProblem, listed
 
@@ -42,7 +42,7 @@ class Core:
     provenance: Provenance
 
 
-def core_of(found: Found, gender: str) -> tuple[Core, tuple[str, ...]]:
+def core_of(found: RecognisedFile, gender: str) -> tuple[Core, tuple[str, ...]]:
     """The body of a user's file, and lines that say what was found.
 
     Raises:
@@ -95,7 +95,7 @@ def _checked(arrays: dict[str, np.ndarray], path: Path, provenance: Provenance) 
     return Core(check_body_arrays(arrays | stand_in, path), lacking, provenance)
 
 
-def _standard(found: Found) -> dict[str, np.ndarray]:
+def _standard(found: RecognisedFile) -> dict[str, np.ndarray]:
     """The file's arrays under the format's names and in its shapes."""
     arrays, path = dict(found.arrays), found.path
     for key in ("v_template", "shapedirs", "weights", "J_regressor", "kintree_table"):
@@ -132,7 +132,7 @@ def _standard(found: Found) -> dict[str, np.ndarray]:
     return arrays
 
 
-def _storage(found: Found) -> str:
+def _storage(found: RecognisedFile) -> str:
     """How the file has its numbers, in words."""
     sparse = found.stored_as.get("J_regressor") == "scipy.sparse"
     chumpy = [key for key in BODY_ARRAYS if found.stored_as.get(key) == "chumpy"]

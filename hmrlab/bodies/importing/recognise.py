@@ -53,7 +53,7 @@ EXPECTED = (
 
 
 @dataclass(frozen=True)
-class Found:
+class RecognisedFile:
     """A file that was recognised."""
 
     path: Path
@@ -63,7 +63,7 @@ class Found:
     stored_as: dict[str, str] = field(default_factory=dict)  # see `ModelFile`
 
 
-def recognise(path: str | Path) -> Found:
+def recognise(path: str | Path) -> RecognisedFile:
     """Read a file without running anything in it, and say what it is.
 
     Raises:
@@ -82,12 +82,12 @@ def recognise(path: str | Path) -> Found:
     if start == b"\x93NUMPY":
         array = read_npy(path, max_bytes=8 * MAX_NUMBERS)
         kind = _kind_of_array(path, array)
-        return Found(path, kind, {kind: array}, sha256_of(path))
+        return RecognisedFile(path, kind, {kind: array}, sha256_of(path))
     model = load_model_file(path, _WANTED)
     for kind, keys in _KEYS.items():
         if keys <= model.arrays.keys():
             arrays = {key: value for key, value in model.arrays.items() if key in _WANTED}
-            return Found(path, kind, arrays, sha256_of(path), model.stored_as)
+            return RecognisedFile(path, kind, arrays, sha256_of(path), model.stored_as)
     raise FileProblem(
         f"{path} holds {listed(sorted(model.arrays), 'no numeric arrays')}: neither a body nor "
         f"anything that goes with one. Expected: {EXPECTED}."

@@ -8,7 +8,15 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.bodies.format import MOST, OFF_BY, read_raw_arrays
-from hmrlab.bodies.importing.recognise import CUBE, EXTRA, H36M, MEANS, PRIOR, TEXTURE, Found
+from hmrlab.bodies.importing.recognise import (
+    CUBE,
+    EXTRA,
+    H36M,
+    MEANS,
+    PRIOR,
+    TEXTURE,
+    RecognisedFile,
+)
 from hmrlab.bodies.paths import companion_path
 from hmrlab.files import FileProblem, save_npz_whole
 
@@ -21,7 +29,7 @@ _MAX_GAUSSIANS = 100  # SMPLify's priors have up to 8
 _LARGEST = 1e4  # number of a prior: radians, their squares, shares
 
 
-def check_companion(found: Found) -> dict[str, np.ndarray]:
+def check_companion(found: RecognisedFile) -> dict[str, np.ndarray]:
     """What is kept of a file, checked.
 
     Raises:
@@ -117,7 +125,7 @@ def _check_regressor(path: Path, rows: np.ndarray) -> None:
 
 
 def _take(
-    found: Found, key: str, shape: tuple[int, ...], most: float, *, ravel: bool = False
+    found: RecognisedFile, key: str, shape: tuple[int, ...], most: float, *, ravel: bool = False
 ) -> np.ndarray:
     array = found.arrays[key]
     array = array.ravel() if ravel else array

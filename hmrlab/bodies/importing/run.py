@@ -20,7 +20,7 @@ from hmrlab.bodies.importing.recognise import (
     EXTRA,
     H36M,
     TEXTURE,
-    Found,
+    RecognisedFile,
     candidates,
     gender_of,
     recognise,
@@ -95,7 +95,7 @@ def import_files(
     )
 
 
-def _look_into(paths: Sequence[Path], progress: bool) -> tuple[list[Found], list[str]]:
+def _look_into(paths: Sequence[Path], progress: bool) -> tuple[list[RecognisedFile], list[str]]:
     """All files recognised; in folders those that are none of ours are passed over."""
     folders = [path for path in paths if os.path.isdir(path)]
     named = [(path, False) for path in paths if path not in folders]
@@ -124,8 +124,8 @@ def _look_into(paths: Sequence[Path], progress: bool) -> tuple[list[Found], list
     return found, passed_over
 
 
-def _by_gender(bodies: Sequence[Found], gender: str | None) -> dict[str, Found]:
-    by_gender: dict[str, Found] = {}
+def _by_gender(bodies: Sequence[RecognisedFile], gender: str | None) -> dict[str, RecognisedFile]:
+    by_gender: dict[str, RecognisedFile] = {}
     if gender is not None and len({each.sha256 for each in bodies}) > 1:
         names = ", ".join(str(each.path) for each in bodies)
         raise FileProblem(f"--gender is for one body at a time, and these are several: {names}.")
@@ -145,8 +145,8 @@ def _by_gender(bodies: Sequence[Found], gender: str | None) -> dict[str, Found]:
     return by_gender
 
 
-def _one_of_each(found: Sequence[Found]) -> dict[str, dict[str, np.ndarray]]:
-    chosen: dict[str, Found] = {}
+def _one_of_each(found: Sequence[RecognisedFile]) -> dict[str, dict[str, np.ndarray]]:
+    chosen: dict[str, RecognisedFile] = {}
     for each in found:
         other = chosen.setdefault(each.kind, each)
         if other.sha256 != each.sha256:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.prepare.recipe import Found, Needed, Recipe
+from hmrlab.data.prepare.recipe import Converted, Needed, Recipe
 from hmrlab.data.records import NUMBERS
 from hmrlab.files import FileProblem, open_picture, open_regular
 
@@ -110,7 +110,7 @@ def _folders(folder: Path) -> list[Path]:
         return []
 
 
-def usable(found: Found, folder: Path) -> Found:
+def usable(found: Converted, folder: Path) -> Converted:
     """Without the samples that nobody could train on, each counted by its reason.
 
     Args:

@@ -22,7 +22,7 @@ import numpy as np
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
 from hmrlab.data.prepare.listed import ListedJson
-from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
+from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
 from hmrlab.data.prepare.samples import as_found, in_lots, named, picture_names
 from hmrlab.files import listed
 
@@ -47,7 +47,7 @@ def jobs(root: Path, split: str) -> list[Job]:
     """All people with whole limbs, some hundreds in a job."""
     arrays, skipped = read_annotations(root / ANNOTATIONS)
     return [
-        Job("left-out", partial(as_found, Found({}, skipped))),
+        Job("left-out", partial(as_found, Converted({}, skipped))),
         *(Job(name, partial(as_found, lot)) for name, lot in in_lots(arrays)),
     ]
 

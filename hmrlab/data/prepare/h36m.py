@@ -24,7 +24,7 @@ from hmrlab.data.prepare.cdf import read_cdf
 from hmrlab.data.prepare.containers import AGAIN, numbers
 from hmrlab.data.prepare.hdf5 import open_hdf5
 from hmrlab.data.prepare.matlab import read_mat
-from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
+from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
 from hmrlab.data.prepare.skeletons import H36M_32, H36M_TO_ANNOTATED, centred, chosen, placed
 from hmrlab.data.prepare.video import extract_frames, left_out
 from hmrlab.files import FileProblem
@@ -67,7 +67,7 @@ def h36m_recipe(images: Path | None = None) -> Recipe:
     )
 
 
-def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str) -> Found:
+def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str) -> Converted:
     """The samples of one video.
 
     Args:
@@ -84,7 +84,7 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
     joints = read_joints(folder / _JOINTS_3D, stem, 3)
     frames = np.arange(0, len(joints), EVERY)
     if (subject, stem) in BROKEN_VIDEOS:
-        return Found.of([], {"the video is damaged as released": len(frames)})
+        return Converted.of([], {"the video is damaged as released": len(frames)})
     annotations = {"S": _annotated(centred(joints, H36M_32, "Spine")[frames])}
     if split == "train":
         points = read_joints(folder / _JOINTS_2D, stem, 2)
@@ -110,7 +110,7 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
         "scale": BOX_FACTOR * np.maximum(x1 - x0, y1 - y0) / 200,
         **{key: value[keep] for key, value in annotations.items()},
     }
-    return Found(arrays, skipped)
+    return Converted(arrays, skipped)
 
 
 def _annotated(points: np.ndarray) -> np.ndarray:

@@ -29,7 +29,7 @@ import numpy as np
 from hmrlab.data.prepare.containers import AGAIN, numbers
 from hmrlab.data.prepare.hdf5 import open_hdf5
 from hmrlab.data.prepare.matlab import read_mat
-from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
+from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
 from hmrlab.data.prepare.skeletons import (
     MPI_17,
     MPI_28,
@@ -82,7 +82,7 @@ def mpi_inf_3dhp_recipe(images: Path | None = None) -> Recipe:
     )
 
 
-def read_video(root: Path, images: Path, subject: int, sequence: int, camera: int) -> Found:
+def read_video(root: Path, images: Path, subject: int, sequence: int, camera: int) -> Converted:
     """The training samples of one video.
 
     Raises:
@@ -118,10 +118,10 @@ def read_video(root: Path, images: Path, subject: int, sequence: int, camera: in
     _must_have_size(studio, [path for frame, path in wanted.items() if frame not in gone])
     rows, names = rows[keep], np.array(names)[keep]
     metres = chosen(centred(joints[rows], MPI_28, "pelvis"), MPI_28, MPI_TO_ANNOTATED)
-    return Found(_samples(names, points[rows], metres), +skipped)
+    return Converted(_samples(names, points[rows], metres), +skipped)
 
 
-def read_test_sequence(root: Path, number: int) -> Found:
+def read_test_sequence(root: Path, number: int) -> Converted:
     """The test samples of one sequence.
 
     Raises:
@@ -150,7 +150,7 @@ def read_test_sequence(root: Path, number: int) -> Found:
     invalid = int((~valid).sum())
     skipped = Counter({"the frame is not valid": invalid, _OUTSIDE: int((~inside).sum())})
     metres = chosen(joints[inside], MPI_17, MPI_TO_ANNOTATED)
-    return Found(_samples(names[inside], points[inside], metres), +skipped)
+    return Converted(_samples(names[inside], points[inside], metres), +skipped)
 
 
 def read_annotations(path: Path, camera: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

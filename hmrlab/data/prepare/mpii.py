@@ -26,7 +26,7 @@ import numpy as np
 from hmrlab.data.prepare.containers import numbers
 from hmrlab.data.prepare.hdf5 import open_hdf5
 from hmrlab.data.prepare.matlab import read_mat
-from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
+from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
 from hmrlab.data.prepare.samples import as_found, in_lots, named, picture_names
 from hmrlab.files import FileProblem, listed
 
@@ -67,7 +67,7 @@ def jobs(root: Path, split: str) -> list[Job]:
         "part": named(arrays["joints"], JOINTS_16),
     })  # fmt: skip
     unknown = int((~known).sum())
-    skipped = Found({}, Counter({"not all 16 joints annotated": unknown} if unknown else {}))
+    skipped = Converted({}, Counter({"not all 16 joints annotated": unknown} if unknown else {}))
     return [
         Job("left-out", partial(as_found, skipped)),
         *(Job(name, partial(as_found, lot)) for name, lot in lots),

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.data.prepare.checking import usable
-from hmrlab.data.prepare.recipe import Found, Job
+from hmrlab.data.prepare.recipe import Converted, Job
 from hmrlab.files import FileProblem, parse_json, read_npz, save_npz_whole
 
 _SKIPPED = "skipped__"  # key of a part's reasons, beside SPIN's
@@ -34,11 +34,11 @@ def do_job(job: Job, parts: Path, pictures: Path) -> None:
     save_npz_whole(part_path(parts, job), **found.arrays, **{_SKIPPED: skipped})
 
 
-def read_part(path: Path) -> Found | None:
+def read_part(path: Path) -> Converted | None:
     """What a job found; None where it is still to be done."""
     try:
         arrays = read_npz(path)
         skipped = parse_json(str(arrays.pop(_SKIPPED, "")), dict[str, int])
     except (FileProblem, ValueError):
         return None
-    return Found(arrays, Counter(skipped))
+    return Converted(arrays, Counter(skipped))

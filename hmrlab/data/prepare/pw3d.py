@@ -25,7 +25,7 @@ import numpy as np
 
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.data.prepare.containers import numbers
-from hmrlab.data.prepare.recipe import Found, Job, Needed, Recipe
+from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
 from hmrlab.data.prepare.samples import boxes, named, picture_names
 from hmrlab.files import FileProblem, listed
 from hmrlab.unpickling import load_plain
@@ -60,7 +60,7 @@ def jobs(root: Path, split: str) -> list[Job]:
     return [Job(path.stem, partial(read_sequence, path)) for path in _sequences(root, split)]
 
 
-def read_sequence(path: Path) -> Found:
+def read_sequence(path: Path) -> Converted:
     """All people of a sequence in all frames with a valid camera, one after the other.
 
     Raises:
@@ -84,12 +84,12 @@ def read_sequence(path: Path) -> Found:
         key: np.concatenate([person.arrays[key] for person in people])
         for key in (people[0].arrays if people else ())
     }
-    return Found(arrays, sum((person.skipped for person in people), Counter()))
+    return Converted(arrays, sum((person.skipped for person in people), Counter()))
 
 
 def _person(
     path: Path, content: dict[str, Any], number: int, pictures: np.ndarray, cameras: np.ndarray
-) -> Found:
+) -> Converted:
     """One actor of a sequence."""
 
     def array(key: str, *shape: int) -> np.ndarray:
@@ -133,7 +133,7 @@ def _person(
         "gender": np.full(len(rows), gender),
         "actor": np.full(len(rows), number),
     }
-    return Found(arrays, +skipped)
+    return Converted(arrays, +skipped)
 
 
 def seen_by(cameras: np.ndarray, poses: np.ndarray) -> np.ndarray:

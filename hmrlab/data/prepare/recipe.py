@@ -30,7 +30,7 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class Found:
+class Converted:
     """Samples of one job; those left out are counted by reason."""
 
     arrays: dict[str, np.ndarray]  # (n, ...) by key of SPIN's vocabulary; others are kept as well
@@ -39,7 +39,7 @@ class Found:
     @classmethod
     def of(
         cls, samples: Sequence[Mapping[str, Any]], skipped: Mapping[str, int] | None = None
-    ) -> Found:
+    ) -> Converted:
         """From samples one by one; all must have the same keys.
 
         Raises:
@@ -64,7 +64,7 @@ class Job:
     """
 
     name: str  # different for each job of a set; letters, digits, - _ .
-    read: Callable[[], Found]
+    read: Callable[[], Converted]
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from tqdm.auto import tqdm
 
 from hmrlab.data.prepare.checking import check_needed
 from hmrlab.data.prepare.parts import do_job, part_path, read_part
-from hmrlab.data.prepare.recipe import Found, Job, Recipe
+from hmrlab.data.prepare.recipe import Converted, Job, Recipe
 from hmrlab.data.prepared import (
     PreparedSet,
     note_set,
@@ -153,7 +153,7 @@ def _work(
             work_in_processes(work, workers, bar.update, "Fewer of them (--workers 1) need less.")
 
 
-def _joined(parts: list[Found | None]) -> Found:
+def _joined(parts: list[Converted | None]) -> Converted:
     """All jobs' samples, in the order of the jobs."""
     if None in parts:
         raise FileProblem("a part has gone while the others were made: run the command again.")
@@ -162,11 +162,11 @@ def _joined(parts: list[Found | None]) -> Found:
         raise ValueError("the jobs of a set must find the same keys")
     keys = tuple(some[0].arrays) if some else ()
     arrays = {key: np.concatenate([part.arrays[key] for part in some]) for key in keys}
-    return Found(arrays, sum((part.skipped for part in parts), Counter()))
+    return Converted(arrays, sum((part.skipped for part in parts), Counter()))
 
 
 def _finish(
-    recipe: Recipe, split: str, folder: Path, pictures: Path, source: str, found: Found
+    recipe: Recipe, split: str, folder: Path, pictures: Path, source: str, found: Converted
 ) -> PreparedSet:
     """Write the records under another name, check them, put them in place, note what they are."""
     unchecked = save_npz_whole(folder / ".parts" / "records.npz", **found.arrays)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.prepare.recipe import Found
+from hmrlab.data.prepare.recipe import Converted
 from hmrlab.files import FileProblem
 
 AT_ONCE = 500  # samples in a job, where a set comes with one file of annotations for all
@@ -77,15 +77,15 @@ def boxes(points: np.ndarray, seen: np.ndarray, factor: float) -> tuple[np.ndarr
     return (low + high) / 2, factor * (high - low).max(1) / 200
 
 
-def in_lots(arrays: dict[str, np.ndarray], size: int = AT_ONCE) -> list[tuple[str, Found]]:
+def in_lots(arrays: dict[str, np.ndarray], size: int = AT_ONCE) -> list[tuple[str, Converted]]:
     """Samples in lots of some hundreds, each with a name for its job."""
     lots = []
     for first in range(0, len(next(iter(arrays.values()))), size):
         some = {key: value[first : first + size] for key, value in arrays.items()}
-        lots.append((f"from-{first:06d}", Found(some)))
+        lots.append((f"from-{first:06d}", Converted(some)))
     return lots
 
 
-def as_found(found: Found) -> Found:
+def as_found(found: Converted) -> Converted:
     """For jobs whose samples are known already, and only their pictures are to be looked at."""
     return found

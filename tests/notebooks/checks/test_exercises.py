@@ -4,13 +4,13 @@ import math
 import pytest
 import torch
 
-from checks import CheckFailedError, State, answer, compare, exercise
+from checks import CheckFailedError, State, answer, difference, exercise
 
 
 @exercise("Double it")
 def check_double(attempt):
     values = torch.tensor([1.0, -2.0, 3.5])
-    return compare(answer(attempt, values), values * 2, "the double", unit="m")
+    return difference(answer(attempt, values), values * 2, "the double", unit="m")
 
 
 @pytest.mark.parametrize("attempt", [None, ..., lambda x: None, lambda x: ..., NotImplemented])
@@ -111,7 +111,7 @@ SQUARE = torch.tensor([[[1.0, 2.0], [3.0, 4.5]]])
     ],
 )
 def test_what_is_wrong_is_said_in_words(got, wanted, hint):
-    said = compare(got, wanted, "x", unit="m")
+    said = difference(got, wanted, "x", unit="m")
     if hint is None:
         assert said is None
     else:
@@ -121,16 +121,18 @@ def test_what_is_wrong_is_said_in_words(got, wanted, hint):
 def test_the_first_element_that_differs_is_named():
     wrong = POINTS.clone()
     wrong[1, 1] = 9
-    assert compare(wrong, POINTS, "the points", unit="m") == (
+    assert difference(wrong, POINTS, "the points", unit="m") == (
         "the points[1, 1] is 9 m, 0.3 is right (1 of 6 differ)."
     )
 
 
 def test_a_chapters_own_mistakes_come_first():
-    said = compare(-POINTS, POINTS, "x", mistakes={"other": POINTS * 3, "You look away.": -POINTS})
+    said = difference(
+        -POINTS, POINTS, "x", mistakes={"other": POINTS * 3, "You look away.": -POINTS}
+    )
     assert said == "You look away."
 
 
 def test_zeros_do_not_count_as_a_factor():
-    assert "differ" in compare(torch.zeros(4), torch.tensor([1.0, 2, 3, 4]), "x")
-    assert "differ" in compare(torch.tensor([1.0, 2, 3, 4]), torch.zeros(4), "x")
+    assert "differ" in difference(torch.zeros(4), torch.tensor([1.0, 2, 3, 4]), "x")
+    assert "differ" in difference(torch.tensor([1.0, 2, 3, 4]), torch.zeros(4), "x")

@@ -13,7 +13,7 @@ Array = np.ndarray
 _DEGREES = 180 / math.pi
 
 
-def compare(
+def difference(
     got: Any,
     wanted: Any,
     what: str,

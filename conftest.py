@@ -9,9 +9,10 @@ from collections.abc import Iterator
 
 import jaxtyping
 import pytest
-import shape_checks
 
 if os.environ.get("HMRLAB_CHECK_SHAPES"):
+    import shape_checks  # beartype is not everywhere where tests are run
+
     shape_checks.install()
 
 

@@ -16,7 +16,7 @@ TOOLS = ROOT / "tools"
 THERE = (
     "torch", "torchvision", "numpy", "numba", "onnx", "scipy", "pillow", "matplotlib", "filelock",
     "tqdm", "rich", "typer", "pytest", "pytest-xdist", "tensorboard", "h5py", "onnxruntime",
-    "onnxscript",
+    "onnxscript", "jaxtyping", "timm",
 )  # fmt: skip
 CARRIED = (
     "pydantic", "pydantic-core", "annotated-types", "typing-inspection", "typing-extensions",

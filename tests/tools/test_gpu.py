@@ -127,7 +127,7 @@ def test_the_queue_names_trainings_that_there_are(tasks):
     for task in tasks.all_tasks():
         if task.kind == tasks.TRAINING:
             run = tasks.run_of(task, dry=False)
-            assert (run.seconds, run.base, run.seed) == (task.seconds, task.base, task.seed)
+            assert (run.seconds, run.init_from, run.seed) == (task.seconds, task.base, task.seed)
     assert tasks.FIGURES == FIGURES
     with pytest.raises(ValueError, match="no task card_vgg"):
         tasks.chosen_tasks(tasks.all_tasks(), ["card_vgg"])

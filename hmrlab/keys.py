@@ -6,7 +6,7 @@ from hmrlab.bodies import own_body_digest
 from hmrlab.config import Config, flat
 from hmrlab.data.synthetic.generate import set_spec
 from hmrlab.files import FileProblem, sha256_of
-from hmrlab.ledger import settings_hash
+from hmrlab.ledger import RunRecord, settings_hash
 from hmrlab.ledger.code import code_digests, times_written
 from hmrlab.models.shipped import shipped_digest
 from hmrlab.presets import base_of, pretraining_of
@@ -59,6 +59,11 @@ def settings_key(config: Config) -> str:
 def run_key(config: Config) -> str:
     """The key of a training: of its settings, its data and the code."""
     return settings_hash({"settings": settings_key(config), "code": code_of_training()})
+
+
+def run_key_of(record: RunRecord) -> str:
+    """The `run_key` under which a recorded training ran."""
+    return settings_hash({"settings": record.settings_hash, "code": record.code})
 
 
 def _digest_of_prior() -> str:

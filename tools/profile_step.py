@@ -34,7 +34,6 @@ from hmrlab.ledger import current_command, describe_machine, source_commit, vers
 from hmrlab.models.cost import untrained
 from hmrlab.models.counting import count_macs
 from hmrlab.runs import build_model, make_loader, make_objective, make_settings
-from hmrlab.training.runs import wanted_batch
 
 NAME = "card_resnet50"
 WARM_UP = 5
@@ -241,7 +240,7 @@ def measure(scale: Scale, device: torch.device, steps: int, dry: bool) -> dict[s
     reached = ceilings(device, 256 if dry else 8192, 10 if dry else 2000)
     run = preset(NAME, scale)
     # a multiply-add is two operations; backwards takes twice what forwards takes
-    flops = 2 * 3 * count_macs(untrained(run.encoder), scale.resolution) * wanted_batch(run)
+    flops = 2 * 3 * count_macs(untrained(run.encoder), scale.resolution) * run.batch_size
     traffic = least_bytes(trainer.model, images)
     return {
         "precision": precision,

@@ -24,6 +24,7 @@ from hmrlab.files import (
     write_text_whole,
     write_whole,
 )
+from hmrlab.keys import run_key_of
 from hmrlab.ledger import Ledger, RunRecord
 from hmrlab.presets import PRESETS
 from hmrlab.tables import keep_references, read_references, scale_name
@@ -132,7 +133,7 @@ def _read(folder: Path) -> _Found:
             tables = _tables(benchmarks, folder / BENCHMARKS)
     parts = parts_in(folder)
     for name, told in parts.items():
-        if told.kind == "weights" and told.key not in {row.settings_hash for row in rows}:
+        if told.kind == "weights" and told.key not in {run_key_of(row) for row in rows}:
             raise FileProblem(f"{folder / name}: no row in {ROWS} is of these weights; remove them")
     histories = _histories(folder / HISTORIES, rows)
     return _Found(dry, rows, histories, benchmarks, tables, parts)
@@ -236,8 +237,8 @@ def _in_checkout() -> bool:
 def _take_weights(folder: Path, found: _Found) -> list[str]:
     """Weights and checkpoints into hmrlab's home, and a row into its ledger."""
     ledger = Ledger(paths.runs_dir() / "ledger.jsonl")
-    rows = {row.settings_hash: row for row in found.rows}
-    held = {record.settings_hash: record.date for record in ledger.records()}
+    rows = {run_key_of(row): row for row in found.rows}
+    held = {run_key_of(record): record.date for record in ledger.records()}
     said = []
     for name, told in found.parts.items():
         weights = told.kind == "weights"

@@ -22,6 +22,7 @@ from _common import clock, in_words, keep_json, markdown, origin, provenance, pu
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import body_digest
+from hmrlab.bodies.paths import FREE
 from hmrlab.data.augment import AugmentationSettings, RawBatch, draw
 from hmrlab.data.boxes import MARGIN
 from hmrlab.data.synthetic import casting
@@ -73,7 +74,7 @@ def measure(options: argparse.Namespace) -> list[dict[str, Any]]:
         PEER: (count, lambda k: as_stored(count, resolution, k)),
         NUMBERS: (
             casting.CHUNK,
-            lambda k: casting.draw_chunk.__wrapped__(SEED, True, k, body_digest()),
+            lambda k: casting.draw_chunk.__wrapped__(SEED, True, k, FREE, body_digest(FREE)),
         ),
     }
     for compiled in (False, True) if options.compile else (False,):

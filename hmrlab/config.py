@@ -1,8 +1,8 @@
 """What a training is: a flat, frozen `Config`, complete when it is made.
 
 Nothing in it stands for something else that is filled in later: what it says is what is trained.
-Presets (`hmrlab.presets`) name configs; `with_settings` changes any field by its name. To import it
-takes the standard library only.
+Presets (`hmrlab.presets`) name configs; `with_settings` changes any field by its name. Importing it
+needs no torch.
 """
 
 from __future__ import annotations
@@ -13,7 +13,10 @@ import types
 import typing
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass, replace
+from functools import cache
 from typing import Any, Literal
+
+from hmrlab.paths import chosen_body
 
 PRUNING = ("masks", "channels")
 THRESHOLD = 100.0  # the worst mean robust 2D error, pixels squared, that still supervises
@@ -57,6 +60,7 @@ class Scale:
     seeds: int  # trainings of each kind, where a notebook compares kinds
     augmentation: AugmentationSettings
     timed: float = 1.0  # of the seconds, and of the batch, of a training by the clock
+    body: str = "free"  # of the synthetic people and the losses: see `load_body`
 
     @property
     def stored_size(self) -> int:
@@ -78,14 +82,14 @@ SCALES: dict[str, Scale] = {
 
 
 def get_scale(name: str) -> Scale:
-    """The scale of that name.
+    """The scale of that name, with the body that the user chose.
 
     Raises:
         ValueError: there is none; the message lists those there are.
     """
     if name not in SCALES:
         raise ValueError(f"unknown scale {name!r}; choose one of {', '.join(SCALES)}")
-    return SCALES[name]
+    return replace(SCALES[name], body=chosen_body())
 
 
 @dataclass(frozen=True)
@@ -198,6 +202,7 @@ class Config:
     studio_test: int
     wild_test: int
     augmentation: AugmentationSettings
+    body: str  # of the synthetic people, the losses and the metrics: see `load_body`
 
     encoder: str
     steps: int  # optimiser steps; not used where `seconds` says how long
@@ -273,19 +278,18 @@ def stored_size(resolution: int) -> int:
     return resolution * 3 // 2
 
 
-def setting_names(of: type | None = None, before: str = "") -> list[str]:
+@cache
+def setting_names(of: type | None = None) -> tuple[str, ...]:
     """Every field by its dotted name, such as "n_iter" and "losses.pose"."""
     of = of or Config
     words = [each.name for each in fields(of) if each.metadata.get("words")]
-    names = []
-    for name, hint in typing.get_type_hints(of).items():
-        if name in words:
-            continue
-        names.append(before + name)
-        part = _part_of(hint)
-        if part is not None:
-            names += setting_names(part, f"{before}{name}.")
-    return names
+    names: list[str] = []
+    for name, hint in _hints(of).items():
+        if name not in words:
+            part = _part_of(hint)
+            inner = setting_names(part) if part else ()
+            names += [name, *(f"{name}.{each}" for each in inner)]
+    return tuple(names)
 
 
 def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
@@ -332,10 +336,10 @@ def changes(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
 
 def flat(config: Config) -> dict[str, Any]:
     """Every field by its dotted name, parts taken apart; the words are left out."""
-    found: dict[str, Any] = {}
+    settings: dict[str, Any] = {}
     for name, value in config.decisive.items():
-        found |= _flattened(name, value)
-    return found
+        settings |= _flattened(name, value)
+    return settings
 
 
 def _flattened(name: str, value: Any) -> dict[str, Any]:
@@ -348,7 +352,7 @@ def _flattened(name: str, value: Any) -> dict[str, Any]:
 def _changed(part: Any, path: list[str], value: Any, whole: str) -> Any:
     """The (part of a) config with the field at the end of the path changed."""
     name, *rest = path
-    hint = typing.get_type_hints(type(part))[name]
+    hint = _hints(type(part))[name]
     if rest:
         inner = getattr(part, name)
         inner = _part_of(hint)() if inner is None else inner
@@ -370,8 +374,14 @@ def _read(value: Any, hint: Any, name: str) -> Any:
     try:
         return TypeAdapter(hint).validate_python(value)
     except ValidationError as error:
-        said = error.errors()[0]["msg"]
-        raise ValueError(f"{name}={value!r}: {said[0].lower()}{said[1:]}") from error
+        message = error.errors()[0]["msg"]
+        raise ValueError(f"{name}={value!r}: {message[0].lower()}{message[1:]}") from error
+
+
+@cache
+def _hints(of: type) -> dict[str, Any]:
+    """The types of a dataclass's fields; to resolve them anew takes milliseconds."""
+    return typing.get_type_hints(of)
 
 
 def _part_of(hint: Any) -> type | None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -103,16 +102,16 @@ def look_at_rendering() -> Finding:
 def look_at_body() -> Finding:
     """Whether the body in use loads, the free one or `$HMRLAB_BODY`'s, and which are imported."""
     from hmrlab.bodies.format import read_body_file
-    from hmrlab.bodies.paths import IMPORTED, body_path, missing_bodies, waiting_path
+    from hmrlab.bodies.paths import FREE, IMPORTED, body_path, missing_bodies, waiting_path
 
-    chosen = os.environ.get("HMRLAB_BODY")
+    chosen = paths.chosen_body()
     try:
-        body = read_body_file(body_path())
+        body = read_body_file(body_path(chosen))
     except FileProblem as error:
         unset = "unset HMRLAB_BODY to use the free body, or see what is there: hmrlab body list"
-        remedy = unset if chosen else "get the package anew, or build the body: make body"
+        remedy = unset if chosen != FREE else "get the package anew, or build the body: make body"
         return Finding("body", False, str(error), remedy)
-    words = f"{chosen or 'the free body'}, {len(body.v_template):,} vertices"
+    words = f"{'the free body' if chosen == FREE else chosen}, {len(body.v_template):,} vertices"
     missing = missing_bodies()
     there = [name for name in IMPORTED if name not in missing]
     waiting = [name for name in missing if waiting_path(name).is_file()]

@@ -44,14 +44,14 @@ def settings_key(config: Config) -> str:
     sets += [set_spec(name, "test", config).folder_name for name in TEST_SETS]
     base = base_of(config)
     sizes = {f"{name}_{split}" for name in TEST_SETS for split in ("train", "test")}
-    settings = {name: value for name, value in flat(config).items() if name not in sizes}
+    settings = {k: v for k, v in flat(config).items() if k not in sizes and k != "body"}
     identity = {
         "settings": settings,
         "sets": sets,
         "encoder_weights": _identity_of_weights(config),
-        "prior": _digest_of_prior() if config.fits else "",
+        "prior": _digest_of_prior(config.body) if config.fits else "",
         "init_from": settings_key(base) if base else "",
-        "body": own_body_digest(),
+        "body": own_body_digest(config.body),
     }
     return settings_hash(identity)
 
@@ -66,8 +66,8 @@ def run_key_of(record: RunRecord) -> str:
     return settings_hash({"settings": record.settings_hash, "code": record.code})
 
 
-def _digest_of_prior() -> str:
-    path = prior_path()
+def _digest_of_prior(body: str) -> str:
+    path = prior_path(body=body)
     if not path.is_file():
         raise FileProblem(f"no pose prior at {path}; HMRLAB_PRIOR names it")
     return sha256_of(path)

@@ -29,6 +29,15 @@ def home() -> Path:
     return resolve("~/.local/share/hmrlab")
 
 
+def chosen_body() -> str:
+    """The body that the user chose by `$HMRLAB_BODY`, a name or a path; "free" where it is not set.
+
+    Asked for once, where something begins (a command, `preset`, `get_scale`, `load_body()` without
+    a name); from there on the body's name is an argument.
+    """
+    return os.environ.get("HMRLAB_BODY") or "free"
+
+
 def data_dir() -> Path:
     """Where generated and prepared data sets live."""
     return home() / "data"

@@ -309,7 +309,7 @@ def base_of(config: Config) -> Config | None:
     if not config.init_from:
         return None
     _check_chain(config)
-    base = preset(config.init_from, config.scale, config.seed)
+    base = preset(config.init_from, replace(config.scale, body=config.body), config.seed)
     if base.task != "bodies":
         raise ValueError(
             f"{config.name!r} cannot go on from {base.name!r}: that trains an encoder alone; "
@@ -341,7 +341,8 @@ def _check_chain(config: Config) -> None:
 
 def pretraining_of(config: Config) -> Config:
     """The pretraining that a config starts from: one for all its seeds."""
-    return replace(preset("pretrain_keypoints", config.scale, seed=0), encoder=config.encoder)
+    pretraining = preset("pretrain_keypoints", config.scale, seed=0)
+    return replace(pretraining, encoder=config.encoder, body=config.body)
 
 
 def _with_parents(name: str) -> list[Preset]:

@@ -11,6 +11,7 @@ import gc
 import warnings
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from tqdm.auto import tqdm
@@ -54,7 +55,7 @@ from hmrlab.training.scores import check_bodies, score_bodies
 from hmrlab.training.sets import BODY_DETAIL, load_training_set
 from hmrlab.training.unfinished import RESUMED
 
-LEAST_BETWEEN_CHECKS = 25  # steps; more often, the checks of a short training outlast it
+MIN_STEPS_BETWEEN_CHECKS = 25  # steps; more often, the checks of a short training outlast it
 Dataset = PoseDataset | MixedDataset | FreshPeople
 
 
@@ -113,10 +114,10 @@ def run_training(
     if (dataset is not None) != bool(config.variant):
         raise ValueError("a training has a `variant` if and only if its data are given by hand")
     ledger = ledger or _default_ledger()
-    found = find_result(config, ledger)
-    if found is not None:
-        return found
-    _tell_why(config, ledger)
+    recorded = find_result(config, ledger)
+    if recorded is not None:
+        return recorded
+    _announce(config, ledger)
     earlier = _Earlier(device, progress, ledger, deadline)
     run = _Training(config, choose_device(device), progress)
     model = build_model(config, _start_file(config, earlier), allow_download)
@@ -132,11 +133,11 @@ def run_training(
     return RunResult(config, record, run.folder, reused=False)
 
 
-def _tell_why(config: Config, ledger: Ledger) -> None:
+def _announce(config: Config, ledger: Ledger) -> None:
     """Say why an earlier result is not used, and whether the code in memory is that on disk."""
-    said = explain_retraining(config, ledger)
-    if said:
-        tqdm.write(said)
+    reason = explain_retraining(config, ledger)
+    if reason:
+        tqdm.write(reason)
     edited = edited_since_import()
     if edited:
         warnings.warn(
@@ -202,7 +203,7 @@ def make_settings(config: Config, precision: str, fingerprint: str = "") -> Trai
         clip_norm=config.clip_norm,
         accumulate=config.accumulate,
         precision=precision,
-        checks=min(TrainerSettings.checks, max(3, config.steps // LEAST_BETWEEN_CHECKS)),
+        checks=min(TrainerSettings.checks, max(3, config.steps // MIN_STEPS_BETWEEN_CHECKS)),
         fingerprint=fingerprint,
     )
 
@@ -213,13 +214,13 @@ def make_objective(
     """What the training is to bring down, with the first fits where fits supervise."""
     if config.task == "keypoint_maps":
         return HeatmapObjective()
-    body = load_body(detail=BODY_DETAIL).to(device)
+    body = load_body(config.body, BODY_DETAIL).to(device)
     if config.adversary is not None:
         adversary = Adversary(config.adversary, device, config.seed)
         return AdversarialSPIN(body, config.losses, adversary=adversary)
     if config.fits is None:
         return SPIN(body, config.losses)
-    prior = load_prior().to(device)
+    prior = load_prior(body=config.body).to(device)
     fits = fill_fits(dataset, body, prior, config.fits, progress=progress)
     lengths = tuple(len(part) for part in dataset.parts)
     return SPIN(body, config.losses, FitSupervisor(body, prior, config.fits, fits, lengths))
@@ -272,9 +273,8 @@ class _Training:
         if device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(device)
         writer = BackgroundWriter.to_folder(self.folder / "tensorboard")
-        pictures = (
-            None if self.maps else keypoint_pictures(load_body(detail=BODY_DETAIL).to(device))
-        )
+        body = load_body(config.body, BODY_DETAIL).to(device)
+        pictures = None if self.maps else keypoint_pictures(body)
         try:
             trainer = Trainer(
                 model, objective, loader, settings, self.folder, device, writer, pictures,
@@ -306,12 +306,10 @@ class _Training:
             used["steps_used"] = kept_steps(self.folder)
         if (self.folder / RESUMED).is_file():
             used["resumed"] = True
-        if own_body_digest():
-            used["body_used"] = body_label()
         on_gpu = self.device.type == "cuda"
         return record_run(
             name=self.config.name,
-            settings=asdict(self.config) | used,
+            settings=_without_folders(self.config) | used,
             settings_hash=settings_key(self.config),
             code=self.code,
             seed=self.config.seed,
@@ -358,6 +356,13 @@ class _Training:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         return replace(config, steps=kept_steps(self.folder))
+
+
+def _without_folders(config: Config) -> dict[str, Any]:
+    """The settings as they are recorded: an own body's path names no folder of the user's."""
+    own = own_body_digest(config.body)
+    body = body_label(config.body) if own else config.body
+    return asdict(replace(config, body=body, scale=replace(config.scale, body=body)))
 
 
 @dataclass(frozen=True)

@@ -48,7 +48,7 @@ Betas = Float[Tensor, "b 10"]
 Pose = Float[Tensor, "b 72"]  # axis-angles
 Rows = Int[Tensor, " b"]
 Mask = Bool[Tensor, " b"]
-MOST_BETA = 3.0  # a shape further out than this is not believed
+MAX_BETA = 3.0  # a shape further out than this is not believed
 
 
 @dataclass(frozen=True)
@@ -176,8 +176,8 @@ class FitSupervisor:
             output.betas[rows],
             output.camera[rows],
             batch.keypoints_2d[rows],
-            batch.flipped[rows],
-            batch.turned[rows],
+            batch.is_flipped[rows],
+            batch.rot_angle[rows],
             *self.fits[places],
         )
         unlabelled = ~batch.has_smpl[rows]
@@ -199,8 +199,8 @@ class FitSupervisor:
         betas: Betas,
         camera: Float[Tensor, "b 3"],
         keypoints: Float[Tensor, "b 49 3"],
-        flipped: Mask,
-        turned: Float[Tensor, " b"],
+        is_flipped: Mask,
+        rot_angle: Float[Tensor, " b"],
         known_pose: Pose,
         known_betas: Betas,
         known: Mask,
@@ -209,7 +209,7 @@ class FitSupervisor:
 
         Args:
             rotations, betas, camera: the network's output.
-            keypoints, flipped, turned: of a batch.
+            keypoints, is_flipped, rot_angle: of a batch.
             known_pose, known_betas, known: what the dictionary has.
 
         Returns:
@@ -217,7 +217,7 @@ class FitSupervisor:
             fit, and the pose to keep.
         """
         targets = Targets.from_normalised(keypoints)
-        augmented = AugmentTransform(flipped, turned)
+        augmented = AugmentTransform(is_flipped, rot_angle)
         best = augmented.apply(known_pose)
         error = torch.where(known, self._error(best, known_betas, targets), torch.inf)
         if not self.plan.loop:
@@ -353,24 +353,24 @@ class FitsDict:
 class AugmentTransform(TensorRecord):
     """What augmentation did to the pictures of B samples: turned first, then mirrored."""
 
-    flipped: Bool[Tensor, "*b"]
-    turned: Float[Tensor, "*b"]  # degrees, as in `crop_matrix`
+    is_flipped: Bool[Tensor, "*b"]
+    rot_angle: Float[Tensor, "*b"]  # degrees, as in `crop_matrix`
 
     def apply(self, pose: Pose) -> Rotations:
         """Axis-angles in the plain pictures -> rotations in the augmented ones."""
         rotations = axis_angle_to_matrix(pose.view(-1, 24, 3))
-        root = rotate_in_image_plane(rotations[:, 0], self.turned)
+        root = rotate_in_image_plane(rotations[:, 0], self.rot_angle)
         return self._mirrored(torch.cat([root[:, None], rotations[:, 1:]], 1))
 
     def invert(self, rotations: Rotations) -> Pose:
         """Rotations in the augmented pictures -> axis-angles in the plain ones."""
         rotations = self._mirrored(rotations)
-        root = rotate_in_image_plane(rotations[:, 0], -self.turned)
+        root = rotate_in_image_plane(rotations[:, 0], -self.rot_angle)
         return matrix_to_axis_angle(torch.cat([root[:, None], rotations[:, 1:]], 1)).flatten(1)
 
     def _mirrored(self, rotations: Tensor) -> Tensor:
         mirrored = flip_rotations(rotations, POSE_FLIP)
-        return torch.where(self.flipped[:, None, None, None], mirrored, rotations)
+        return torch.where(self.is_flipped[:, None, None, None], mirrored, rotations)
 
 
 def believable_betas(betas: Betas) -> Betas:
@@ -378,4 +378,4 @@ def believable_betas(betas: Betas) -> Betas:
 
     The dictionary keeps what was fitted.
     """
-    return torch.where((betas.abs() > MOST_BETA).any(1, keepdim=True), 0, betas)
+    return torch.where((betas.abs() > MAX_BETA).any(1, keepdim=True), 0, betas)

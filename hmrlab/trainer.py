@@ -22,7 +22,7 @@ from hmrlab.models.safe_load import read_torch, shown
 
 BATCH_DUMP = "diverged_batch.pt"
 CHECKPOINT = "checkpoint.pt"
-PICTURES_IN_ALL = 10
+TOTAL_PICTURES = 10
 
 
 class Objective(Protocol):
@@ -121,7 +121,7 @@ class Trainer:
         self.pictures = pictures
         self.check = check
         self.late = device.type == "cuda" if late is None else late
-        self._unseen: deque[Priced] = deque()  # whose losses nobody has looked at yet
+        self._pending: deque[PendingLosses] = deque()  # not checked for NaN yet
         # A step of Adam's moves a sum of 1,024 inputs a thousand times as far as one weight. At
         # the encoder's rate the regressor's camera is thrown through zero early in training.
         self.optimizer = torch.optim.AdamW(
@@ -188,7 +188,7 @@ class Trainer:
         Raises:
             TrainingDivergedError: a loss that led to these weights is not finite.
         """
-        self._look()
+        self._check_finite()
         state = {
             "fingerprint": self.settings.fingerprint,
             "step": self.step,
@@ -216,11 +216,11 @@ class Trainer:
             raise FileProblem(_not_whole(path, error)) from error
         if not isinstance(state, dict):
             raise FileProblem(_not_whole(path, f"it is a {type(state).__name__}"))
-        found = state.get("fingerprint")
-        if not isinstance(found, str) or found != self.settings.fingerprint:
+        fingerprint = state.get("fingerprint")
+        if not isinstance(fingerprint, str) or fingerprint != self.settings.fingerprint:
             raise FileProblem(
                 f"{path} belongs to a training with other settings "
-                f"('{shown(found)}', expected {self.settings.fingerprint!r}). "
+                f"('{shown(fingerprint)}', expected {self.settings.fingerprint!r}). "
                 "Use another folder, or delete it to train from the start."
             )
         try:
@@ -231,7 +231,7 @@ class Trainer:
 
     def _restore(self, state: dict[str, Any]) -> None:
         """Go on from what `save` wrote; entries that are missing or others raise whatever."""
-        self._unseen.clear()
+        self._pending.clear()
         self.model.load_state_dict(state["model"], strict=True)
         self.optimizer.load_state_dict(state["optimizer"])
         self.loader.restore(state["loader"])
@@ -266,18 +266,18 @@ class Trainer:
         for _ in range(settings.accumulate):
             batch = next(batches).to(self.device)
             losses = self.objective(self.model, batch, settings.precision)
-            priced = Priced.of(self.step, batch, losses)
+            pending = PendingLosses.of(self.step, batch, losses)
             if self.late:
-                self._unseen.append(priced)
-            elif not priced.finite():
-                self._stop_diverged(priced)
+                self._pending.append(pending)
+            elif not pending.finite():
+                self._stop_diverged(pending)
             (losses["total"] / settings.accumulate).backward()
             for name, value in losses.items():
                 mean[name] = mean.get(name, 0) + value.detach() / settings.accumulate
         if settings.clip_norm:
             torch.nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm)
         self.optimizer.step()
-        self._look(leaving=settings.accumulate)
+        self._check_finite(leaving=settings.accumulate)
         return mean, batch
 
     def _check_if_due(self) -> None:
@@ -287,28 +287,28 @@ class Trainer:
         if self.check is None or self.step not in due:
             return
         devices = [self.device] if self.device.type == "cuda" else []
-        self._look()
+        self._check_finite()
         with torch.random.fork_rng(devices=devices):
             scores = self.check()
         self._checked.append((self.step, scores))
         if self.writer is not None:
             self.writer.scalars({f"check/{k}": v for k, v in scores.items()}, self.step)
 
-    def _look(self, leaving: int = 0) -> None:
+    def _check_finite(self, leaving: int = 0) -> None:
         """End the training where a loss is not finite, but for that many of the last ones."""
-        while len(self._unseen) > leaving:
-            if not self._unseen[0].finite():
-                self._stop_diverged(self._unseen[0])
-            self._unseen.popleft()
+        while len(self._pending) > leaving:
+            if not self._pending[0].finite():
+                self._stop_diverged(self._pending[0])
+            self._pending.popleft()
 
-    def _stop_diverged(self, priced: Priced) -> None:
-        values = {name: float(value) for name, value in priced.losses.items()}
-        content = {"step": priced.step, "losses": values, "index": priced.batch.index.cpu()}
-        content["images"] = priced.batch.images.cpu()
+    def _stop_diverged(self, pending: PendingLosses) -> None:
+        values = {name: float(value) for name, value in pending.losses.items()}
+        content = {"step": pending.step, "losses": values, "index": pending.batch.index.cpu()}
+        content["images"] = pending.batch.images.cpu()
         path = write_whole(self.folder / BATCH_DUMP, lambda file: torch.save(content, file))
         worst = ", ".join(f"{name} {value:.3g}" for name, value in values.items())
         raise TrainingDivergedError(
-            f"the loss is not finite at step {priced.step} ({worst}). The batch (sample indices "
+            f"the loss is not finite at step {pending.step} ({worst}). The batch (sample indices "
             f"and images) is in {path}. Try a smaller learning rate; if it happens at once, look "
             "for NaN in the data."
         )
@@ -317,14 +317,14 @@ class Trainer:
         every = max(1, self.settings.steps // 200)
         if self.step % every and self.step != self.settings.steps:
             return
-        self._look()
+        self._check_finite()
         values = {name: float(value) for name, value in losses.items()}
         self._logged.append((self.step, values))
         bar.set_postfix({name: f"{value:.3g}" for name, value in values.items()}, refresh=False)
         if self.writer is None:
             return
         self.writer.scalars({f"loss/{name}": value for name, value in values.items()}, self.step)
-        pictures_every = max(1, self.settings.steps // PICTURES_IN_ALL)
+        pictures_every = max(1, self.settings.steps // TOTAL_PICTURES)
         if self.pictures is not None and self.step % pictures_every == 0:
             self.writer.picture("people", self.pictures(batch, self.model), self.step)
 
@@ -352,8 +352,8 @@ def learning_rate(step: int, steps: int, peak: float, schedule: str) -> float:
 
 
 @dataclass(frozen=True)
-class Priced:
-    """What a step asked for; its numbers may still be on their way."""
+class PendingLosses:
+    """A step's losses, which a GPU may still be computing."""
 
     step: int
     batch: Batch
@@ -362,7 +362,7 @@ class Priced:
     _arrived: torch.cuda.Event | None  # when it is there; None: it is
 
     @classmethod
-    def of(cls, step: int, batch: Batch, losses: dict[str, Tensor]) -> Priced:
+    def of(cls, step: int, batch: Batch, losses: dict[str, Tensor]) -> PendingLosses:
         """Ask whether the total is finite, without waiting for the answer."""
         total = losses["total"].detach()
         finite = torch.isfinite(total).to("cpu", non_blocking=True)

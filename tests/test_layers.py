@@ -9,18 +9,18 @@ PACKAGE = Path(__file__).resolve().parent.parent / "hmrlab"
 
 FLOORS = {
     "_lazy": 0,
-    "config": 0,
     "device": 0,
     "files": 0,
     "geometry": 0,
     "graphs": 0,
     "tensors": 0,
     "paths": 1,
-    "presets": 1,
     "ledger": 1,
     "processes": 1,
     "unpickling": 1,
+    "config": 2,
     "bodies": 2,  # importing one reads a pickle
+    "presets": 3,
     "models": 3,
     "smplify": 3,
     "data": 3,
@@ -127,3 +127,33 @@ def test_the_scan_sees_every_way_of_importing_from_above(line):
 )  # fmt: skip
 def test_the_scan_lets_pass_what_is_below_or_at_home(line):
     assert offences(line, "hmrlab.data.crops") == []
+
+
+# Where something begins: a command, a scale or a body that is asked for without a body's name.
+EDGES = {"config", "doctor", "bodies.body", "bodies.paths", "smplify.prior"}
+NAMED = {"load_body", "load_gendered"}  # calls that take a body's name first
+
+
+def test_only_edges_ask_which_body_the_user_chose():
+    for path in sorted(PACKAGE.rglob("*.py")):
+        module = ".".join(path.relative_to(PACKAGE).with_suffix("").parts)
+        text = path.read_text(encoding="utf-8")
+        if module.startswith("cli.") or module in EDGES:
+            continue
+        assert "chosen_body" not in text or module == "paths", module
+        for call in calls(ast.parse(text)):
+            name = call.func.id if isinstance(call.func, ast.Name) else ""
+            assert name not in NAMED or call.args, f"{module}, line {call.lineno}"
+            keywords = {keyword.arg for keyword in call.keywords}
+            assert name != "load_prior" or "body" in keywords, f"{module}, line {call.lineno}"
+
+
+def test_the_bodys_name_is_read_from_the_environment_in_one_place():
+    readers = [
+        p.name for p in PACKAGE.rglob("*.py") if 'environ.get("HMRLAB_BODY")' in p.read_text()
+    ]
+    assert readers == ["paths.py"]
+
+
+def calls(tree: ast.AST) -> list[ast.Call]:
+    return [node for node in ast.walk(tree) if isinstance(node, ast.Call)]

@@ -26,6 +26,7 @@ from hmrlab.bodies.paths import (
 from hmrlab.bodies.points import BodyPoints
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.paths import chosen_body
 
 __all__ = ["ASSETS", "DETAILS", "Body", "BodyOutput", "load_body", "load_gendered"]
 
@@ -101,10 +102,10 @@ class Body(nn.Module):
         """
         matrices = self._as_matrices(rotations, betas)
         rest = self.rest_joints(betas)
-        turned, placed = forward_kinematics(matrices, rest, self.parents)
-        vertices = self._skinned(matrices, betas, turned, placed, rest)
+        global_rot, posed_joints = forward_kinematics(matrices, rest, self.parents)
+        vertices = self._skinned(matrices, betas, global_rot, posed_joints, rest)
         keypoints = self.keypoint_points(matrices, betas)
-        parts = vertices, placed, keypoints, self.h36m_points(matrices, betas)
+        parts = vertices, posed_joints, keypoints, self.h36m_points(matrices, betas)
         if translation is not None:
             parts = tuple(part + translation[:, None] for part in parts)
         return BodyOutput(*parts)
@@ -121,8 +122,8 @@ class Body(nn.Module):
         """
         matrices = self._as_matrices(rotations, betas)
         rest = self.rest_joints(betas)
-        turned, placed = forward_kinematics(matrices, rest, self.parents)
-        return self._skinned(matrices, betas, turned, placed, rest)
+        global_rot, posed_joints = forward_kinematics(matrices, rest, self.parents)
+        return self._skinned(matrices, betas, global_rot, posed_joints, rest)
 
     def keypoints(
         self, rotations: Rotations, betas: Float[Tensor, "b 10"]
@@ -147,14 +148,14 @@ class Body(nn.Module):
         self,
         matrices: Tensor,
         betas: Tensor,
-        turned: Tensor,
-        placed: Tensor,
+        global_rot: Tensor,
+        posed_joints: Tensor,
         rest: Tensor,
     ) -> Tensor:
         points = blend_shapes(self.v_template, self.shapedirs, betas)
         if hasattr(self, "posedirs"):
             points = points + (pose_features(matrices) @ self.posedirs).view_as(points)
-        return skin(points, self.weights, turned, placed, rest)
+        return skin(points, self.weights, global_rot, posed_joints, rest)
 
     def _as_matrices(self, rotations: Tensor, betas: Tensor) -> Tensor:
         if betas.ndim != 2 or betas.shape[1] != self.shapedirs.shape[2]:
@@ -196,8 +197,8 @@ def load_body(
     Args:
         source: "free" for hmrlab's own; "smpl" (which is "smpl_neutral"), "smpl_male" or
             "smpl_female" for the user's, once `hmrlab body import` has read it; or the path of an
-            `.npz` in the documented format. By default `$HMRLAB_BODY`, and "free" where that is
-            not set.
+            `.npz` in the documented format. By default the one that the user chose by
+            `$HMRLAB_BODY`, else "free".
         detail: "full", or "light" with about 5,000 vertices; only the free body has both. The two
             have the same joints and betas.
         dtype: of all its numbers.
@@ -206,7 +207,7 @@ def load_body(
         FileProblem: the body was not imported, or its file cannot be used.
         ValueError: there is no such detail.
     """
-    return Body(read_body_file(body_path(source, detail)), dtype)
+    return Body(read_body_file(body_path(source or chosen_body(), detail)), dtype)
 
 
 def load_gendered(
@@ -224,6 +225,7 @@ def load_gendered(
         FileProblem: some of the three are not imported, all named; or a file cannot be used.
         ValueError: there is no such detail.
     """
+    source = source or chosen_body()
     if body_name(source) != "smpl_neutral":
         return dict.fromkeys("mfn", load_body(source, detail, dtype))
     missing = missing_bodies()

@@ -53,20 +53,20 @@ def forward_kinematics(
     Returns:
         global rotations (B, J, 3, 3) and posed joints (B, J, 3), metres.
     """
-    turned = [rotations[:, 0]]
-    placed = [rest_joints[:, 0]]
+    global_rot = [rotations[:, 0]]
+    posed_joints = [rest_joints[:, 0]]
     for joint, parent in enumerate(parents[1:], start=1):
         bone = (rest_joints[:, joint] - rest_joints[:, parent])[..., None]
-        placed.append(placed[parent] + (turned[parent] @ bone)[..., 0])
-        turned.append(turned[parent] @ rotations[:, joint])
-    return torch.stack(turned, 1), torch.stack(placed, 1)
+        posed_joints.append(posed_joints[parent] + (global_rot[parent] @ bone)[..., 0])
+        global_rot.append(global_rot[parent] @ rotations[:, joint])
+    return torch.stack(global_rot, 1), torch.stack(posed_joints, 1)
 
 
 def skin(
     points: Float[Tensor, "b n 3"],
     weights: Float[Tensor, "n j"],
-    turned: Float[Tensor, "b j 3 3"],
-    placed: Float[Tensor, "b j 3"],
+    global_rot: Float[Tensor, "b j 3 3"],
+    posed_joints: Float[Tensor, "b j 3"],
     rest_joints: Float[Tensor, "b j 3"],
 ) -> Float[Tensor, "b n 3"]:
     """Move each point by the weighted mean of its joints' rigid motions (equation 2).
@@ -77,14 +77,14 @@ def skin(
     Args:
         points: (B, N, 3) metres, in T-pose.
         weights: (N, J), rows sum to 1.
-        turned: (B, J, 3, 3) global rotations.
-        placed: (B, J, 3) metres, posed joints.
+        global_rot: (B, J, 3, 3) global rotations.
+        posed_joints: (B, J, 3) metres, posed joints.
         rest_joints: (B, J, 3) metres.
 
     Returns:
         (B, N, 3) metres.
     """
-    offset = placed - (turned @ rest_joints[..., None])[..., 0]
-    motions = torch.cat([turned, offset[..., None]], -1).flatten(2)  # (B, J, 12)
+    offset = posed_joints - (global_rot @ rest_joints[..., None])[..., 0]
+    motions = torch.cat([global_rot, offset[..., None]], -1).flatten(2)  # (B, J, 12)
     blended = (weights @ motions).view(*points.shape[:2], 3, 4)
     return (blended[..., :3] @ points[..., None])[..., 0] + blended[..., 3]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import lru_cache
 from pathlib import Path
 
@@ -43,22 +42,17 @@ def companion_path(kind: str) -> Path:
     return bodies_folder() / f"{kind}.npz"
 
 
-def body_name(source: str | Path | None = None) -> str:
-    """The body in use: "free", one of `IMPORTED`, or a path.
-
-    Args:
-        source: a name or path; by default `$HMRLAB_BODY`, and "free" where that is not set.
-    """
-    name = str(source or os.environ.get("HMRLAB_BODY") or FREE)
-    return _ALIASES.get(name, name)
+def body_name(source: str | Path) -> str:
+    """A body's full name: "free", one of `IMPORTED` ("smpl" is "smpl_neutral"), or a path."""
+    return _ALIASES.get(str(source), str(source))
 
 
-def body_path(source: str | Path | None = None, detail: str = "full") -> Path:
+def body_path(source: str | Path, detail: str = "full") -> Path:
     """The file of a body.
 
     Args:
         source: "free"; "smpl" (which is "smpl_neutral"), "smpl_male" or "smpl_female", once they
-            are imported; or a path, which is returned as it is. By default see `body_name`.
+            are imported; or a path, which is returned as it is.
         detail: of the free body, "full" or "light"; every other has only one.
 
     Raises:
@@ -84,7 +78,7 @@ def missing_bodies(names: tuple[str, ...] = IMPORTED) -> list[str]:
     return [name for name in names if not imported_path(name).is_file()]
 
 
-def body_digest(source: str | Path | None = None, detail: str = "light") -> str:
+def body_digest(source: str | Path, detail: str = "light") -> str:
     """16 hexadecimal digits of a body's file: different bodies, different digits.
 
     Raises:
@@ -98,16 +92,16 @@ def body_digest(source: str | Path | None = None, detail: str = "light") -> str:
     return _digest(resolve(path), stamp.st_mtime_ns, stamp.st_size)
 
 
-def own_body_digest() -> str:
-    """`body_digest` of the body in use; nothing where that is the free one."""
-    digest = body_digest()
+def own_body_digest(source: str | Path) -> str:
+    """`body_digest` of a user's own body; nothing for the free one."""
+    digest = body_digest(source)
     return "" if digest == body_digest(FREE) else digest
 
 
-def body_label() -> str:
-    """The body in use in words that name no folder: "smpl_neutral (4f0c...)"."""
-    name = body_name()
-    return f"{name if name in (FREE, *IMPORTED) else Path(name).name} ({body_digest()})"
+def body_label(source: str | Path) -> str:
+    """A body in words that name no folder: "smpl_neutral (4f0c...)"."""
+    name = body_name(source)
+    return f"{name if name in (FREE, *IMPORTED) else Path(name).name} ({body_digest(source)})"
 
 
 def require_free_body(what: str) -> None:
@@ -116,10 +110,11 @@ def require_free_body(what: str) -> None:
     Raises:
         FileProblem: `$HMRLAB_BODY` names another.
     """
-    if own_body_digest():
+    chosen = paths.chosen_body()
+    if own_body_digest(chosen):
         raise FileProblem(
             f"{what} must be made with the body that comes with hmrlab, but HMRLAB_BODY names "
-            f"{body_name()}, whose licence may forbid passing on what it is in. Unset HMRLAB_BODY."
+            f"{chosen}, whose licence may forbid passing on what it is in. Unset HMRLAB_BODY."
         )
 
 

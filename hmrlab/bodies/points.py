@@ -31,8 +31,8 @@ class Linearised:
     """Points of posed bodies and how they move; metres, radians."""
 
     points: Float[Tensor, "b k 3"]
-    levers: Float[Tensor, "b 24 3 k"]  # from joint j to what of point k turns with it
-    turned: Float[Tensor, "b 24 3 3"]  # global rotations
+    moment_arms: Float[Tensor, "b 24 3 k"]  # from joint j to what of point k turns with it
+    global_rot: Float[Tensor, "b 24 3 3"]  # global rotations
     by_betas: Float[Tensor, "b k 3 10"]  # derivative of the points by each beta
 
 
@@ -65,8 +65,8 @@ class BodyPoints(nn.Module):
     ) -> Float[Tensor, "b k 3"]:
         """The points, metres."""
         arms = self._arms(rotations, betas).flatten(1, 2)
-        turned = global_rotations(rotations).transpose(1, 2).flatten(2)  # (B, 3, 72)
-        return (turned @ arms).mT + self._root(betas)
+        global_rot = global_rotations(rotations).transpose(1, 2).flatten(2)  # (B, 3, 72)
+        return (global_rot @ arms).mT + self._root(betas)
 
     def linearise(
         self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]
@@ -74,25 +74,25 @@ class BodyPoints(nn.Module):
         """The points and their derivatives in closed form, for optimisers of second order.
 
         A small turn w (world axes, radians) of joint j and of all that hangs on it moves point k by
-        w x levers[:, j, :, k]. Where a body has pose correctives, their change is left out of the
-        derivatives (not of the points): it is small, and an optimiser that checks its steps does
-        not mind.
+        w x moment_arms[:, j, :, k]. Where a body has pose correctives, their change is left out
+        of the derivatives (not of the points): it is small, and an optimiser that checks its
+        steps does not mind.
 
         Args:
             rotations: (B, 24, 3, 3).
             betas: (B, 10).
         """
-        turned = global_rotations(rotations)
-        arms = turned @ self._arms(rotations, betas)  # (B, 24, 3, K)
+        global_rot = global_rotations(rotations)
+        arms = global_rot @ self._arms(rotations, betas)  # (B, 24, 3, K)
         batch = len(betas)
-        levers = (self._descendants @ arms.flatten(2)).view_as(arms)
+        moment_arms = (self._descendants @ arms.flatten(2)).view_as(arms)
         points = arms.sum(1).mT + self._root(betas)
-        flat = turned.transpose(1, 2).flatten(2)  # (B, 3, 72)
+        flat = global_rot.transpose(1, 2).flatten(2)  # (B, 3, 72)
         by_betas = (flat @ self.arm_shapes.view(N_BETAS, 3 * N_JOINTS, -1).transpose(0, 1)
                     .reshape(3 * N_JOINTS, -1)).view(batch, 3, N_BETAS, self.count)  # fmt: skip
         by_betas = by_betas.permute(0, 3, 1, 2)
         by_betas = by_betas + self.sums[:, None, None] * self.root_shapes.mT
-        return Linearised(points, levers, turned, by_betas)
+        return Linearised(points, moment_arms, global_rot, by_betas)
 
     def _arms(
         self, rotations: Float[Tensor, "b 24 3 3"], betas: Float[Tensor, "b 10"]

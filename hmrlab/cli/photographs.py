@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from hmrlab.cli.shared import MaxPixels, ScaleName, Seed, fail, scale_named
+from hmrlab.paths import chosen_body
 
 if TYPE_CHECKING:
     from hmrlab.models import Opened
@@ -134,7 +134,7 @@ def photo(
         tqdm.write(text if len(jobs) == 1 else f"{job.photo.name}\n{text}\n")
 
     outcome = predict_all(jobs, predictor, force=force, progress=True, report=report)
-    if page and not include_body and outcome.done and _body_name() != "free":
+    if page and not include_body and outcome.done and chosen_body() != "free":
         typer.echo(
             "No page was written: it would hand your body model to whoever has it, which SMPL's "
             "licence forbids; --include-body writes one to keep to yourself."
@@ -231,7 +231,7 @@ def _notes(name: str, opened: Opened) -> list[str]:
     """What a user must know before the result."""
     from hmrlab.models.load_any import OWN
 
-    body = _body_name()
+    body = chosen_body()
     if name == SHIPPED:
         notes = [TOY]
         if body != "free":
@@ -245,7 +245,3 @@ def _notes(name: str, opened: Opened) -> list[str]:
         told = {"theirs": "SMPL's", "ours": "the free body", "remedy": remedy}
         notes.append(OTHER_BODY.format(**told))
     return notes
-
-
-def _body_name() -> str:
-    return os.environ.get("HMRLAB_BODY") or "free"

@@ -175,8 +175,8 @@ def with_labels(crops: Tensor, raw: RawLabels, augmentation: Augmentation, matri
         has_pose_3d=raw.has_pose_3d,
         index=raw.index,
         source=raw.sources,
-        flipped=flip,
-        turned=rotation,
+        is_flipped=flip,
+        rot_angle=rotation,
     )
 
 

@@ -22,5 +22,5 @@ class Batch(TensorRecord):
     has_pose_3d: Tensor  # (B,) bool, keypoints_3d is known
     index: Tensor  # (B,) long, row of the record file
     source: Tensor  # (B,) long, number of the sample's data set among the loader's `names`
-    flipped: Tensor  # (B,) bool, whether the crop is mirrored
-    turned: Tensor  # (B,) degrees by which the crop is turned, before it is mirrored
+    is_flipped: Tensor  # (B,) bool, whether the crop is mirrored
+    rot_angle: Tensor  # (B,) degrees by which the crop is turned, before it is mirrored

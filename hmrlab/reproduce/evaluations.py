@@ -132,7 +132,7 @@ def evaluate_network(
             resolution=resolution,
             n_iter=model.n_iter,
             limit=limit,
-            body=body_label(),
+            body=body_label(scale.body),
             seed=seed,
         )
         start = time.perf_counter()
@@ -150,7 +150,7 @@ def evaluate_network(
         result.save(folder, run.draws, seed)
         record = _record(run, result, seconds, folder, device)
         Ledger(paths.runs_dir() / "ledger.jsonl").append(record)
-        notes = _notes(run, each.protocol)
+        notes = _notes(run, each.protocol, scale.body)
         try:
             save_worst(result, each.dataset, _neutral(each.bodies), folder / PICTURE)
         except RuntimeError as error:  # no renderer here; the figures stand without
@@ -241,7 +241,7 @@ def _cell(record: RunRecord, metric: str) -> str:
 
 def _open(protocol: Protocol, scale: Scale, limit: int | None, progress: bool) -> _Opened:
     if protocol.synthetic:
-        bodies: Bodies = load_body(detail=BODY_DETAIL)  # that the pictures were made with
+        bodies: Bodies = load_body(scale.body, BODY_DETAIL)  # that the pictures were made with
         name = protocol.plain_name
         if name != protocol.name:
             dataset = load_mock(name, scale, progress)
@@ -250,7 +250,8 @@ def _open(protocol: Protocol, scale: Scale, limit: int | None, progress: bool) -
     else:
         # Whole frames: masks lie over them, and their names say which frames are of one video.
         dataset = open_prepared(protocol.data, protocol.split, packed=False)
-        bodies = load_gendered() if protocol.truth is GroundTruth.MESH else load_body()
+        load = load_gendered if protocol.truth is GroundTruth.MESH else load_body
+        bodies = load(scale.body)
     if limit is not None:
         dataset = dataset.first(limit)
     return _Opened(protocol, dataset, bodies)
@@ -260,13 +261,13 @@ def _neutral(bodies: Bodies) -> Body:
     return bodies if isinstance(bodies, Body) else bodies["n"]
 
 
-def _notes(run: EvaluationRun, protocol: Protocol) -> list[str]:
+def _notes(run: EvaluationRun, protocol: Protocol, body: str) -> list[str]:
     notes = []
     if run.limit is not None:
         notes.append(f"only the first {run.limit:,} samples: a trial, no result to compare")
     if protocol.synthetic:
         return notes
-    if body_name() == FREE:
+    if body_name(body) == FREE:
         notes.append(
             "real labels are judged with the free body, whose shapes and joints are not SMPL's: "
             "these figures cannot be compared with any that are published. Import SMPL (hmrlab "

@@ -125,7 +125,7 @@ def calibration_pictures(scale: Scale) -> Iterator[Tensor]:
 
 def score_exported(model: OnnxHMR, scale: Scale) -> dict[str, float]:
     """Scores of an exported network on the scale's test sets, named as in the ledger."""
-    body = load_body(detail=BODY_DETAIL)
+    body = load_body(scale.body, BODY_DETAIL)
     found = {}
     for name in TEST_SETS:
         loader = _in_order(load_set(name, "test", scale), scale)

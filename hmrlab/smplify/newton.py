@@ -223,20 +223,20 @@ class _BodyStage(_Stage):
         model = self.body.keypoint_points.linearise(self.rotations, self.betas)
         rows = _projection_rows(model.points, self.translation).transpose(1, 2)  # (B, 2, 49, 3)
         rows = rows.permute(3, 0, 1, 2)  # (3, B, 2, 49)
-        x, y, z = model.levers[:, :, :, None].unbind(2)  # (B, 24, 1, 49) each
+        x, y, z = model.moment_arms[:, :, :, None].unbind(2)  # (B, 24, 1, 49) each
         a, b, c = (row[:, None] for row in rows)  # (B, 1, 2, 49) each
-        turned = torch.stack([y * c - z * b, z * a - x * c, x * b - y * a], 2)  # lever x row
-        turned = self._turns(model.turned).mT @ turned.flatten(3)  # (B, 24, 3, 98)
+        by_turn = torch.stack([y * c - z * b, z * a - x * c, x * b - y * a], 2)  # arm x row
+        by_pose = self._turns(model.global_rot).mT @ by_turn.flatten(3)  # (B, 24, 3, 98)
         by_betas = torch.einsum("cbrk,bkcs->bsrk", rows, model.by_betas)
-        jacobian = torch.cat([turned.flatten(1, 2), by_betas.flatten(2)], 1)  # (B, 82, 98)
+        jacobian = torch.cat([by_pose.flatten(1, 2), by_betas.flatten(2)], 1)  # (B, 82, 98)
         error = (project(model.points, self.translation) - self.targets.keypoints_2d).mT.flatten(1)
         weight = self._squared_confidence.repeat(1, 2) * _curvature(error, self.weights.sigma)
         weighted = jacobian * weight[:, None]
         return 2 * weighted @ jacobian.mT, 2 * (weighted @ error[..., None])[..., 0]
 
-    def _turns(self, turned: Tensor) -> Tensor:
+    def _turns(self, global_rot: Tensor) -> Tensor:
         """(B, 24, 3, 3) from a change of each joint's numbers to a turn about the camera's axes."""
-        limbs = turned[:, self._parents] @ left_jacobian(self.limbs.view(-1, 23, 3))
+        limbs = global_rot[:, self._parents] @ left_jacobian(self.limbs.view(-1, 23, 3))
         root = torch.eye(3, dtype=limbs.dtype, device=limbs.device).expand(len(limbs), 1, 3, 3)
         return torch.cat([root, limbs], 1)
 

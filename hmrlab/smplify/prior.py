@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from hmrlab.bodies.paths import FREE, IMPORTED, body_name, companion_path
 from hmrlab.files import FileProblem, listed, open_regular, read_npz, user_path
+from hmrlab.paths import chosen_body
 from hmrlab.unpickling import load_arrays
 
 ASSET = Path(__file__).parent / "assets" / "pose_prior.npz"
@@ -81,32 +82,32 @@ class PosePrior(nn.Module):
         return (away * turned).sum(-1) / 2 + self.offsets
 
 
-def prior_path(source: str | Path | None = None) -> Path:
+def prior_path(source: str | Path | None = None, body: str = FREE) -> Path:
     """The file of a prior: the named one, else `$HMRLAB_PRIOR`; "free" is hmrlab's own.
 
-    Where neither names one, an imported SMPL (`$HMRLAB_BODY`) takes SMPLify's own gmm_08, if
-    `hmrlab body import` has read that, and every other body hmrlab's: which poses are likely was
-    learned of that body.
+    Where neither names one, an imported SMPL takes SMPLify's own gmm_08, if `hmrlab body import`
+    has read that, and every other body hmrlab's: which poses are likely was learned of that body.
     """
     source = source or os.environ.get("HMRLAB_PRIOR")
     if source and str(source) != FREE:
         return user_path(source)
     imported = companion_path("gmm_08")
-    return imported if not source and body_name() in IMPORTED and imported.is_file() else ASSET
+    return imported if not source and body_name(body) in IMPORTED and imported.is_file() else ASSET
 
 
-def load_prior(source: str | Path | None = None) -> PosePrior:
+def load_prior(source: str | Path | None = None, body: str | None = None) -> PosePrior:
     """Read a prior.
 
     Args:
         source: an `.npz` or SMPLify's own `gmm_08.pkl` (which is read without running anything in
             it), with `means`, `covars` and `weights`; "free" for hmrlab's own, fitted to its
             sampler of poses; by default see `prior_path`.
+        body: whose poses; by default those of the body that the user chose by `$HMRLAB_BODY`.
 
     Raises:
         FileProblem: the file is missing, damaged, or holds no such mixture.
     """
-    path = prior_path(source)
+    path = prior_path(source, body or chosen_body())
     missing = f"no pose prior at {path}. Without a name hmrlab takes its own."
     if path.suffix == ".npz":
         arrays = read_npz(path, missing=missing, max_bytes=MAX_BYTES)

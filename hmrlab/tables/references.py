@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from hmrlab import paths
+from hmrlab.bodies.paths import FREE
 from hmrlab.files import FileProblem, read_bytes, write_text_whole
 from hmrlab.ledger import Ledger, RunRecord
 from hmrlab.tables.runs import newest
@@ -40,13 +41,18 @@ def keep_references(folder: Path, records: Iterable[RunRecord]) -> Path:
     own are left out: nobody else could repeat them.
     """
     kept: dict[tuple[str, str], RunRecord] = {}
-    ours = (record for record in records if "body_used" not in record.settings)
+    ours = (record for record in records if _body(record) == FREE)
     for record in [*read_references(folder), *ours]:
         key = record.settings_hash, record.machine
         kept.pop(key, None)
         kept[key] = record
     lines = "".join(record.to_json() + "\n" for record in kept.values())
     return write_text_whole(folder / FILE, lines)
+
+
+def _body(record: RunRecord) -> str:
+    """The body's name, without the digest that may follow it."""
+    return str(record.settings.get("body", FREE)).partition(" ")[0]
 
 
 def known_records(folder: Path) -> list[RunRecord]:

@@ -132,8 +132,8 @@ def fit_people(
         dataset = open_prepared(people, "train", resolution=sizes.resolution)
         records, name = dataset.records, people
     plan = FitConfig(headings=tuple(360.0 * k / starts for k in range(starts)))
-    body = load_body(detail=BODY_DETAIL)
-    return first_fits(records, name, body, load_prior(), plan, folder=folder)
+    body, prior = load_body(sizes.body, BODY_DETAIL), load_prior(body=sizes.body)
+    return first_fits(records, name, body, prior, plan, folder=folder)
 
 
 def fill_fits(

@@ -6,13 +6,14 @@ import itertools
 
 import torch
 
-from hmrlab.bodies import Body, load_body
+from hmrlab.bodies import load_body
 from hmrlab.config import Config
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation.evaluate import evaluate_model
 from hmrlab.evaluation.scores import Scores
 from hmrlab.models import HMR
+from hmrlab.smplify import load_prior
 from hmrlab.training.sets import BODY_DETAIL, TEST_SETS, load_set
 from hmrlab.training.warm_fits import warm_fit_scores
 
@@ -34,7 +35,7 @@ def evaluation_loader(dataset: PoseDataset, config: Config, device: torch.device
 
 def check_bodies(model: HMR, config: Config, device: torch.device) -> dict[str, float]:
     """Some scores on the first people of the test sets that are trained on, else of studio's."""
-    body = _body_on(device)
+    body = load_body(config.body, BODY_DETAIL).to(device)
     checked = {}
     tested = [name for name in config.data if name in TEST_SETS]
     for name in tested or TEST_SETS[:1]:
@@ -44,7 +45,8 @@ def check_bodies(model: HMR, config: Config, device: torch.device) -> dict[str, 
         scores = evaluate_model(model, first, body).to_dict()
         checked |= {prefix + score: scores[score] for score in CHECKED_SCORES}
         if config.fits is not None:
-            fits = warm_fit_scores(model, first, body, config.fits)
+            prior = load_prior(body=config.body).to(device)
+            fits = warm_fit_scores(model, first, body, prior, config.fits)
             checked |= {f"{prefix}fit_{score}": value for score, value in fits.items()}
     return checked
 
@@ -53,7 +55,7 @@ def score_bodies(
     model: HMR, config: Config, device: torch.device, progress: bool
 ) -> tuple[dict[str, float], dict[str, Scores]]:
     """Metrics by "<set>/<name>", and each person's scores by set."""
-    body = _body_on(device)
+    body = load_body(config.body, BODY_DETAIL).to(device)
     scores = {
         name: evaluate_model(
             model,
@@ -69,7 +71,3 @@ def score_bodies(
         for metric, value in score.to_dict().items()
     }
     return metrics, scores
-
-
-def _body_on(device: torch.device) -> Body:
-    return load_body(detail=BODY_DETAIL).to(device)

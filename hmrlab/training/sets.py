@@ -43,7 +43,7 @@ def load_mock(name: str, sizes: Sizes, progress: bool = True) -> PoseDataset:
         ValueError: there is no such twin.
     """
     count = getattr(sizes, f"{SOURCES.get(name, 'studio')}_test")
-    return mock_benchmark(name, count, sizes.stored_size, progress=progress)
+    return mock_benchmark(name, count, sizes.stored_size, body=sizes.body, progress=progress)
 
 
 def load_training_set(config: Config) -> PoseDataset | MixedDataset | FreshPeople:
@@ -94,6 +94,7 @@ def _fresh_people(config: Config, plan: FreshConfig) -> FreshPeople:
         labelled=plan.labelled,
         seed=SPLIT_SEED,
         compiled=plan.compiled,
+        body=config.body,
     )
 
 
@@ -108,7 +109,8 @@ def training_set_identity(name: str, config: Config) -> str:
         ValueError: see `set_spec`.
     """
     if config.fresh is not None:
-        return f"{name}-fresh-{FRESH_VERSION}-{body_digest()}"  # the rest stands in the plan
+        # the rest stands in the plan
+        return f"{name}-fresh-{FRESH_VERSION}-{body_digest(config.body)}"
     if name in SETS:
         return set_spec(name, "train", config).folder_name
     found = require_set(name, "train")

@@ -14,7 +14,7 @@ from hmrlab.evaluation.errors import centred_joints, joint_errors
 from hmrlab.evaluation.evaluate import evaluation_mode
 from hmrlab.evaluation.metrics import rotation_error
 from hmrlab.models import HMR
-from hmrlab.smplify import Fits, Targets, fit_with_newton, from_camera, load_prior
+from hmrlab.smplify import Fits, PosePrior, Targets, fit_with_newton, from_camera
 from hmrlab.spin import warm_settings
 from hmrlab.tensors import TensorRecord
 
@@ -30,7 +30,7 @@ class FitErrors(TensorRecord):
 
 
 def warm_fit_scores(
-    model: HMR, batches: Iterable[Batch], body: Body, plan: FitConfig
+    model: HMR, batches: Iterable[Batch], body: Body, prior: PosePrior, plan: FitConfig
 ) -> dict[str, float]:
     """Fit labelled people from the network's guesses and compare with the truth.
 
@@ -38,12 +38,12 @@ def warm_fit_scores(
         model: the network, used in evaluation mode and left in the mode that it was in.
         batches: of people whose true bodies are known; these are not shown to the fits.
         body: on the model's device.
+        prior: on the same device.
         plan: of which the fits in the loop are taken.
 
     Returns:
         the means of `FitErrors`, by name.
     """
-    prior = load_prior().to(body.faces.device)
     parts = []
     with evaluation_mode(model) as device:
         for batch in batches:

@@ -40,7 +40,7 @@ def recalled(memory: FitsDict, batch: Batch, body: Body, first: int = 0) -> SMPL
         first: the memory's row of that set's first person.
     """
     pose, betas, _ = memory[first + batch.index]
-    rotations = AugmentTransform(batch.flipped, batch.turned).apply(pose)
+    rotations = AugmentTransform(batch.is_flipped, batch.rot_angle).apply(pose)
     return seen_as(rotations, betas, batch, body)
 
 

@@ -729,9 +729,9 @@ shape = torch.randn(1, 10, generator=generator).double()
 model = exact.keypoint_points.linearise(rotations, shape)
 joint, k = SMPL_JOINTS.index("left_shoulder"), left_wrist
 w = torch.tensor([0.3, -0.5, 0.8]).double()
-by_lever = torch.linalg.cross(w, model.levers[0, joint, :, k])
+by_lever = torch.linalg.cross(w, model.moment_arms[0, joint, :, k])
 
-above = model.turned[0, SMPL_JOINTS.index("left_collar")]  # the frame that the joint turns in
+above = model.global_rot[0, SMPL_JOINTS.index("left_collar")]  # the frame that the joint turns in
 nudged = rotations.clone()
 nudged[0, joint] = above.T @ axis_angle_to_matrix(1e-6 * w) @ above @ rotations[0, joint]
 by_trying = (exact.keypoints(nudged, shape) - model.points)[0, k] / 1e-6

@@ -169,7 +169,7 @@ def spin_step(answer, batch, memory, threshold=100.0):
 
     # 1. the best body so far, as this picture shows it, and its 2D error
     old = memory.pose[batch.index].view(-1, 24, 3)
-    old = as_seen(axis_angle_to_matrix(old), batch.flipped, batch.turned)
+    old = as_seen(axis_angle_to_matrix(old), batch.is_flipped, batch.rot_angle)
     old_betas = memory.betas[batch.index]
     points = body.keypoints(old, old_betas)
     keypoints = torch.cat([targets.keypoints_2d, targets.confidence[..., None]], -1)
@@ -184,7 +184,7 @@ def spin_step(answer, batch, memory, threshold=100.0):
 
     # 3. the better of the two stays
     better = new.valid & (new.reprojection < old_error)
-    stored = as_stored(new.rotations, batch.flipped, batch.turned)
+    stored = as_stored(new.rotations, batch.is_flipped, batch.rot_angle)
     rows = batch.index[better]
     memory.pose[rows] = matrix_to_axis_angle(stored[better]).flatten(1)
     memory.betas[rows] = new.betas[better]

@@ -350,7 +350,6 @@ def test_names_lead_to_imported_bodies(home, downloads, monkeypatch):
     import_files([downloads])
     assert body_path("smpl") == body_path("smpl_neutral") == home / "data/bodies/smpl_neutral.npz"
     monkeypatch.setenv("HMRLAB_BODY", "smpl")
-    assert body_path() == body_path("smpl")
     assert load_body(detail="light").n_vertices == 6890
     assert load_body("free", "light").n_vertices < 6000
 

@@ -83,20 +83,20 @@ def test_files_that_are_not_this_bodys_parts_are_refused(pretend_smpl, parts_fil
 def test_smplifys_prior_goes_with_an_imported_body(home, body_files, downloads, monkeypatch):
     import_files([*body_files, downloads / "gmm_08.pkl"])
     assert prior_path() == ASSET  # the free body's
-    monkeypatch.setenv("HMRLAB_BODY", "smpl")
-    prior = load_prior()
+    prior = load_prior(body="smpl")
     assert prior.means.shape == (8, 69)
     torch.testing.assert_close(prior.precisions[3], torch.eye(69) / 4)
+    monkeypatch.setenv("HMRLAB_BODY", "smpl")
+    torch.testing.assert_close(load_prior().means, prior.means)
     monkeypatch.setenv("HMRLAB_PRIOR", "free")
-    assert prior_path() == ASSET
+    assert prior_path(body="smpl") == ASSET
     monkeypatch.setenv("HMRLAB_PRIOR", str(downloads / "gmm_08.pkl"))
     torch.testing.assert_close(load_prior().means, prior.means)
 
 
-def test_without_smplifys_prior_an_imported_body_takes_hmrlabs(home, body_files, monkeypatch):
+def test_without_smplifys_prior_an_imported_body_takes_hmrlabs(home, body_files):
     import_files(body_files)
-    monkeypatch.setenv("HMRLAB_BODY", "smpl")
-    assert prior_path() == ASSET
+    assert prior_path(body="smpl") == ASSET
 
 
 def test_spins_mean_start_can_be_a_networks(home, downloads):

@@ -2,6 +2,7 @@
 
 import json
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -50,10 +51,10 @@ def on_own_body(trained, own_body, monkeypatch):
     monkeypatch.setenv("HMRLAB_BODY", str(own_body))
 
 
-def test_people_are_drawn_with_the_body_in_use(trained, on_own_body, own_body, monkeypatch):
-    spec = SetSpec("studio", "test", 8, 48)
+def test_people_are_drawn_with_the_body_that_is_named(trained, on_own_body, own_body):
+    spec = SetSpec("studio", "test", 8, 48, body=str(own_body))
     folder = ensure_set(spec, progress=False)
-    assert json.loads((folder / "manifest.json").read_text())["body"] == body_digest()
+    assert json.loads((folder / "manifest.json").read_text())["body"] == body_digest(own_body)
     people = open_set(folder).records
     with np.load(folder / "cameras.npz") as cameras:
         translation = cameras["translation"]
@@ -63,26 +64,26 @@ def test_people_are_drawn_with_the_body_in_use(trained, on_own_body, own_body, m
     np.testing.assert_allclose(people.joints_3d[..., :3], placed, atol=1e-4)
     with np.load(folder / "masks.npz") as masks:
         assert masks["lsp"].max() == 6
-    monkeypatch.setenv("HMRLAB_BODY", "free")
-    assert ensure_set(spec, progress=False) != folder  # and that of another body is another set
+    free = replace(spec, body="free")
+    assert ensure_set(free, progress=False) != folder  # and that of another body is another set
 
 
-def test_a_training_runs_on_the_body_in_use(trained, on_own_body):
+def test_a_training_runs_on_the_body_that_was_chosen(trained, on_own_body, own_body):
     result, home = trained
     assert not result.reused
     assert 0 < result.metrics["studio/pa_mpjpe_mm"] < result.metrics["studio/mpjpe_mm"]
     found = find_result(preset(RUN, get_scale("smoke")))
     assert found.record == result.record
     (record,) = Ledger(home / "runs" / "ledger.jsonl").records()
-    assert record.settings["body_used"] == f"mine.npz ({body_digest()})"
+    assert record.settings["body"] == f"mine.npz ({body_digest(own_body)})"
 
 
 def test_a_result_on_one_body_is_not_taken_for_that_of_another(trained, on_own_body, monkeypatch):
-    run = preset(RUN, get_scale("smoke"))
-    own = run_key(run)
+    own = run_key(preset(RUN, "smoke"))
     keys = []
     for free in ("", "free", str(ASSETS / "free_body_light.npz")):
         monkeypatch.setenv("HMRLAB_BODY", free)
+        run = preset(RUN, "smoke")
         keys.append(run_key(run))
         assert find_result(run) is None
     assert len(set(keys)) == 1

@@ -148,7 +148,7 @@ def test_a_small_turn_of_a_joint_moves_points_by_their_levers(plain):
     points, size = body.keypoint_points, 1e-5
     turned = global_rotations(rotations)[0]
     above = torch.eye(3, dtype=torch.float64)
-    levers = points.linearise(rotations, betas).levers[0]  # (24, 3, 49)
+    levers = points.linearise(rotations, betas).moment_arms[0]  # (24, 3, 49)
     for joint, parent in enumerate(SMPL_PARENTS):
         before = turned[parent] if joint else above
         turn = axis_angle_to_matrix(size * torch.eye(3, dtype=torch.float64))
@@ -167,7 +167,7 @@ def test_levers_of_the_root_reach_from_the_pelvis_to_the_points(plain):
     body, rotations, betas = plain
     model = body.keypoint_points.linearise(rotations, betas)
     expected = model.points - body.rest_joints(betas)[:, :1]
-    torch.testing.assert_close(model.levers[:, 0].mT, expected, atol=1e-6, rtol=0)
+    torch.testing.assert_close(model.moment_arms[:, 0].mT, expected, atol=1e-6, rtol=0)
 
 
 def test_the_derivative_by_betas_is_autograds(plain):

@@ -192,9 +192,9 @@ def test_a_batch_says_how_its_pictures_were_seen():
     )
     assert 0 < drawn.flip.sum() < 6
     batch = augment(raw, drawn, 64)
-    assert torch.equal(batch.flipped, drawn.flip)
-    assert torch.equal(batch.turned, drawn.rotation)
-    seen = AugmentTransform(batch.flipped, batch.turned).apply(raw.pose)
+    assert torch.equal(batch.is_flipped, drawn.flip)
+    assert torch.equal(batch.rot_angle, drawn.rotation)
+    seen = AugmentTransform(batch.is_flipped, batch.rot_angle).apply(raw.pose)
     torch.testing.assert_close(batch.rotations, seen)
 
 

@@ -7,6 +7,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from hmrlab.bodies import body_digest, load_body
 from hmrlab.bodies.joints import ANNOTATED
+from hmrlab.bodies.paths import FREE
 from hmrlab.data.augment import Augmentation, AugmentationSettings, draw, to_pictures
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic import backdrops, casting, raster
@@ -220,8 +221,8 @@ def test_what_cannot_be_made_is_told(shares, count, expected):
 
 
 def test_chunks_are_drawn_apart_by_set_and_number():
-    digest = body_digest()
-    drawn = [casting.draw_chunk(0, hard, k, digest).labels["betas"]
+    digest = body_digest(FREE)
+    drawn = [casting.draw_chunk(0, hard, k, FREE, digest).labels["betas"]
              for hard, k in ((False, 0), (False, 1), (True, 0))]  # fmt: skip
     for one, other in ((0, 1), (0, 2), (1, 2)):
         assert np.abs(drawn[one] - drawn[other]).max() > 1

@@ -25,7 +25,7 @@ def loader(dataset, **changes):
 
 
 def turns(batches):
-    return [tuple(batch.turned.tolist()) for batch in batches]
+    return [tuple(batch.rot_angle.tolist()) for batch in batches]
 
 
 @pytest.mark.parametrize("prefetch", [0, 3])
@@ -56,8 +56,8 @@ def test_sets_of_a_mix_do_not_share_their_draws(make_records, tmp_path):
     assert set(batch.source.tolist()) == {0, 1}
     seed = np.random.SeedSequence([3, 0, 0]).generate_state(1)[0]  # of loader, epoch and batch
     drawn = draw(ALWAYS, 12, torch.Generator().manual_seed(int(seed)))
-    assert torch.equal(batch.turned, drawn.rotation)
-    assert torch.equal(batch.flipped, drawn.flip)
+    assert torch.equal(batch.rot_angle, drawn.rotation)
+    assert torch.equal(batch.is_flipped, drawn.flip)
 
 
 def test_the_first_samples_are_those_of_the_first_epochs_first_batches(dataset):

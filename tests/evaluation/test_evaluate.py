@@ -53,8 +53,8 @@ def batches(truth, body) -> list[Batch]:
             has_pose_3d=torch.zeros(len(range(PEOPLE)[part]), dtype=torch.bool),
             index=100 + torch.arange(PEOPLE)[part],
             source=torch.zeros(len(range(PEOPLE)[part]), dtype=torch.long),
-            flipped=torch.zeros(len(range(PEOPLE)[part]), dtype=torch.bool),
-            turned=torch.zeros(len(range(PEOPLE)[part])),
+            is_flipped=torch.zeros(len(range(PEOPLE)[part]), dtype=torch.bool),
+            rot_angle=torch.zeros(len(range(PEOPLE)[part])),
         )
         for part in (slice(start, start + BATCH) for start in range(0, PEOPLE, BATCH))
     ]

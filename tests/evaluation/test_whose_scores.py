@@ -57,8 +57,8 @@ def batch(people, body) -> Batch:
         has_pose_3d=torch.zeros(PEOPLE, dtype=torch.bool),
         index=torch.arange(PEOPLE),
         source=torch.zeros(PEOPLE, dtype=torch.long),
-        flipped=torch.zeros(PEOPLE, dtype=torch.bool),
-        turned=torch.zeros(PEOPLE),
+        is_flipped=torch.zeros(PEOPLE, dtype=torch.bool),
+        rot_angle=torch.zeros(PEOPLE),
     )
 
 

@@ -73,8 +73,8 @@ def make_batch(seed, device):
         has_pose_3d=torch.zeros(PEOPLE, dtype=torch.bool),
         index=torch.randperm(ROWS, generator=generator)[:PEOPLE],
         source=torch.zeros(PEOPLE, dtype=torch.long),
-        flipped=torch.rand(PEOPLE, generator=generator) < 0.5,
-        turned=30 * torch.randn(PEOPLE, generator=generator),
+        is_flipped=torch.rand(PEOPLE, generator=generator) < 0.5,
+        rot_angle=30 * torch.randn(PEOPLE, generator=generator),
     )
     return batch.to(device), moved(answer, device)
 

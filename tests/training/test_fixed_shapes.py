@@ -88,8 +88,8 @@ def make_batch(body, seed=0, labelled=3):
         has_pose_3d=torch.zeros(PEOPLE, dtype=torch.bool),
         index=torch.randperm(ROWS - 5, generator=generator)[:PEOPLE],
         source=torch.arange(PEOPLE) % 2,
-        flipped=torch.rand(PEOPLE, generator=generator) < 0.5,
-        turned=30 * draw(PEOPLE),
+        is_flipped=torch.rand(PEOPLE, generator=generator) < 0.5,
+        rot_angle=30 * draw(PEOPLE),
     )
     guess = rotations @ axis_angle_to_matrix(0.2 * draw(PEOPLE, 24, 3))
     return batch, SMPLParams(guess, betas + 0.2 * draw(PEOPLE, 10), camera)

@@ -48,8 +48,8 @@ def make_batch(labelled) -> Batch:
         has_pose_3d=labelled["has_pose_3d"],
         index=torch.arange(count),
         source=torch.zeros(count, dtype=torch.long),
-        flipped=torch.zeros(count, dtype=torch.bool),
-        turned=torch.zeros(count),
+        is_flipped=torch.zeros(count, dtype=torch.bool),
+        rot_angle=torch.zeros(count),
     )
 
 

@@ -188,15 +188,15 @@ def augmented(wild):
     )
     batch = next(iter(loader))
     labelled = torch.arange(PEOPLE) % 3 == 0
-    assert batch.flipped[~labelled].any()
-    assert not batch.flipped[~labelled].all()
+    assert batch.is_flipped[~labelled].any()
+    assert not batch.is_flipped[~labelled].all()
     return replace(batch, has_smpl=labelled)
 
 
 def augmented_as(batch, rotations):
     """Bodies of the plain pictures as a batch's pictures show them."""
     pose = matrix_to_axis_angle(rotations).flatten(1)
-    return AugmentTransform(batch.flipped, batch.turned).apply(pose)
+    return AugmentTransform(batch.is_flipped, batch.rot_angle).apply(pose)
 
 
 def seen_as(answer, batch, body):
@@ -240,7 +240,7 @@ def test_what_teaches_is_what_the_memory_holds_afterwards(body, prior, memory, a
     taught, about = teacher.supervise(seen_as(answer, augmented, body), augmented)
     assert 0 < about["fits_replaced"] < 1
     pose, betas, _ = memory[torch.arange(PEOPLE)]
-    rotations = AugmentTransform(augmented.flipped, augmented.turned).apply(pose)
+    rotations = AugmentTransform(augmented.is_flipped, augmented.rot_angle).apply(pose)
     assert_close(taught.rotations[rows], rotations[rows], atol=1e-4, rtol=0)
     assert_close(taught.betas[rows], believable_betas(betas)[rows])
 

@@ -223,7 +223,7 @@ def test_steps_one_by_one_are_looked_at_late_and_then_let_go(make_trainer):
     batches = trainer.batches()
     for _ in range(4):
         trainer.train_step(batches)
-        assert len(trainer._unseen) == 1
+        assert len(trainer._pending) == 1
     with pytest.raises(TrainingDivergedError, match="not finite at step 0"):
         trainer.train_step(batches)
     batches.close()

@@ -12,8 +12,8 @@ from functools import lru_cache
 import numpy as np
 from torch import Tensor
 
-from hmrlab.bodies import body_digest
 from hmrlab.bodies.joints import ANNOTATED
+from hmrlab.bodies.paths import FREE, body_digest
 from hmrlab.data.synthetic.backdrops import GRAINS, draw_backdrops
 from hmrlab.data.synthetic.clothes import draw_many_looks
 from hmrlab.data.synthetic.people import beside, observe, place_people
@@ -49,21 +49,24 @@ def unpack(table: Tensor, layout: Layout) -> dict[str, Tensor]:
     }
 
 
-def people_of(seed: int, hard: np.ndarray, index: np.ndarray) -> Cast:
+def people_of(seed: int, hard: np.ndarray, index: np.ndarray, body: str = FREE) -> Cast:
     """The people of these numbers; those that keep them company follow after them.
 
     Args:
         seed: of the sets.
         hard: (B,) bool, whose set is `wild`, not `studio`.
         index: (B,) numbers of people, each at least 0.
+        body: whose, a name or path.
 
     Returns:
         all of a `Cast` of B people, but for the table: that has B rows and one more for each
         person with company.
     """
-    digest = body_digest()
-    at = [(draw_chunk(seed, bool(h), int(i) // CHUNK, digest), int(i) % CHUNK)
-          for h, i in zip(hard, index, strict=True)]  # fmt: skip
+    digest = body_digest(body)
+    at = [
+        (draw_chunk(seed, bool(h), int(i) // CHUNK, body, digest), int(i) % CHUNK)
+        for h, i in zip(hard, index, strict=True)
+    ]
     company = np.array([chunk.company[row] for chunk, row in at])
     others = [at[k] for k in np.flatnonzero(company)]
     return Cast(
@@ -78,17 +81,18 @@ def people_of(seed: int, hard: np.ndarray, index: np.ndarray) -> Cast:
 
 
 @lru_cache(maxsize=KEPT_CHUNKS)
-def draw_chunk(seed: int, hard: bool, number: int, digest: str) -> Cast:
+def draw_chunk(seed: int, hard: bool, number: int, body: str, digest: str) -> Cast:
     """One chunk of people.
 
     Args:
         seed: of the sets.
         hard: `wild` or `studio`.
         number: of the chunk.
-        digest: of the body in use, on which the labels depend.
+        body: a name or path.
+        digest: of the body's file, on which the labels depend.
     """
     rng = np.random.default_rng(np.random.SeedSequence([seed, FRESH, int(hard), int(number)]))
-    placed = place_people(CHUNK, 1.0, hard, rng)
+    placed = place_people(CHUNK, 1.0, hard, rng, body)
     looks = draw_many_looks(CHUNK, rng)
     backdrops = draw_backdrops(CHUNK, hard, rng)
     screen = _draw_screens(placed.flat, hard, rng)

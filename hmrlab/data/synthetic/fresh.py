@@ -7,6 +7,7 @@ augmented crop. So a GPU makes its own people.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -15,7 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmrlab.bodies import Body, body_digest, load_body
+from hmrlab.bodies import Body, body_digest
+from hmrlab.bodies.paths import FREE
 from hmrlab.data.augment import Augmentation, RawLabels, coloured, matrix_to_crop, with_labels
 from hmrlab.data.batch import Batch
 from hmrlab.data.synthetic import raster_torch as raster
@@ -29,7 +31,7 @@ from hmrlab.data.synthetic.backdrops import (
 from hmrlab.data.synthetic.casting import Cast, Layout, people_of, unpack
 from hmrlab.data.synthetic.clothes import Fabric, Looks, wear
 from hmrlab.data.synthetic.generate import SETS
-from hmrlab.data.synthetic.people import SUPERSAMPLING, figure
+from hmrlab.data.synthetic.people import SUPERSAMPLING, dressed_body
 from hmrlab.geometry import apply_affine, invert_affine
 
 FRESH_VERSION = 1  # raise it when a person would come out differently
@@ -58,6 +60,7 @@ class FreshBatch(RawLabels):
     company: np.ndarray  # (B,) bool, O of them
     blurred: np.ndarray  # (B,) bool
     compiled: bool  # the rasteriser's heavy steps
+    body: str  # name or path
 
     def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
         """See `RawLabels`. The pictures are taken now, on the device of the labels."""
@@ -93,6 +96,7 @@ class FreshPeople:
         seed: of the people.
         compiled: put the rasteriser through `torch.compile`, which takes some seconds at first;
             the pictures are the same to rounding.
+        body: whose, a name or path.
 
     Raises:
         ValueError: a set of another name, no people, or shares that are not 1 in all.
@@ -106,6 +110,7 @@ class FreshPeople:
         labelled: bool = True,
         seed: int = 0,
         compiled: bool = False,
+        body: str = FREE,
     ) -> None:
         unknown = [name for name in shares if name not in SETS]
         if unknown or not shares:
@@ -119,7 +124,7 @@ class FreshPeople:
                 f"shares {dict(shares)}"
             )
         self.shares, self.count, self.labelled, self.seed = dict(shares), count, labelled, seed
-        self.compiled = compiled
+        self.compiled, self.body = compiled, body
 
     @property
     def name(self) -> str:
@@ -153,7 +158,7 @@ class FreshPeople:
         """
         number, person = np.divmod(index, self.count)
         hard = np.array([name == "wild" for name in self.names])[number]
-        cast = people_of(self.seed, hard, person)
+        cast = people_of(self.seed, hard, person, self.body)
         known = torch.from_numpy(self.labelled | ~hard)
         labels = _in_pixels(cast, working_size)
         for name in ("joints_3d", "pose", "betas"):
@@ -172,6 +177,7 @@ class FreshPeople:
                 company=cast.company,
                 blurred=cast.blurred,
                 compiled=self.compiled,
+                body=self.body,
             )
         ]
 
@@ -217,7 +223,7 @@ def take_pictures(people: FreshBatch, matrix: Tensor, resolution: int) -> Tensor
     one = {name: value[: len(people)] for name, value in drawn.items()}
     places = _places(matrix, resolution, people.size)
     picture = paint_backdrops(one, people.kind, places)
-    grains = studio_on(device, body_digest()).grains
+    grains = studio_on(device, people.body, body_digest(people.body)).grains
     coarse = grains_from(grains, one["grain_offset"], resolution, resolution)
     picture = picture + (one["grain"][:, None, None] * coarse)[..., None]
     picture = _stand_before(picture.clamp(0, 1), people, drawn, matrix)
@@ -324,16 +330,17 @@ def _in_pixels(cast: Cast, size: int) -> dict[str, Tensor]:
 
 
 @lru_cache(maxsize=4)
-def studio_on(device: torch.device, digest: str) -> Studio:
+def studio_on(device: torch.device, body: str, digest: str) -> Studio:
     """Body, clothes and noise on a device, made once.
 
     Args:
         device: of the pictures.
-        digest: of the body in use.
+        body: a name or path.
+        digest: of the body's file.
     """
-    _, wardrobe = figure(digest)
+    on_cpu, wardrobe = dressed_body(body, digest)
     with torch.inference_mode(False):  # kept for trainings, too, whoever asks first
-        body = load_body(detail="light").to(device)
-        mesh = raster.Mesh.of(body.faces, body.n_vertices)
+        smpl = copy.deepcopy(on_cpu).to(device)
+        mesh = raster.Mesh.of(smpl.faces, smpl.n_vertices)
         fabric = wardrobe.fabric.to(device, torch.float32)
-        return Studio(body, mesh, fabric, noise_grains().to(device))
+        return Studio(smpl, mesh, fabric, noise_grains().to(device))

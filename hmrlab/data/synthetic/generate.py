@@ -26,7 +26,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hmrlab import paths
-from hmrlab.bodies import body_digest
+from hmrlab.bodies.paths import FREE, body_digest
 from hmrlab.data.records import Records
 from hmrlab.files import (
     FileProblem,
@@ -64,6 +64,7 @@ class SetSpec:
     count: int
     size: int  # side of the stored pictures, pixels
     seed: int = 0
+    body: str = FREE  # name or path
 
     def __post_init__(self) -> None:
         if self.name not in SETS or self.split not in SPLITS:
@@ -76,10 +77,15 @@ class SetSpec:
 
     @property
     def folder_name(self) -> str:
-        """Readable, and different for every setting, version and body (`$HMRLAB_BODY`)."""
-        text = json.dumps(asdict(self) | {"version": VERSION, "body": body_digest()})
+        """Readable, and different for every setting, version and body."""
+        text = json.dumps(self.without_body | {"version": VERSION, "body": body_digest(self.body)})
         tag = hashlib.sha256(text.encode()).hexdigest()[:8]
         return f"{self.name}-{self.split}-{self.count}-{self.size}px-s{self.seed}-{tag}"
+
+    @property
+    def without_body(self) -> dict[str, str | int]:
+        """The settings but for the body's name: its file's digest tells it apart."""
+        return {key: value for key, value in asdict(self).items() if key != "body"}
 
     @property
     def chunks(self) -> int:
@@ -106,6 +112,7 @@ class Sizes(Protocol):
     studio_test: int
     wild_test: int
     resolution: int
+    body: str
 
     @property
     def stored_size(self) -> int:
@@ -121,7 +128,7 @@ def set_spec(name: str, split: str, sizes: Sizes) -> SetSpec:
     count = getattr(sizes, f"{name}_{split}", None)
     if count is None:
         raise ValueError(f"no scale has a set {name!r}, split {split!r}")
-    return SetSpec(name=name, split=split, count=count, size=sizes.stored_size, seed=SPLIT_SEED)
+    return SetSpec(name, split, count, sizes.stored_size, SPLIT_SEED, sizes.body)
 
 
 @dataclass(frozen=True)
@@ -200,7 +207,8 @@ def write_chunk(spec: SetSpec, folder: Path, number: int) -> None:
     from hmrlab.data.synthetic.people import make_chunk
 
     with _one_thread():
-        chunk = make_chunk(spec.chunk_size(number), spec.size, spec.hard, spec.rng(number))
+        rng = spec.rng(number)
+        chunk = make_chunk(spec.chunk_size(number), spec.size, spec.hard, rng, spec.body)
     rows = slice(number * CHUNK, number * CHUNK + len(chunk.images))
     images = np.load(folder / "images.npy", mmap_mode="r+")
     images[rows] = chunk.images
@@ -297,7 +305,12 @@ def _write_manifest(spec: SetSpec, folder: Path) -> None:
         path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
         for path in sorted(folder.iterdir())
     }
-    content = {"settings": asdict(spec), "version": VERSION, "body": body_digest(), "files": files}
+    content = {
+        "settings": spec.without_body,
+        "version": VERSION,
+        "body": body_digest(spec.body),
+        "files": files,
+    }
     write_text_whole(folder / "manifest.json", json.dumps(content, indent=1) + "\n")
 
 

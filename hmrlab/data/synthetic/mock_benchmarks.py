@@ -35,6 +35,7 @@ from tqdm.auto import tqdm
 from hmrlab import paths
 from hmrlab.bodies import Body, load_body
 from hmrlab.bodies.joints import ANNOTATED_TO_J17, H36M_TO_J17
+from hmrlab.bodies.paths import FREE
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.images import ImageSource
 from hmrlab.data.part_masks import OPEN, PartPainter
@@ -73,6 +74,7 @@ def mock_benchmark(
     size: int,
     *,
     seed: int = 0,
+    body: str = FREE,
     root: str | Path | None = None,
     progress: bool = True,
 ) -> PoseDataset:
@@ -83,6 +85,7 @@ def mock_benchmark(
         count: people; h36m-p2 has a fourth of them.
         size: side of the stored pictures, pixels.
         seed: of the people.
+        body: whose, a name or path.
         root: folder of synthetic sets; by default `data/synthetic`.
         progress: show bars.
 
@@ -93,25 +96,26 @@ def mock_benchmark(
     if name not in SOURCES:
         raise ValueError(f"{name} has no synthetic twin; there are {', '.join(SOURCES)}")
     root = Path(root) if root is not None else paths.data_dir() / "synthetic"
-    people = ensure_set(SetSpec(SOURCES[name], "test", count, size, seed), root, progress=progress)
+    spec = SetSpec(SOURCES[name], "test", count, size, seed, body)
+    people = ensure_set(spec, root, progress=progress)
     tag = hashlib.sha256(json.dumps([VERSION, people.name]).encode()).hexdigest()[:8]
     folder = root / "twins" / f"{name}-of-{people.name}-{tag}"
     if set_problem(folder) is not None:
         with one_at_a_time(folder):
             if set_problem(folder) is not None:  # still
-                _make(name, people, folder, root, progress)
+                _make(name, people, folder, root, load_body(body, "light"), progress)
     images = ImageSource(root)
     return PoseDataset(Records.open(folder / "records.npz"), images, f"synthetic twin of {name}")
 
 
-def _make(name: str, people: Path, folder: Path, root: Path, progress: bool) -> None:
+def _make(name: str, people: Path, folder: Path, root: Path, body: Body, progress: bool) -> None:
     """Write a twin's folder, whole or not at all."""
     shutil.rmtree(folder, ignore_errors=True)
     with whole_folder(folder) as temporary:
         records = Records.open(people / "records.npz")
         rows = slice(None, None, CAMERAS if name == "h36m-p2" else 1)
         where = folder.relative_to(root)
-        labels = _LABELS[name](records, people, temporary, where, progress)
+        labels = _LABELS[name](records, body, people, temporary, where, progress)
         arrays = {
             "imgname": np.array([f"{people.name}/{picture}" for picture in records.imgname]),
             "center": records.center,
@@ -131,7 +135,9 @@ def _make(name: str, people: Path, folder: Path, root: Path, progress: bool) -> 
         )
 
 
-def _as_3dpw(records: Records, people: Path, folder: Path, where: Path, progress: bool) -> Labels:
+def _as_3dpw(
+    records: Records, body: Body, people: Path, folder: Path, where: Path, progress: bool
+) -> Labels:
     return {
         "pose": records.pose.reshape(len(records), -1),
         "shape": records.betas,
@@ -140,10 +146,9 @@ def _as_3dpw(records: Records, people: Path, folder: Path, where: Path, progress
 
 
 def _with_17_joints(
-    records: Records, people: Path, folder: Path, where: Path, progress: bool
+    records: Records, body: Body, people: Path, folder: Path, where: Path, progress: bool
 ) -> Labels:
     """Human3.6M's joints in the places of the annotated ones of the same meaning."""
-    body = load_body(detail="light")
     translation = _cameras(people, len(records))["translation"]
     joints = np.zeros((len(records), 24, 4), np.float32)
     places = list(ANNOTATED_TO_J17)
@@ -156,8 +161,9 @@ def _with_17_joints(
     return {"S": joints, "part": records.keypoints[:, 25:]}
 
 
-def _as_lsp(records: Records, people: Path, folder: Path, where: Path, progress: bool) -> Labels:
-    body = load_body(detail="light")
+def _as_lsp(
+    records: Records, body: Body, people: Path, folder: Path, where: Path, progress: bool
+) -> Labels:
     shapes = {"lsp": (len(records), "H", "W")}
     seen = (
         read_npz(people / "masks.npz", shapes, remedy=_REMEDY, shapes=shapes, numbers=True)["lsp"]
@@ -217,7 +223,7 @@ def _save_grey(path: Path, values: np.ndarray) -> None:
     write_whole(path, lambda file: Image.fromarray(values).save(file, "PNG"), durable=False)
 
 
-_LABELS: dict[str, Callable[[Records, Path, Path, Path, bool], Labels]] = {
+_LABELS: dict[str, Callable[[Records, Body, Path, Path, Path, bool], Labels]] = {
     "3dpw": _as_3dpw,
     "mpi-inf-3dhp": _with_17_joints,
     "h36m-p1": _with_17_joints,

@@ -11,6 +11,7 @@ from scipy.spatial.transform import Rotation
 
 from hmrlab.bodies import Body, body_digest, load_body
 from hmrlab.bodies.joints import ANNOTATED
+from hmrlab.bodies.paths import FREE
 from hmrlab.data.synthetic import raster, scene
 from hmrlab.data.synthetic.appearance import Wardrobe, dress
 from hmrlab.data.synthetic.poses import sample_betas, sample_poses
@@ -66,13 +67,13 @@ class Placed:
 
 
 @lru_cache(maxsize=1)
-def figure(digest: str) -> tuple[Body, Wardrobe]:
-    """The body in use, whose digest is given, and what it can wear."""
-    body = load_body(detail="light")
-    return body, Wardrobe.of(body)
+def dressed_body(body: str, digest: str) -> tuple[Body, Wardrobe]:
+    """A body by name or path, and what it can wear; the digest is its file's."""
+    loaded = load_body(body, "light")
+    return loaded, Wardrobe.of(loaded)
 
 
-def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk:
+def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator, body: str = FREE) -> Chunk:
     """Draw n people and take their pictures.
 
     The camera is a real one: 3 to 8 m away, perspective and all. In the studio it is pointed at
@@ -85,12 +86,13 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
         size: side of the pictures, pixels; a person's box has about two thirds of it.
         hard: `wild` (patterns, things in front, a second person, noise) or `studio`.
         rng: source of all randomness.
+        body: whose, a name or path.
     """
-    body, wardrobe = figure(body_digest())
-    placed = place_people(n, size, hard, rng)
+    smpl, wardrobe = dressed_body(body, body_digest(body))
+    placed = place_people(n, size, hard, rng, body)
     pose, betas = torch.from_numpy(placed.pose).float(), torch.from_numpy(placed.betas).float()
     with torch.no_grad():
-        vertices = body.vertices(pose, betas).double().numpy()
+        vertices = smpl.vertices(pose, betas).double().numpy()
     flat, translation = placed.flat, placed.translation
     images = np.empty((n, size, size, 3), np.uint8)
     seen = np.empty((n, size, size), np.int64)
@@ -113,14 +115,16 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator) -> Chunk
     )  # fmt: skip
 
 
-def place_people(n: int, size: float, hard: bool, rng: np.random.Generator) -> Placed:
+def place_people(
+    n: int, size: float, hard: bool, rng: np.random.Generator, body: str = FREE
+) -> Placed:
     """Draw n bodies, and for each a camera that looks at it: see `make_chunk`."""
-    body, _ = figure(body_digest())
+    smpl, _ = dressed_body(body, body_digest(body))
     poses, activity = sample_poses(n, rng)
     poses[:, 0] = _to_camera(poses[:, 0], rng)
     betas = sample_betas(n, rng)
     with torch.no_grad():
-        keypoints = body.keypoints(torch.from_numpy(poses).float(), torch.from_numpy(betas).float())
+        keypoints = smpl.keypoints(torch.from_numpy(poses).float(), torch.from_numpy(betas).float())
     keypoints = keypoints.double().numpy()
     distance = rng.uniform(3, 8, n)
     most = OFF_AXIS[hard]

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from hmrlab.bodies import own_body_digest
+from dataclasses import asdict, replace
+from typing import Any
+
+from hmrlab.bodies import body_label, own_body_digest
 from hmrlab.config import Config, flat
 from hmrlab.data.synthetic.generate import set_spec
 from hmrlab.files import FileProblem, sha256_of
@@ -54,6 +57,13 @@ def settings_key(config: Config) -> str:
         "body": own_body_digest(config.body),
     }
     return settings_hash(identity)
+
+
+def recorded_settings(config: Config) -> dict[str, Any]:
+    """All settings, for a record: an own body's path becomes a label that names no folder."""
+    own = own_body_digest(config.body)
+    body = body_label(config.body) if own else config.body
+    return asdict(replace(config, body=body, scale=replace(config.scale, body=body)))
 
 
 def run_key(config: Config) -> str:

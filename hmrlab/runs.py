@@ -9,22 +9,27 @@ from __future__ import annotations
 import copy
 import gc
 import warnings
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import torch
 from tqdm.auto import tqdm
 
 from hmrlab import paths
-from hmrlab.bodies import body_label, load_body, own_body_digest
+from hmrlab.bodies import load_body
 from hmrlab.config import Config
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.fresh import FreshPeople
 from hmrlab.device import choose_device, choose_precision
 from hmrlab.evaluation.evaluate import Scores
-from hmrlab.keys import code_of_training, edited_since_import, run_key, settings_key
+from hmrlab.keys import (
+    code_of_training,
+    edited_since_import,
+    recorded_settings,
+    run_key,
+    settings_key,
+)
 from hmrlab.ledger import Ledger, RunRecord, current_command, record_run
 from hmrlab.ledger.code import differing
 from hmrlab.losses import LossWeights
@@ -187,13 +192,7 @@ def make_loader(config: Config, dataset: Dataset, device: torch.device) -> Batch
 
 
 def make_settings(config: Config, precision: str, fingerprint: str = "") -> TrainerSettings:
-    """How to train.
-
-    Args:
-        config: names rates and steps.
-        precision: "fp32" or "bf16".
-        fingerprint: see `TrainerSettings`.
-    """
+    """The trainer's part of a config, in a precision ("fp32" or "bf16") that this device has."""
     return TrainerSettings(
         steps=config.steps,
         lr=config.lr,
@@ -309,7 +308,7 @@ class _Training:
         on_gpu = self.device.type == "cuda"
         return record_run(
             name=self.config.name,
-            settings=_without_folders(self.config) | used,
+            settings=recorded_settings(self.config) | used,
             settings_hash=settings_key(self.config),
             code=self.code,
             seed=self.config.seed,
@@ -356,13 +355,6 @@ class _Training:
             if self.device.type == "cuda":
                 torch.cuda.empty_cache()
         return replace(config, steps=kept_steps(self.folder))
-
-
-def _without_folders(config: Config) -> dict[str, Any]:
-    """The settings as they are recorded: an own body's path names no folder of the user's."""
-    own = own_body_digest(config.body)
-    body = body_label(config.body) if own else config.body
-    return asdict(replace(config, body=body, scale=replace(config.scale, body=body)))
 
 
 @dataclass(frozen=True)

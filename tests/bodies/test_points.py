@@ -219,7 +219,12 @@ def test_rows_of_another_shape_are_refused(shape):
 def test_no_bodies_have_no_points(plain):
     body, rotations, betas = plain
     assert body.keypoint_points(rotations[:0], betas[:0]).shape == (0, 49, 3)
-    assert body.keypoint_points.linearise(rotations[:0], betas[:0]).levers.shape == (0, 24, 3, 49)
+    assert body.keypoint_points.linearise(rotations[:0], betas[:0]).moment_arms.shape == (
+        0,
+        24,
+        3,
+        49,
+    )
 
 
 def test_points_are_no_weights(plain):

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from hmrlab.config import get_scale
 from hmrlab.evaluation.scores import Scores
 from hmrlab.files import FileProblem
 from hmrlab.smplify import load_prior
@@ -58,7 +59,7 @@ def test_a_record_file_may_have_the_longest_name_there_is(make_records, tmp_path
     """Its fits have a name that fits, too."""
     path = tmp_path / ("ö" * 125 + ".npz")
     make_records(1).path.rename(path)
-    _, written = fit_people(str(path), None, 1, tmp_path / "fits")
+    _, written = fit_people(str(path), get_scale("smoke"), 1, tmp_path / "fits")
     assert written.is_file()
 
 

@@ -261,7 +261,7 @@ def _draw_bodies(
     Returns:
         layers (B + O, R, R, 4), see `raster_torch.Kernels`; and each body's mean depth (B + O,).
     """
-    studio = studio_on(drawn["pose"].device, body_digest())
+    studio = studio_on(people.table.device, people.body, body_digest(people.body))
     vertices = studio.body.vertices(drawn["pose"], drawn["betas"])
     shift = drawn["translation"][owner]
     shift[len(people) :] += drawn["beside"][owner[len(people) :]]

@@ -1,8 +1,7 @@
-"""Commands about the series as a whole: the doctor, running it, taking results over."""
+"""Commands about the series as a whole: the doctor, and running it."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -57,18 +56,3 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if not outcome.passed:
         raise typer.Exit(1)
-
-
-@app.command()
-def figures(
-    merge: Annotated[
-        Path, typer.Option(metavar="DIR", help="Take over what tools/gpu.py left there.")
-    ],
-    folder: Annotated[Path, typer.Option(help="Folder of the reference results.")] = Path(
-        "figures"
-    ),
-) -> None:
-    """Take rows, histories, figures and weights that `make gpu` left into the checkout."""
-    from hmrlab.reproduce.merging import merge_folder
-
-    typer.echo("\n".join(merge_folder(merge, folder)))

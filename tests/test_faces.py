@@ -53,12 +53,15 @@ def test_what_an_editor_sees_of_a_face_is_what_python_gives(face):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call)
     )
     room = room_at(face)
-    given = set()
-    for module, names in ast.literal_eval(call.args[1]).items():
-        whole = module if module.startswith("hmrlab.") else f"{room}.{module}"
-        given |= {(whole, name) for name in names.split()}
-    assert given == shown
-    assert {name for _, name in given} <= set(import_module(room).__all__)
+    for written in call.args[1:]:  # a table of its own
+        given = set()
+        for module, names in ast.literal_eval(written).items():
+            whole = module if module.startswith("hmrlab.") else f"{room}.{module}"
+            given |= {(whole, name) for name in names.split()}
+        assert given == shown
+    assert {name for _, name in shown} <= set(import_module(room).__all__)
+    for module, name in shown:
+        assert getattr(import_module(room), name) is getattr(import_module(module), name)
 
 
 def test_a_name_that_a_face_has_not_is_said_as_python_says_it():

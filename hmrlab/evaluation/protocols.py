@@ -42,7 +42,7 @@ class Protocol:
 
     @property
     def plain_name(self) -> str:
-        """Without what says that it is a twin's."""
+        """The name without "twin:"."""
         return self.name.removeprefix(TWIN)
 
     @property
@@ -174,11 +174,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of that name; with "twin:" before it, for the set's synthetic twin.
-
-    Raises:
-        ValueError: there is none; the message lists those there are.
-    """
+    """The protocol of that name, "twin:" before it for the synthetic twin; ValueError if none."""
     plain = name.removeprefix(TWIN)
     if plain not in PROTOCOLS:
         raise ValueError(

@@ -20,12 +20,11 @@ from hmrlab.bodies import Body, body_label, body_name, load_body, load_gendered
 from hmrlab.config import Scale
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.prepared import open_prepared
+from hmrlab.evaluation.evaluate import Bodies, evaluate_on
 from hmrlab.evaluation.intervals import DRAWS, Estimate
 from hmrlab.evaluation.metric_table import METRICS
 from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
 from hmrlab.evaluation.result import Evaluation, format_estimate
-from hmrlab.evaluation.run import evaluate_on
-from hmrlab.evaluation.scorers import Bodies
 from hmrlab.evaluation.worst import PICTURE, save_worst
 from hmrlab.files import parse_json, resolve, sha256_of
 from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash

@@ -10,8 +10,7 @@ from hmrlab.bodies import Body, load_body
 from hmrlab.config import Config
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.evaluation.evaluate import evaluate_model
-from hmrlab.evaluation.scores import Scores
+from hmrlab.evaluation.scores import Scores, evaluate_model
 from hmrlab.models import HMR
 from hmrlab.training.sets import BODY_DETAIL, TEST_SETS, load_set
 from hmrlab.training.warm_fits import warm_fit_scores

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from checks.tables import headings
 from hmrlab.bodies import Body, SMPLParams
-from hmrlab.evaluation.errors import (
+from hmrlab.evaluation.scores import (
     MILLIMETRES,
     TwistFrame,
     centred_joints,

@@ -10,7 +10,7 @@ from torch.testing import assert_close
 
 from hmrlab.bodies.joints import SMPL_JOINTS, SMPL_PARENTS
 from hmrlab.evaluation import metrics
-from hmrlab.evaluation.errors import TwistFrame, rotation_errors
+from hmrlab.evaluation.scores import TwistFrame, rotation_errors
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, swing_twist
 
 ELBOW = SMPL_JOINTS.index("left_elbow")

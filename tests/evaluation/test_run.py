@@ -13,9 +13,9 @@ from hmrlab.bodies.joints import ANNOTATED_TO_J17
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.images import ImageSource
 from hmrlab.data.records import Records
+from hmrlab.evaluation.evaluate import evaluate_on, evaluate_predictions
 from hmrlab.evaluation.joint_sets import H36M_17
 from hmrlab.evaluation.protocols import get_protocol
-from hmrlab.evaluation.run import evaluate_on, evaluate_predictions
 from hmrlab.evaluation.segmentation import predicted_parts
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix

@@ -37,8 +37,7 @@ def run(
     """Execute the notebooks in order and write a report: what `make run` does."""
     from hmrlab.ledger import installed_gpu
     from hmrlab.reproduce.progress import ConsoleProgress
-    from hmrlab.reproduce.report import summary
-    from hmrlab.reproduce.series import run_series
+    from hmrlab.reproduce.report import run_series, summary
     from hmrlab.reproduce.sources import notebooks_folder
 
     scale_named(scale)

@@ -127,7 +127,7 @@ def picture_size(images: ImageSource, name: str) -> tuple[int, int]:
 
 
 def read_mask(path: Path, what: str) -> np.ndarray:
-    """A mask picture's values (H, W) uint8; FileProblem where it is no picture of single numbers."""
+    """A mask picture's values (H, W) uint8; FileProblem if it is no picture of single numbers."""
     try:
         with open_picture(path, MAX_MASK_PIXELS) as picture:
             values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)

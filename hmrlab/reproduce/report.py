@@ -1,12 +1,16 @@
-"""The report of a series: one page that links to each notebook's, both readable offline."""
+"""The whole of `make run`: execute the series, and write a report that is readable offline."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
@@ -14,13 +18,20 @@ import nbformat
 from nbformat import NotebookNode
 from PIL import Image
 
+from hmrlab import paths
 from hmrlab.files import write_text_whole
-from hmrlab.ledger import RunRecord
-from hmrlab.reproduce.execute import NotebookResult, Status
-from hmrlab.reproduce.outputs import clean_outputs
-from hmrlab.reproduce.pages import OfflineExporter
+from hmrlab.ledger import (
+    Ledger,
+    RunRecord,
+    current_command,
+    describe_machine,
+    source_commit,
+    versions,
+)
+from hmrlab.reproduce.execute import NotebookResult, Progress, Status, execute_series
+from hmrlab.reproduce.pages import OfflineExporter, clean_outputs, with_viewers, write_scripts
 from hmrlab.reproduce.progress import duration
-from hmrlab.reproduce.viewers import script_tags, with_viewers, write_scripts
+from hmrlab.reproduce.sources import read_series
 from hmrlab.tables import newest, runs_table
 
 _THUMBNAIL = (480, 300)  # pixels at most, shown at half the size for sharp screens
@@ -29,37 +40,89 @@ _PICTURES = ("image/png", "image/jpeg")
 
 
 @dataclass(frozen=True)
-class SeriesFacts:
-    """What stands in the report's head."""
+class SeriesResult:
+    """A series that was run, and its report."""
 
-    parameters: Mapping[str, object]  # what the notebooks ran with
-    date: str  # when the series began
-    machine: str
-    commit: str
-    versions: Mapping[str, str]
-    command: str
+    results: tuple[NotebookResult, ...]
+    report: Path
+
+    @property
+    def passed(self) -> bool:
+        """Whether every notebook ran to its end."""
+        return all(result.status is Status.PASSED for result in self.results)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was ended by a key or by SIGTERM."""
+        return any(result.status is Status.INTERRUPTED for result in self.results)
 
 
-def write_report(
-    folder: Path,
-    results: Sequence[NotebookResult],
-    facts: SeriesFacts,
-    records: Sequence[RunRecord],
-) -> Path:
-    """Write `index.html` and a page for each executed notebook.
+def run_series(
+    notebooks: Path,
+    *,
+    scale: str,
+    seed: int,
+    progress: Progress,
+    only: Sequence[str] = (),
+    accelerator: str | None = None,
+) -> SeriesResult:
+    """Execute the series and write its report under `runs/<time>/`.
+
+    An interrupt, by a key or by SIGTERM, ends it; the report then says what was done.
 
     Args:
-        folder: where the executed notebooks lie and the pages go.
-        results: what became of each notebook, in order.
-        facts: the report's head.
-        records: the ledger's rows; of equal settings the newest is shown.
-
-    Returns:
-        The path of `index.html`.
+        notebooks: the folder that holds the chapters' `source/`.
+        scale: name of the scale that each notebook is given.
+        seed: the seed that each notebook is given.
+        progress: told of each notebook and cell.
+        only: the chapters to run, by name or number; all of them if empty.
+        accelerator: name of this machine's GPU, for the report.
 
     Raises:
-        FileProblem: the folder cannot be written to.
+        FileProblem: the chapters cannot be read, or the report cannot be written.
     """
+    series = read_series(notebooks, only)
+    now = datetime.now().astimezone()
+    folder = paths.runs_dir() / now.strftime("%Y-%m-%d_%H-%M-%S")
+    parameters = {"scale": scale, "seed": seed}
+    with _terminated_as_by_a_key():
+        results = execute_series(series, folder, parameters, progress, notebooks)
+    facts = {
+        **{name: str(value) for name, value in parameters.items()},
+        "date": now.strftime("%Y-%m-%d %H:%M"),
+        "machine": describe_machine(accelerator),
+        "commit": source_commit(),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+        "command": current_command(),
+    }
+    records = Ledger(paths.runs_dir() / "ledger.jsonl").records()
+    return SeriesResult(tuple(results), _write_report(folder, results, facts, records))
+
+
+@contextmanager
+def _terminated_as_by_a_key() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does; in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _write_report(
+    folder: Path,
+    results: Sequence[NotebookResult],
+    facts: Mapping[str, str],
+    records: Sequence[RunRecord],
+) -> Path:
+    """Write `index.html`, with facts at its head, and a page for each executed notebook."""
     exporter = OfflineExporter()
     cards = []
     any_viewer = False
@@ -68,7 +131,7 @@ def write_report(
         if result.path is not None:
             executed, has_viewer = with_viewers(nbformat.read(result.path, as_version=4))
             notebook = clean_outputs(executed)
-            page = exporter.page(notebook, result.source.title, script_tags() if has_viewer else "")
+            page = exporter.page(notebook, result.source.title, has_viewer)
             write_text_whole(folder / f"{result.source.name}.html", page)
             any_viewer |= has_viewer
         cards.append(_card(result, notebook))
@@ -88,19 +151,11 @@ def summary(results: Sequence[NotebookResult]) -> str:
 def _index(
     results: Sequence[NotebookResult],
     cards: Sequence[str],
-    facts: SeriesFacts,
+    facts: Mapping[str, str],
     records: Sequence[RunRecord],
 ) -> str:
     style = (files("hmrlab.reproduce") / "report.css").read_text(encoding="utf-8")
-    rows = {
-        **{name: str(value) for name, value in facts.parameters.items()},
-        "date": facts.date,
-        "machine": facts.machine,
-        "commit": facts.commit,
-        "versions": ", ".join(f"{name} {version}" for name, version in facts.versions.items()),
-        "command": facts.command,
-    }
-    head = "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in rows.items())
+    head = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
     if records:
         runs = f'<div class="scroll">{runs_table(records).to_html()}</div>'
     else:
@@ -110,13 +165,13 @@ def _index(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>hmrlab: {_text(facts.date)}</title>
+<title>hmrlab: {html.escape(facts["date"])}</title>
 <style>
 {style}</style>
 </head>
 <body>
 <h1>hmrlab</h1>
-<p class="lead"><strong>{_text(summary(results))}</strong></p>
+<p class="lead"><strong>{html.escape(summary(results))}</strong></p>
 <dl>{head}</dl>
 <h2>Notebooks</h2>
 {"".join(cards)}
@@ -129,14 +184,14 @@ def _index(
 
 def _card(result: NotebookResult, notebook: NotebookNode | None) -> str:
     page = f"{result.source.name}.html"
-    title = _text(result.source.title)
+    title = html.escape(result.source.title)
     if notebook is not None:
         title = f'<a href="{page}">{title}</a>'
     time = duration(result.seconds) if result.status is not Status.SKIPPED else ""
     pictures = "".join(_thumbnails(notebook, page)) if notebook is not None else ""
     if pictures:
         pictures = f'<div class="pictures">{pictures}</div>\n'
-    problem = f"<pre>{_text(result.problem)}</pre>\n" if result.problem else ""
+    problem = f"<pre>{html.escape(result.problem)}</pre>\n" if result.problem else ""
     return f"""<article class="{result.status}">
 <header><h3>{title}</h3><span class="time">{time}</span>
 <span class="status">{result.status}</span></header>
@@ -171,7 +226,3 @@ def _thumbnail(encoded: bytes) -> tuple[str, int, int]:
     buffer = io.BytesIO()
     paper.convert("RGB").save(buffer, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}", *small.size
-
-
-def _text(value: str) -> str:
-    return html.escape(value)

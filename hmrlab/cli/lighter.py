@@ -55,7 +55,7 @@ def table_backbones(
     threads: Threads = None,
 ) -> None:
     """Encoders by cost and accuracy, from recorded runs; trains nothing. Draws the plot, too."""
-    from hmrlab.reproduce.backbones import compare_backbones
+    from hmrlab.reproduce.lighter import compare_backbones
 
     _use_threads(threads)
     sizes = scale_named(scale)
@@ -71,7 +71,7 @@ def table_pruning(
     threads: Threads = None,
 ) -> None:
     """Pruned networks by cost and accuracy, from recorded runs; trains nothing. Draws the plot."""
-    from hmrlab.reproduce.pruning import compare_pruning
+    from hmrlab.reproduce.lighter import compare_pruning
 
     _use_threads(threads)
     sizes = scale_named(scale)
@@ -81,7 +81,7 @@ def table_pruning(
 @tables.app.command("card")
 def table_card(scale: ScaleName = "gpu", folder: Folder = Path("figures")) -> None:
     """Encoders after equal time on a GPU (tools/gpu.py), from recorded runs; trains nothing."""
-    from hmrlab.tables.card import compare_on_card
+    from hmrlab.tables.recorded import compare_on_card
 
     typer.echo(compare_on_card(scale_named(scale), folder))
 

@@ -51,11 +51,7 @@ class ParameterCount:
 
 
 def count_by_name(name: str) -> ParameterCount:
-    """Count a model's parameters by its encoder's name; no weight is allocated.
-
-    Raises:
-        ValueError: no encoder has that name or that wiring.
-    """
+    """Count a model's parameters by its encoder's name; no weight is allocated."""
     with torch.device("meta"):
         model = HMR(create_encoder(name))
     features = model.encoder.feature_size

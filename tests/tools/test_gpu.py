@@ -21,7 +21,7 @@ from rehearsal import CARRIED, ROOT, TOOLS
 
 from hmrlab.files import FileProblem
 from hmrlab.ledger import Ledger, RunRecord
-from hmrlab.tables.references import read_references
+from hmrlab.tables.runs import read_references
 
 
 @pytest.fixture

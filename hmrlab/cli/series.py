@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from hmrlab.cli.shared import Chapters, NotebooksFolder, ScaleName, Seed, scale_named
+from hmrlab.cli.shared import ScaleName, Seed, scale_named
 
 INTERRUPTED = 130  # as a shell says it of Ctrl-C
 
@@ -29,10 +30,15 @@ def doctor(
 
 @app.command()
 def run(
-    chapters: Chapters = None,
+    chapters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Chapters by name or number; all by default."),
+    ] = None,
     scale: ScaleName = "quick",
     seed: Seed = 0,
-    notebooks: NotebooksFolder = None,
+    notebooks: Annotated[
+        Path | None, typer.Option("--notebooks", help="Folder that holds source/NN_name.py.")
+    ] = None,
 ) -> None:
     """Execute the notebooks in order and write a report: what `make run` does."""
     from hmrlab.ledger import installed_gpu

@@ -24,7 +24,7 @@ from hmrlab.evaluation.intervals import (
     ratio,
     sequence_of,
 )
-from hmrlab.evaluation.joint_sets import J14, JointSet, names_in
+from hmrlab.evaluation.joint_sets import J14, names_in
 from hmrlab.evaluation.metric_table import METRICS
 from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
 from hmrlab.evaluation.scores import (
@@ -186,13 +186,6 @@ class Evaluation:
             return np.arange(self.count)
         return np.unique(self.sequence, return_inverse=True)[1]
 
-    def pck_curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Thresholds (31,) mm and the share (31,) % of joints that are less than that off."""
-        if self.protocol.joints is None:
-            raise KeyError(f"{self.protocol.name} compares no joints")
-        errors = _benchmark_errors(self.scores, self.protocol.joints)
-        return np.array(AUC_THRESHOLDS_MM), pck_curve(errors).mean(0)
-
     def worst(self, count: int = 20) -> np.ndarray:
         """Rows of the samples with the worst of the protocol's first metric, worst first."""
         metric = self.protocol.ranked_by
@@ -288,16 +281,13 @@ class Evaluation:
             masks = scores.mask_confusion if metric in _OF_MASK else scores.parts_confusion
             return masks.reshape(len(masks), -1), (_OF_MASK | _OF_PARTS)[metric]
         if metric in _OF_ERRORS:
-            values = _OF_ERRORS[metric](_benchmark_errors(scores, self.protocol.joints))
+            joints = self.protocol.joints
+            counted = joints.rows(names_in(joints, J14))  # by MPI-INF-3DHP
+            values = _OF_ERRORS[metric](scores.joint_error_mm[:, counted])
         else:
             values = scores.values(metric)
         known = np.isfinite(values)
         return np.stack([np.where(known, values, 0), known], 1), ratio
-
-
-def _benchmark_errors(scores: MeshScores | StoredScores, joints: JointSet) -> np.ndarray:
-    """(N, 14) millimetres, of the joints that MPI-INF-3DHP counts."""
-    return scores.joint_error_mm[:, joints.rows(names_in(joints, J14))]
 
 
 def _masks(sums: np.ndarray) -> np.ndarray:

@@ -54,19 +54,8 @@ class Recorded:
     """A named training at a scale, and its records, one a seed; none if it was never run."""
 
     name: str
-    description: str
     scale: str
     records: tuple[RunRecord, ...]
-
-    @property
-    def command(self) -> str:
-        """What fills the row."""
-        return f"hmrlab train {self.name} --scale {self.scale}"
-
-    @property
-    def seeds(self) -> str:
-        """How many, or the command if there is none."""
-        return str(len(self.records)) if self.records else f"`{self.command}`"
 
     def score(self, metric: str) -> Score | None:
         """Of one metric, named `<set>/<metric>`; None where nothing is recorded."""
@@ -76,9 +65,11 @@ class Recorded:
         return Score(statistics.fmean(values), min(values), max(values), len(values))
 
     def cells(self) -> tuple[str, ...]:
-        """The scores of `SHOWN` and the seeds, for a table."""
+        """The scores of `SHOWN` and how many seeds; without any the command that fills the row."""
         scores = (self.score(metric) for metric in SHOWN)
-        return (*(str(score) if score else "-" for score in scores), self.seeds)
+        command = f"`hmrlab train {self.name} --scale {self.scale}`"
+        seeds = str(len(self.records)) if self.records else command
+        return (*(str(score) if score else "-" for score in scores), seeds)
 
 
 def find_recorded(name: str, scale: Scale, records: Sequence[RunRecord]) -> Recorded:
@@ -89,7 +80,7 @@ def find_recorded(name: str, scale: Scale, records: Sequence[RunRecord]) -> Reco
     by_key = {record.settings_hash: record for record in records}
     keys = [settings_key(preset(name, scale, seed)) for seed in sorted({r.seed for r in records})]
     found = tuple(by_key[key] for key in keys if key in by_key)
-    return Recorded(name, preset(name, scale).description, scale.name, found)
+    return Recorded(name, scale.name, found)
 
 
 def scores_origin(found: Iterable[Recorded]) -> str:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hmrlab.cli.shared import ScaleName, Seed, Threads, bad_parameter, scale_named, use_threads
+from hmrlab.cli.shared import ScaleName, Seed, bad_parameter, scale_named
 
 app = typer.Typer()
 
@@ -80,13 +80,16 @@ def export(
     ] = False,
     scale: ScaleName = "laptop",
     seed: Seed = 0,
-    threads: Threads = None,
+    threads: Annotated[int | None, typer.Option(min=1, help="By default what torch takes.")] = None,
 ) -> None:
     """Write a trained network as ONNX, check it against torch, and time both."""
+    import torch
+
     from hmrlab.files import user_path
     from hmrlab.reproduce.exporting import export_network, find_network
 
-    use_threads(threads)
+    if threads:
+        torch.set_num_threads(threads)
     sizes = scale_named(scale)
     with bad_parameter("MODEL"):
         model = find_network(network, sizes, seed)

@@ -20,7 +20,6 @@ MaxPixels = Annotated[
         metavar="N", min=1, help="The most pixels of a photo that are decoded; 200 million."
     ),
 ]
-Threads = Annotated[int | None, typer.Option(min=1, help="By default what torch takes.")]
 
 
 def scale_named(name: str) -> Scale:
@@ -29,14 +28,6 @@ def scale_named(name: str) -> Scale:
 
     with bad_parameter("--scale"):
         return get_scale(name)
-
-
-def use_threads(count: int | None) -> None:
-    """Let torch use so many; None leaves what it takes."""
-    import torch
-
-    if count:
-        torch.set_num_threads(count)
 
 
 @contextmanager

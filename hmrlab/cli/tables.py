@@ -7,17 +7,13 @@ from typing import Annotated
 
 import typer
 
-from hmrlab.cli.shared import ScaleName, Threads, scale_named, use_threads
+from hmrlab.cli.shared import ScaleName, scale_named
 
 app = typer.Typer(
     help="Tables: the ledger's, and what is counted or measured.", no_args_is_help=True
 )
 
-Measure = Annotated[
-    bool, typer.Option("--measure", help="Measure costs now, and keep them in the folder.")
-]
 Folder = Annotated[Path, typer.Option(help="Holds reference results, costs and the plot.")]
-Rounds = Annotated[int, typer.Option(min=1, help="Turns of each timing.")]
 
 
 @app.command("runs")
@@ -66,33 +62,19 @@ def table_parameters() -> None:
 
 
 @app.command("backbones")
-def table_backbones(
-    scale: ScaleName = "laptop",
-    measure: Measure = False,
-    folder: Folder = Path("figures"),
-    rounds: Rounds = 9,
-    threads: Threads = None,
-) -> None:
+def table_backbones(scale: ScaleName = "laptop", folder: Folder = Path("figures")) -> None:
     """Encoders by cost and accuracy, from recorded runs; trains nothing. Draws the plot, too."""
     from hmrlab.reproduce.lighter import compare_backbones
 
-    use_threads(threads)
-    typer.echo(compare_backbones(scale_named(scale), folder, measured=measure, rounds=rounds))
+    typer.echo(compare_backbones(scale_named(scale), folder))
 
 
 @app.command("pruning")
-def table_pruning(
-    scale: ScaleName = "laptop",
-    measure: Measure = False,
-    folder: Folder = Path("figures"),
-    rounds: Rounds = 9,
-    threads: Threads = None,
-) -> None:
+def table_pruning(scale: ScaleName = "laptop", folder: Folder = Path("figures")) -> None:
     """Pruned networks by cost and accuracy, from recorded runs; trains nothing. Draws the plot."""
     from hmrlab.reproduce.lighter import compare_pruning
 
-    use_threads(threads)
-    typer.echo(compare_pruning(scale_named(scale), folder, measured=measure, rounds=rounds))
+    typer.echo(compare_pruning(scale_named(scale), folder))
 
 
 @app.command("card")

@@ -1,11 +1,10 @@
 """Tables and plots of lighter networks, by cost and accuracy: encoders, and pruned networks.
 
-Scores are recorded runs', costs are measured on `--measure` and kept; nothing is trained.
+Scores are recorded runs', costs `tools/measure_costs.py`'s; nothing is trained here.
 """
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,13 +12,10 @@ from pathlib import Path
 from matplotlib.figure import Figure
 
 from hmrlab.config import Config, Scale
-from hmrlab.files import FileProblem
-from hmrlab.models.cost import LATENCY_BATCH, PRECISIONS, THROUGHPUT_BATCH, untrained
+from hmrlab.models.cost import LATENCY_BATCH, PRECISIONS, THROUGHPUT_BATCH
 from hmrlab.presets import BACKBONES, PRUNED, preset
 from hmrlab.rendering import save_png
-from hmrlab.reproduce.costs import INT8, Cost, CostBook, CostPlan, Subject, measure, timing_name
-from hmrlab.reproduce.exporting import calibration_pictures, score_exported
-from hmrlab.runs import find_result
+from hmrlab.reproduce.costs import INT8, Cost, CostBook, timing_name
 from hmrlab.tables.pareto import Panel, Point, plot_accuracy
 from hmrlab.tables.recorded import (
     SHOWN,
@@ -30,7 +26,6 @@ from hmrlab.tables.recorded import (
     scores_origin,
 )
 from hmrlab.tables.runs import Table, keep_references, known_records, number
-from hmrlab.training.results import RunResult
 
 PEER = "resnet50"  # SPIN's encoder; all times are also given as ratios to its
 ROOT = "unpruned"
@@ -65,7 +60,7 @@ class Row:
         if not self.int8:
             return self.recorded.cells()
         if self.cost is None:
-            command = f"`hmrlab table pruning --measure --scale {self.recorded.scale}`"
+            command = f"`python tools/measure_costs.py pruning --scale {self.recorded.scale}`"
             return (*("-" for _ in SHOWN), command if self.recorded.records else "-")
         return (*(f"{self.cost.scores[metric]:.1f}" for metric in SHOWN), "1")
 
@@ -75,29 +70,12 @@ class Row:
         return Point(label, family, cost, score.mean, score.least, score.most)
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """Tables of networks and the files that go with them."""
-
-    tables: tuple[Table, ...]
-    notes: tuple[str, ...]
-    files: tuple[Path, ...]
-
-    def __str__(self) -> str:
-        parts = [*(table.to_markdown() for table in self.tables), *self.notes]
-        return "\n\n".join([*parts, "\n".join(map(str, self.files))])
-
-
-def compare_backbones(
-    scale: Scale, folder: Path, *, measured: bool = False, rounds: int = 9
-) -> Comparison:
-    """The tables and the plot of encoders in equally long trainings, kept in a folder.
+def compare_backbones(scale: Scale, folder: Path) -> str:
+    """The tables of encoders in equally long trainings, as text; the plot is kept in a folder.
 
     Args:
         scale: of the runs.
         folder: holds reference results, costs and the plot.
-        measured: measure the costs now, else take those that the folder has.
-        rounds: turns of each timing.
 
     Raises:
         FileProblem: a file there is damaged, or cannot be written.
@@ -108,25 +86,19 @@ def compare_backbones(
         for encoder, name in backbone_runs(scale).items()
     }
     file = folder / f"backbones_{scale.name}"
-    book = _measure_backbones(scale, rounds) if measured else _load(file)
+    book = CostBook.load(file.with_suffix(".json"))
     rows = backbone_rows(recorded, book, scale)
     tables = [accuracy_table(rows), *([cost_table(rows, book)] if book else [])]
     figure = backbones_figure(rows, scale)
     return _keep(file, tables, recorded.values(), book, figure, f"an HMR on {PEER}")
 
 
-def compare_pruning(
-    scale: Scale, folder: Path, *, measured: bool = False, rounds: int = 9
-) -> Comparison:
-    """The same of pruned networks: what sparsity saves, what structure saves, what each loses.
-
-    Raises:
-        FileProblem: see `compare_backbones`; or there is nothing to measure.
-    """
+def compare_pruning(scale: Scale, folder: Path) -> str:
+    """The same of pruned networks: what sparsity saves, what structure saves, what each loses."""
     records = known_records(folder)
     recorded = {name: find_recorded(name, scale, records) for name in pruning_runs()}
     file = folder / f"pruning_{scale.name}"
-    book = _measure_pruning(scale, rounds, recorded) if measured else _load(file)
+    book = CostBook.load(file.with_suffix(".json"))
     rows = pruning_rows(recorded, book)
     figure = pruning_figure(rows, scale)
     peers = "the network that it was before, unpruned and in float32"
@@ -292,49 +264,6 @@ def family_of(row: Row) -> str:
     return f"{plan.kind}{once}, fine-tuned"
 
 
-def _measure_backbones(scale: Scale, rounds: int) -> CostBook:
-    """Of untrained networks, which cost what trained ones cost."""
-    subjects = [
-        Subject(name, functools.partial(untrained, name), PEER) for name in backbone_runs(scale)
-    ]
-    return measure(scale.name, subjects, CostPlan(scale.resolution, rounds, scale.batch_size))
-
-
-def _measure_pruning(scale: Scale, rounds: int, recorded: dict[str, Recorded]) -> CostBook:
-    """Of the networks whose files are here: of each training the least seed."""
-    subjects = []
-    for name, root in pruning_runs().items():
-        result = _first_result(name, scale, recorded[name])
-        if result is not None:
-            subjects.append(
-                Subject(name, result.model, root, result.record.settings_hash, name in IN_INT8)
-            )
-    if not subjects:
-        raise FileProblem(
-            f"there is no network to measure at {scale.name} scale yet; hmrlab train {ROOT} "
-            f"--scale {scale.name}"
-        )
-    return measure(
-        scale.name,
-        subjects,
-        CostPlan(scale.resolution, rounds, throughput=False),
-        calibration_pictures(scale),
-        lambda model: score_exported(model, scale),
-    )
-
-
-def _first_result(name: str, scale: Scale, found: Recorded) -> RunResult | None:
-    for seed in sorted(record.seed for record in found.records):
-        result = find_result(preset(name, scale, seed))
-        if result is not None and result.config.task == "bodies":
-            return result
-    return None
-
-
-def _load(file: Path) -> CostBook | None:
-    return CostBook.load(file.with_suffix(".json"))
-
-
 def _keep(
     file: Path,
     tables: Sequence[Table],
@@ -342,22 +271,24 @@ def _keep(
     book: CostBook | None,
     figure: Figure,
     peers: str,
-) -> Comparison:
-    """Keep the plot, the measured costs and the records of the runs, and say what they are."""
+) -> str:
+    """Keep the plot and the records of the runs; gives tables, notes and files as text."""
     recorded = list(recorded)
     notes = [scores_origin(recorded)]
     files = []
     if book:
         ratios = f"In brackets: the time over that of {peers}, so less is faster."
         notes += [book.origin, ratios]
-        files.append(book.save(file.with_suffix(".json")))
+        files.append(file.with_suffix(".json"))
     else:
-        notes.append("Costs are not measured yet: add --measure.")
+        table = file.name.partition("_")[0]
+        notes.append(f"Costs are not measured yet: python tools/measure_costs.py {table}")
     files.append(save_png(file.with_suffix(".png"), figure, dpi=120))
     records = [record for each in recorded for record in each.records]
     if records:
         files.append(keep_references(file.parent, records))
-    return Comparison(tuple(tables), tuple(note for note in notes if note), tuple(files))
+    shown = [table.to_markdown() for table in tables]
+    return "\n\n".join([*shown, *filter(None, notes), "\n".join(map(str, files))])
 
 
 def _pruning_cells(cost: Cost | None) -> tuple[str, ...]:

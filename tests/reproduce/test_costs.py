@@ -3,15 +3,16 @@ import json
 import os
 from dataclasses import replace
 
+import measure_costs
 import pytest
 import torch
+from measure_costs import Subject, measure
 
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR, Encoder, HMRConfig
 from hmrlab.models.cost import Spread
 from hmrlab.models.small import SmallNet
-from hmrlab.reproduce import costs
-from hmrlab.reproduce.costs import CostBook, CostPlan, Subject, Timing, measure, timing_name
+from hmrlab.reproduce.costs import CostBook, CostPlan, Timing, timing_name
 
 ONNX = timing_name("onnxruntime", "cpu", "fp32", 1)
 
@@ -27,8 +28,10 @@ def make():
 def book():
     """A tiny network's costs, in int8 too; the memory's own test measures memory."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(costs, "step_bytes", lambda make, side, batch, device: 1000 * batch + side)
-        patch.setattr(costs, "devices", lambda: ("cpu",))
+        patch.setattr(
+            measure_costs, "step_bytes", lambda make, side, batch, device: 1000 * batch + side
+        )
+        patch.setattr(measure_costs, "devices", lambda: ("cpu",))
         return measure(
             "smoke",
             [Subject("tiny", make, "tiny", "key", int8=True)],
@@ -88,7 +91,7 @@ def test_a_book_is_read_as_it_was_written(book, tmp_path):
 def test_a_damaged_book_says_what_to_do(text, tmp_path):
     path = tmp_path / "book.json"
     path.write_text(text)
-    with pytest.raises(FileProblem, match=r"book\.json: .*holds no measured costs.*--measure"):
+    with pytest.raises(FileProblem, match=r"book\.json: .*holds no measured costs.*measure_costs"):
         CostBook.load(path)
 
 

@@ -95,10 +95,9 @@ def evaluate_network(
 
     Args:
         name: see `find_network`.
-        protocols: by which.
+        protocols, device: by which, and where.
         scale: the training's; it also decides the size of synthetic sets.
         seed: the training's, and the bootstrap's.
-        device: where to compute.
         limit: evaluate the first samples only, to try something out.
         out: folder for the files, one below it for each protocol; by default `runs/evaluations`.
         progress: show bars.

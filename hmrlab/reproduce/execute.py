@@ -99,14 +99,10 @@ def execute_source(
     progress: Progress,
     working_folder: Path,
 ) -> NotebookResult:
-    """Execute one chapter in a fresh kernel of this interpreter.
+    """Execute one chapter in a fresh kernel of this interpreter, in a working folder.
 
-    Args:
-        source: the chapter.
-        target: where the executed notebook goes; written as it grows.
-        parameters: values for its parameters cell; empty leaves the cell's own.
-        progress: told of each cell.
-        working_folder: the notebook's current folder.
+    The executed notebook goes to `target`, which is written as it grows. Without `parameters` its
+    parameters cell keeps its own values.
     """
     notebook = load_notebook(source.path)
     target.parent.mkdir(parents=True, exist_ok=True)

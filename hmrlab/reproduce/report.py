@@ -72,14 +72,10 @@ def run_series(
 
     Args:
         notebooks: the folder that holds the chapters' `source/`.
-        scale: name of the scale that each notebook is given.
-        seed: the seed that each notebook is given.
+        scale, seed: what each notebook is given.
         progress: told of each notebook and cell.
         only: the chapters to run, by name or number; all of them if empty.
         accelerator: name of this machine's GPU, for the report.
-
-    Raises:
-        FileProblem: the chapters cannot be read, or the report cannot be written.
     """
     series = read_series(notebooks, only)
     now = datetime.now().astimezone()

@@ -41,11 +41,6 @@ class Protocol:
     synthetic: bool = False
 
     @property
-    def plain_name(self) -> str:
-        """The name without "twin:"."""
-        return self.name.removeprefix(TWIN)
-
-    @property
     def ranked_by(self) -> Metric:
         """The metric by which the worst samples are found: the first."""
         return METRICS[self.metrics[0]]

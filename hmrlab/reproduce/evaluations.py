@@ -23,7 +23,7 @@ from hmrlab.data.prepared import open_prepared
 from hmrlab.evaluation.evaluate import NEUTRAL, Bodies, evaluate_on
 from hmrlab.evaluation.intervals import DRAWS, Estimate
 from hmrlab.evaluation.metric_table import METRICS
-from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
+from hmrlab.evaluation.protocols import TWIN, GroundTruth, Protocol, get_protocol
 from hmrlab.evaluation.result import Evaluation, format_estimate
 from hmrlab.evaluation.worst import PICTURE, save_worst
 from hmrlab.files import parse_json, resolve, sha256_of
@@ -224,7 +224,7 @@ def _open(
 ) -> tuple[PoseDataset, Bodies]:
     if protocol.synthetic:
         bodies: Bodies = load_body(detail=BODY_DETAIL)  # that the pictures were made with
-        name = protocol.plain_name
+        name = protocol.name.removeprefix(TWIN)
         if name != protocol.name:
             dataset = load_mock(name, scale, progress)
         else:

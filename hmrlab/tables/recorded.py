@@ -126,7 +126,8 @@ def card_table(rows: Sequence[Recorded], scale: Scale) -> Table:
 def card_caption(rows: Sequence[Recorded], scale: Scale) -> str:
     """What the table shows, on which GPU, for how long."""
     records = [record for row in rows for record in row.records]
-    gpus = dict.fromkeys(_gpu(record.machine) for record in records)
+    machines = [record.machine for record in records]
+    gpus = dict.fromkeys(found[1] if (found := _GPU.search(m)) else m for m in machines)
     seconds, more, long = (
         preset(name, scale).seconds
         for name in ("card_resnet50", "card_pruned", "card_resnet50_long")
@@ -158,8 +159,3 @@ def _card_cells(row: Recorded, scale: Scale) -> tuple[str, ...]:
 def _mean(values: Sequence[float | None], digits: int) -> str:
     known = [value for value in values if value is not None]
     return f"{statistics.fmean(known):,.{digits}f}" if known else "-"
-
-
-def _gpu(machine: str) -> str:
-    found = _GPU.search(machine)
-    return found[1] if found else machine

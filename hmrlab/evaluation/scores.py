@@ -190,17 +190,6 @@ class RotationErrors(TensorRecord):
     true_twist_deg: Tensor  # (B, 24)
     beyond_limits: Tensor  # (B, 24) bool, twisted further than a person can; the root never
 
-    @property
-    def elbow_twist_error_deg(self) -> Tensor:
-        """(B,) mean difference of the twists at both elbows."""
-        twists = (twist[:, ELBOWS] for twist in (self.twist_deg, self.true_twist_deg))
-        return metrics.wrapped_difference(*twists).mean(1)
-
-    @property
-    def beyond_limits_percent(self) -> Tensor:
-        """(B,) percent of the 23 joints below the root."""
-        return 100 * self.beyond_limits[:, 1:].float().mean(1)
-
 
 @dataclass(frozen=True)
 class TwistFrame:

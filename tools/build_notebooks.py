@@ -24,7 +24,7 @@ from hmrlab.bodies import require_free_body
 from hmrlab.files import FileProblem, scratch_folder, write_text_whole
 from hmrlab.reproduce.execute import NotebookResult, Progress, Status, execute_source
 from hmrlab.reproduce.pages import clean_outputs
-from hmrlab.reproduce.progress import ConsoleProgress
+from hmrlab.reproduce.report import ConsoleProgress
 from hmrlab.reproduce.sources import NotebookSource, notebooks_folder, read_series
 
 LARGEST_NOTEBOOK = 500_000  # bytes; larger ones read badly where no code runs

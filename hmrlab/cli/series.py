@@ -42,8 +42,7 @@ def run(
 ) -> None:
     """Execute the notebooks in order and write a report: what `make run` does."""
     from hmrlab.ledger import installed_gpu
-    from hmrlab.reproduce.progress import ConsoleProgress
-    from hmrlab.reproduce.report import run_series, summary
+    from hmrlab.reproduce.report import ConsoleProgress, run_series, summary
     from hmrlab.reproduce.sources import notebooks_folder
 
     scale_named(scale)

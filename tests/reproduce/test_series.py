@@ -246,7 +246,7 @@ time.sleep(600)
 SERIES = """
 import sys
 from pathlib import Path
-from hmrlab.reproduce.progress import ConsoleProgress
+from hmrlab.reproduce.report import ConsoleProgress
 from hmrlab.reproduce.report import run_series
 
 if __name__ == "__main__":

@@ -36,40 +36,4 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-__all__ = [
-    "PRESETS",
-    "SCALES",
-    "SPIN",
-    "Config",
-    "FitConfig",
-    "FitSupervisor",
-    "FitsDict",
-    "LossWeights",
-    "RunResult",
-    "Scale",
-    "Trainer",
-    "TrainerSettings",
-    "TrainingDivergedError",
-    "TrainingStoppedError",
-    "find_result",
-    "get_scale",
-    "load_mock",
-    "load_set",
-    "load_training_set",
-    "preset",
-    "run_training",
-    "with_settings",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "config": "SCALES Config FitConfig LossWeights Scale get_scale with_settings",
-        "presets": "PRESETS preset",
-        "runs": "find_result run_training",
-        "spin": "SPIN FitSupervisor FitsDict",
-        "trainer": "Trainer TrainerSettings TrainingDivergedError TrainingStoppedError",
-        "training.results": "RunResult",
-        "training.sets": "load_set load_training_set load_mock",
-    },
-)
+__getattr__ = lazy_names(__name__)

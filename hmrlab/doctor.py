@@ -117,9 +117,9 @@ def look_at_body() -> Finding:
     waiting = [name for name in missing if waiting_path(name).is_file()]
     if there:
         words += f"; imported: {', '.join(there)}"
-    if waiting:
-        return Finding("body", True, words, f"{', '.join(waiting)}: see hmrlab body list")
-    return Finding("body", True, words)
+    return Finding(
+        "body", True, words, f"{', '.join(waiting)}: see hmrlab body list" if waiting else ""
+    )
 
 
 def look_at_data() -> Finding:
@@ -130,17 +130,12 @@ def look_at_data() -> Finding:
     folders = sorted(root.glob("[!.]*/")) if root.is_dir() else []
     damaged = [folder.name for folder in folders if find_damage(folder)]
     if damaged:
-        words = f"damaged: {', '.join(damaged)}"
-        return Finding(
-            "data", False, words, "made again on next use, or now: hmrlab data make", False
-        )
-    if not folders:
-        words = "no synthetic sets yet; each is made on first use"
-        return Finding("data", True, words, essential=False)
+        remedy = "made again on next use, or now: hmrlab data make"
+        return Finding("data", False, f"damaged: {', '.join(damaged)}", remedy, False)
     size = sum(file.stat().st_size for folder in folders for file in folder.iterdir())
-    return Finding(
-        "data", True, f"{len(folders)} synthetic sets, {gigabytes(size)}", essential=False
-    )
+    words = f"{len(folders)} synthetic sets, {gigabytes(size)}"
+    none = "no synthetic sets yet; each is made on first use"
+    return Finding("data", True, words if folders else none, essential=False)
 
 
 def look_at_disk() -> Finding:
@@ -189,12 +184,9 @@ def gigabytes(size: float) -> str:
 
 
 def _try_compiled_code() -> None:
-    """Call torchvision's compiled code: a torchvision of another torch fails only here.
+    """Call torchvision's compiled code, where a torchvision of another torch fails.
 
     Without importing torchvision, which takes longer than torch itself.
-
-    Raises:
-        RuntimeError, NotImplementedError, AttributeError, OSError: it cannot be called.
     """
     import torch
 

@@ -22,7 +22,7 @@ from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.fresh import FreshPeople
 from hmrlab.device import choose_device, choose_precision
-from hmrlab.evaluation.evaluate import Scores
+from hmrlab.evaluation.scores import Scores
 from hmrlab.keys import (
     code_of_training,
     edited_since_import,

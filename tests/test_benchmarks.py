@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from gpu_merge import SCRIPTS
+from gpu_tasks import FIGURES
 
 from hmrlab.files import FileProblem
-from hmrlab.reproduce.merging import FIGURES, SCRIPTS
 
 BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
 TINY = {

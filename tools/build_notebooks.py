@@ -23,8 +23,8 @@ from small_png import smaller_png
 from hmrlab.bodies import require_free_body
 from hmrlab.files import FileProblem, scratch_folder, write_text_whole
 from hmrlab.reproduce.execute import NotebookResult, Progress, Status, execute_source
-from hmrlab.reproduce.outputs import clean_outputs
-from hmrlab.reproduce.progress import ConsoleProgress
+from hmrlab.reproduce.pages import clean_outputs
+from hmrlab.reproduce.report import ConsoleProgress
 from hmrlab.reproduce.sources import NotebookSource, notebooks_folder, read_series
 
 LARGEST_NOTEBOOK = 500_000  # bytes; larger ones read badly where no code runs
@@ -95,6 +95,25 @@ def clean(notebook: NotebookNode) -> NotebookNode:
                     png = smaller_png(base64.b64decode(data["image/png"]))
                     data["image/png"] = base64.b64encode(png).decode()
     return cleaned
+
+
+def code_differences(source: NotebookNode, built: NotebookNode) -> list[str]:
+    """Where a built notebook's cells are not its source's, in words; empty if they are the same.
+
+    Compared are the kind, the text and the tags of each cell; outputs are not.
+    """
+    if len(source.cells) != len(built.cells):
+        return [f"{len(source.cells)} cells in the source, {len(built.cells)} in the notebook"]
+    differences = []
+    for number, (ours, theirs) in enumerate(zip(source.cells, built.cells, strict=True), start=1):
+        for what, a, b in (
+            ("kind", ours.cell_type, theirs.cell_type),
+            ("text", ours.source, theirs.source),
+            ("tags", ours.metadata.get("tags", []), theirs.metadata.get("tags", [])),
+        ):
+            if a != b:
+                differences.append(f"cell {number}: its {what} differs: {a!r} against {b!r}")
+    return differences
 
 
 def _refuse_unfit(path: Path, text: str) -> None:

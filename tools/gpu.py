@@ -4,7 +4,7 @@
 
 Does what is not done yet, the most wanted first, and leaves it in one folder of few files. What was
 not reached is next time's: tasks with a row in figures/runs.jsonl or in the folder are not done
-again. `hmrlab figures --merge FOLDER` takes the folder's content over. See tools/README.md.
+again. `tools/gpu_merge.py FOLDER` takes its content over. See tools/README.md.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ START_AND_SCORE = 30.0  # seconds of a training beside its steps, until one has 
 LEAST_OF_LONG = 45.0  # seconds: for less the long training is not worth its start
 CARRIED = ("card_resnet50", "card_resnet50_long")  # whose final weights are kept in parts
 
-FIGURES = {  # file in benchmarks/results of a task's figures, as `hmrlab figures --merge` names it
+FIGURES = {  # where a task's figures go: the file in benchmarks/results, and the page's block
     "tests": "gpu_tests",
     "people": "gpu_people",
     "busy": "gpu",

@@ -38,42 +38,4 @@ if TYPE_CHECKING:
     from hmrlab.bodies.params import SMPLParams
     from hmrlab.bodies.smplx_adapter import smplx_model
 
-__all__ = [
-    "ANNOTATED",
-    "ANNOTATED_FLIP",
-    "ANNOTATED_NAMES",
-    "H36M_TO_J14",
-    "KEYPOINT_NAMES",
-    "LANDMARKS",
-    "OPENPOSE",
-    "POSE_FLIP",
-    "SKELETON_24",
-    "SMPL_JOINTS",
-    "SMPL_PARENTS",
-    "SWING_LIMITS_DEG",
-    "TWIST_LIMITS_DEG",
-    "Body",
-    "BodyArrays",
-    "BodyOutput",
-    "SMPLParams",
-    "body_digest",
-    "body_label",
-    "body_name",
-    "body_path",
-    "load_body",
-    "load_gendered",
-    "own_body_digest",
-    "read_body_file",
-    "require_free_body",
-    "smplx_model",
-    "write_body_file",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "body": "Body BodyOutput load_body load_gendered",
-        "smplx_adapter": "smplx_model",
-        "params": "SMPLParams",
-    },
-)
+__getattr__ = lazy_names(__name__)

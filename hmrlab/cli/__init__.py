@@ -12,9 +12,8 @@ from typer.core import TyperGroup
 
 from hmrlab.cli import (
     bodies,
-    evaluations,
     fits,
-    lighter,
+    networks,
     packing,
     photographs,
     series,
@@ -45,7 +44,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-commands = (series, trainings, evaluations, fits, photographs, lighter, viewing)
+commands = (series, trainings, networks, fits, photographs, viewing)
 for module in commands:
     app.add_typer(module.app)
 for name, module in (  # groups: `hmrlab body import`

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli.shared import MaxPixels, ScaleName, fail, scale_named
+from hmrlab.cli.shared import MaxPixels, ScaleName, bad_parameter, fail, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.config import Scale
@@ -72,10 +72,8 @@ def _fit_set(people: str, scale: Scale, starts: int, out: Path | None) -> None:
     from hmrlab.config import THRESHOLD
     from hmrlab.training.first_fits import fit_people
 
-    try:
+    with bad_parameter("SET"):
         fits, path = fit_people(people, scale, starts, out)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="SET") from error
     done = fits[fits.valid]
     typer.echo(f"{len(done):,} of {len(fits):,} people fitted (labelled ones are left alone)")
     if len(done):

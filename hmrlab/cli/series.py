@@ -1,4 +1,4 @@
-"""Commands about the series as a whole: the doctor, running it, taking results over."""
+"""Commands about the series as a whole: the doctor, and running it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from hmrlab.cli.shared import Chapters, NotebooksFolder, ScaleName, Seed, scale_named
+from hmrlab.cli.shared import ScaleName, Seed, scale_named
 
 INTERRUPTED = 130  # as a shell says it of Ctrl-C
 
@@ -30,16 +30,19 @@ def doctor(
 
 @app.command()
 def run(
-    chapters: Chapters = None,
+    chapters: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[NAME]...", help="Chapters by name or number; all by default."),
+    ] = None,
     scale: ScaleName = "quick",
     seed: Seed = 0,
-    notebooks: NotebooksFolder = None,
+    notebooks: Annotated[
+        Path | None, typer.Option("--notebooks", help="Folder that holds source/NN_name.py.")
+    ] = None,
 ) -> None:
     """Execute the notebooks in order and write a report: what `make run` does."""
     from hmrlab.ledger import installed_gpu
-    from hmrlab.reproduce.progress import ConsoleProgress
-    from hmrlab.reproduce.report import summary
-    from hmrlab.reproduce.series import run_series
+    from hmrlab.reproduce.report import ConsoleProgress, run_series, summary
     from hmrlab.reproduce.sources import notebooks_folder
 
     scale_named(scale)
@@ -57,18 +60,3 @@ def run(
         raise typer.Exit(INTERRUPTED)
     if not outcome.passed:
         raise typer.Exit(1)
-
-
-@app.command()
-def figures(
-    merge: Annotated[
-        Path, typer.Option(metavar="DIR", help="Take over what tools/gpu.py left there.")
-    ],
-    folder: Annotated[Path, typer.Option(help="Folder of the reference results.")] = Path(
-        "figures"
-    ),
-) -> None:
-    """Take rows, histories, figures and weights that `make gpu` left into the checkout."""
-    from hmrlab.reproduce.merging import merge_folder
-
-    typer.echo("\n".join(merge_folder(merge, folder)))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
@@ -19,23 +20,23 @@ MaxPixels = Annotated[
         metavar="N", min=1, help="The most pixels of a photo that are decoded; 200 million."
     ),
 ]
-Chapters = Annotated[
-    list[str] | None,
-    typer.Argument(metavar="[NAME]...", help="Chapters by name or number; all by default."),
-]
-NotebooksFolder = Annotated[
-    Path | None, typer.Option("--notebooks", help="Folder that holds source/NN_name.py.")
-]
 
 
 def scale_named(name: str) -> Scale:
     """A scale by its name; ends with a message where there is none."""
     from hmrlab.config import get_scale
 
-    try:
+    with bad_parameter("--scale"):
         return get_scale(name)
+
+
+@contextmanager
+def bad_parameter(hint: str | None = None) -> Iterator[None]:
+    """A ValueError in here is what a parameter (as `hint` says) is answered with."""
+    try:
+        yield
     except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--scale") from error
+        raise typer.BadParameter(str(error), param_hint=hint) from error
 
 
 def fail(message: str, code: int = 1) -> NoReturn:

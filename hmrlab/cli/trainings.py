@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli.shared import ScaleName, Seed, fail, scale_named
+from hmrlab.cli.shared import ScaleName, Seed, bad_parameter, fail, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.config import Config, Scale
@@ -63,10 +63,8 @@ def train(
     given = dict(_setting(text) for text in settings or ())
     given |= {} if encoder is None else {"encoder": encoder}
     given |= {} if lr is None else {"lr": lr}
-    try:
+    with bad_parameter():
         config = _config(name, scale_named(scale), seed, given, data, batch_size)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     if show:
         typer.echo(_shown(config, name))
     else:
@@ -111,10 +109,8 @@ def _train(config: Config, device: str, allow_download: bool) -> None:
     from hmrlab.trainer import TrainingDivergedError
     from hmrlab.training.micro_batches import DoesNotFitError
 
-    try:
+    with bad_parameter():
         choose_device(device)
-    except ValueError as error:
-        raise typer.BadParameter(str(error)) from error
     try:
         result = run_training(config, device=device, allow_download=allow_download)
     except (TrainingDivergedError, DoesNotFitError) as error:

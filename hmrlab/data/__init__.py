@@ -15,31 +15,4 @@ if TYPE_CHECKING:
     from hmrlab.data.prepared import open_prepared, prepared_sets
     from hmrlab.data.records import Records
 
-__all__ = [
-    "AugmentationSettings",
-    "Batch",
-    "BatchLoader",
-    "MixedDataset",
-    "PoseDataset",
-    "Records",
-    "crop_picture",
-    "load_rows",
-    "open_prepared",
-    "open_set",
-    "prepared_sets",
-    "spin_shares",
-    "to_pictures",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "augment": "AugmentationSettings to_pictures",
-        "batch": "Batch",
-        "crops": "crop_picture",
-        "dataset": "MixedDataset PoseDataset open_set spin_shares",
-        "loader": "BatchLoader load_rows",
-        "prepared": "open_prepared prepared_sets",
-        "records": "Records",
-    },
-)
+__getattr__ = lazy_names(__name__)

@@ -54,11 +54,7 @@ def bootstrap(
         sums: (N, K) what each sample adds to the sums.
         measure: the figure, from the sums.
         groups: (N,) number of the group that each sample belongs to; groups are drawn whole.
-        draws: so many times.
-        seed: of the draws.
-
-    Raises:
-        ValueError: there is no sample.
+        draws, seed: how many times, and of which random numbers.
     """
     if len(sums) == 0:
         raise ValueError("there is no sample to estimate anything of")

@@ -34,11 +34,7 @@ class JointSetError(ValueError):
 
 @dataclass(frozen=True)
 class JointSet:
-    """Names of joints in a fixed order.
-
-    Raises:
-        JointSetError: a name comes twice.
-    """
+    """Names of joints in a fixed order; JointSetError where one comes twice."""
 
     name: str
     names: tuple[str, ...]
@@ -55,11 +51,7 @@ class JointSet:
         return self.name
 
     def index(self, name: str) -> int:
-        """The place of a joint.
-
-        Raises:
-            JointSetError: the set has no such joint; the message names those that sound like it.
-        """
+        """The place of a joint; else JointSetError, which names those that sound like it."""
         if name not in self.names:
             words = set(name.split("_"))
             alike = [other for other in self.names if words & set(other.split("_"))]
@@ -74,11 +66,7 @@ class JointSet:
         return [self.index(name) for name in names]
 
     def only(self, names: Sequence[str], called: str) -> JointSet:
-        """A new set of some of these joints, in the order given.
-
-        Raises:
-            JointSetError: one of them is not in this set.
-        """
+        """A new set of some of these joints, in the order given."""
         self.rows(names)
         return JointSet(called, tuple(names))
 
@@ -100,22 +88,22 @@ J14 = J17.only(J17.names[:14], "J14")
 """The 14 in which 3DPW and Human3.6M are evaluated: J17 without pelvis, spine and jaw."""
 
 # What a joint of J17 is called elsewhere, where that is not its own name.
-_IN_H36M = {"head_h36m": "head"}
 _IN_ANNOTATED = {
     "neck": "neck_lsp",
     "pelvis": "pelvis_mpii",
     "spine": "spine_h36m",
     "jaw": "jaw_h36m",
 }
+_NAMES_OF_J17 = {
+    H36M_17: {"head_h36m": "head"},
+    ANNOTATED_24: _IN_ANNOTATED,
+    KEYPOINTS_49: _IN_ANNOTATED,
+}
 
 
 @dataclass(frozen=True)
 class Joints:
-    """A batch of points with names.
-
-    Raises:
-        JointSetError: there are not as many points as names.
-    """
+    """A batch of points with names; JointSetError where there are not as many points."""
 
     points: Tensor  # (B, J, 3) metres
     joint_set: JointSet
@@ -131,20 +119,12 @@ class Joints:
         return len(self.points)
 
     def select(self, names: Sequence[str], called: str) -> Joints:
-        """Some of the joints, by name, as a set of their own.
-
-        Raises:
-            JointSetError: one of them is not there.
-        """
+        """Some of the joints, by name, as a set of their own."""
         chosen = self.joint_set.only(names, called)
         return Joints(self.points[..., self.joint_set.rows(names), :], chosen)
 
     def to(self, target: JointSet) -> Joints:
-        """The same people's joints as another set has them.
-
-        Raises:
-            JointSetError: there is no way from this set to that one; the message names both.
-        """
+        """The same people's joints as another set has them, see `names_in`."""
         rows = self.joint_set.rows(names_in(self.joint_set, target))
         return Joints(self.points[..., rows, :], target)
 
@@ -153,11 +133,7 @@ class Joints:
         return Joints(self.points - point[..., None, :], self.joint_set)
 
     def centred_on(self, name: str) -> Joints:
-        """Moved so that one of the joints comes to the origin.
-
-        Raises:
-            JointSetError: the set has no such joint.
-        """
+        """Moved so that one of the joints comes to the origin."""
         return self.centred(self.points[..., self.joint_set.index(name), :])
 
     def renamed(self, joint_set: JointSet) -> Joints:
@@ -165,36 +141,25 @@ class Joints:
         return Joints(self.points, joint_set)
 
     def errors(self, true: Joints) -> Tensor:
-        """Distance of each joint from its truth: (B, J) metres.
-
-        Raises:
-            JointSetError: the truth is of another joint set; the message names both.
-        """
+        """Distance of each joint from its truth: (B, J) metres, see `check_same`."""
         check_same(self, true)
         return metrics.joint_errors(self.points, true.points)
 
     def pa_mpjpe(self, true: Joints) -> Tensor:
-        """Mean of those after the best scale, rotation and translation of each person: (B,) metres.
-
-        Raises:
-            JointSetError: the truth is of another joint set; the message names both.
-        """
+        """Their mean after the best scale, rotation and translation of each person: (B,) metres."""
         check_same(self, true)
         return metrics.pa_mpjpe(self.points, true.points)
 
 
 def check_same(predicted: Joints, true: Joints) -> None:
-    """Raise unless both are of the same joint set.
-
-    Raises:
-        JointSetError: they are not; the message names both, and the first joint that differs.
-    """
+    """Raise JointSetError, which names both, where they are of different joint sets."""
     ours, theirs = predicted.joint_set, true.joint_set
     if ours == theirs:
         return
     pairs = zip(ours.names, theirs.names, strict=False)
-    differing = next((f"; the first that differs is {a} against {b}" for a, b in pairs if a != b),
-                     "")  # fmt: skip
+    differing = next(
+        (f"; the first that differs is {a} against {b}" for a, b in pairs if a != b), ""
+    )
     raise JointSetError(
         f"joints of different sets cannot be compared: {ours.name!r} ({len(ours)}) predicted, "
         f"{theirs.name!r} ({len(theirs)}) true{differing}. Bring both to one set by "
@@ -203,16 +168,11 @@ def check_same(predicted: Joints, true: Joints) -> None:
 
 
 def names_in(source: JointSet, target: JointSet) -> tuple[str, ...]:
-    """What the joints of `target` are called in `source`, in the target's order.
-
-    Raises:
-        JointSetError: no way leads from one to the other; the message names both.
-    """
+    """What the joints of `target` are called in `source`; JointSetError without a way there."""
     if source == target or (source, target) in ((KEYPOINTS_49, ANNOTATED_24), (J17, J14)):
         return target.names  # of the 49, OpenPose's have a prefix, and the annotated ones none
-    other = {H36M_17: _IN_H36M, ANNOTATED_24: _IN_ANNOTATED, KEYPOINTS_49: _IN_ANNOTATED}
-    if target in (J17, J14) and source in other:
-        return tuple(other[source].get(name, name) for name in target.names)
+    if target in (J17, J14) and source in _NAMES_OF_J17:
+        return tuple(_NAMES_OF_J17[source].get(name, name) for name in target.names)
     raise JointSetError(
         f"no way leads from {source.name!r} to {target.name!r}: joints of the same name lie "
         "elsewhere in the two. See hmrlab/evaluation/joint_sets.py for those that there are."

@@ -12,11 +12,7 @@ from hmrlab.geometry import procrustes_align, rotation_angle_between, swing_twis
 
 
 def joint_errors(predicted: Tensor, true: Tensor) -> Tensor:
-    """Distance of each point from its truth: (B, J, 3) twice, metres -> (B, J), metres.
-
-    Raises:
-        ValueError: the shapes differ.
-    """
+    """Distance of each point from its truth: (B, J, 3) twice, metres -> (B, J), metres."""
     if predicted.shape != true.shape:
         raise ValueError(
             "predicted and true points must have one shape, got "
@@ -49,14 +45,9 @@ def rotation_error(predicted: Tensor, true: Tensor) -> Tensor:
 
 
 def twist_angle(rotations: Tensor, axes: Tensor) -> Tensor:
-    """How far each joint turns about its own bone, see `hmrlab.geometry.swing_twist`.
+    """Each joint's turn about its own bone: (B, J, 3, 3), (J, 3) -> (B, J) degrees, -180 to 180.
 
-    Args:
-        rotations: (B, J, 3, 3) each relative to the parent.
-        axes: (J, 3) unit bone axes at rest, from `hmrlab.geometry.bone_axes`.
-
-    Returns:
-        (B, J) degrees, -180 to 180.
+    See `hmrlab.geometry.swing_twist`; the axes at rest are `hmrlab.geometry.bone_axes`'.
     """
     return torch.rad2deg(swing_twist(rotations, axes)[1])
 
@@ -67,28 +58,15 @@ def wrapped_difference(a: Tensor, b: Tensor) -> Tensor:
 
 
 def beyond_twist_limits(rotations: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
-    """Which joints are twisted further than a person can.
-
-    Args:
-        rotations: (B, J, 3, 3).
-        axes: (J, 3) unit bone axes at rest.
-        limits: (J,) largest twist either way, degrees (`hmrlab.bodies.limits`).
-
-    Returns:
-        (B, J) bool.
-    """
+    """Which joints (B, J) turn further than (J,) degrees either way (`hmrlab.bodies.limits`)."""
     return twist_angle(rotations, axes).abs() > limits
 
 
 def keypoint_error(predicted: Tensor, labelled: Tensor) -> Tensor:
     """Mean 2D distance of the keypoints that are labelled, in percent of the crop's side.
 
-    Args:
-        predicted: (B, K, 2) normalised, so that the crop's side is 2.
-        labelled: (B, K, 3) normalised x, y and confidence.
-
-    Returns:
-        (B,) percent; NaN for a sample without any labelled keypoint.
+    (B, K, 2) and (B, K, 3) with confidence, normalised so that the crop's side is 2 -> (B,); NaN
+    for a sample without any labelled keypoint.
     """
     known = labelled[..., 2] > 0
     distance = torch.linalg.vector_norm(predicted - labelled[..., :2], dim=-1)

@@ -41,11 +41,6 @@ class Protocol:
     synthetic: bool = False
 
     @property
-    def plain_name(self) -> str:
-        """Without what says that it is a twin's."""
-        return self.name.removeprefix(TWIN)
-
-    @property
     def ranked_by(self) -> Metric:
         """The metric by which the worst samples are found: the first."""
         return METRICS[self.metrics[0]]
@@ -174,11 +169,7 @@ PROTOCOLS: dict[str, Protocol] = {
 
 
 def get_protocol(name: str) -> Protocol:
-    """The protocol of that name; with "twin:" before it, for the set's synthetic twin.
-
-    Raises:
-        ValueError: there is none; the message lists those there are.
-    """
+    """The protocol of that name, "twin:" before it for the synthetic twin; ValueError if none."""
     plain = name.removeprefix(TWIN)
     if plain not in PROTOCOLS:
         raise ValueError(

@@ -4,21 +4,37 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hmrlab.bodies import SMPLParams
-from hmrlab.evaluation.intervals import DRAWS, LEVEL, Estimate, bootstrap, sequence_of
+from hmrlab.data.part_masks import CLASSES
+from hmrlab.evaluation.intervals import (
+    DRAWS,
+    LEVEL,
+    Estimate,
+    Measure,
+    bootstrap,
+    ratio,
+    sequence_of,
+)
+from hmrlab.evaluation.joint_sets import J14, names_in
 from hmrlab.evaluation.metric_table import METRICS
-from hmrlab.evaluation.pck import AUC_THRESHOLDS_MM, pck_curve
 from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
-from hmrlab.evaluation.reduce import Sums, benchmark_errors, sums_of
-from hmrlab.evaluation.scores import ArrayRecord, MaskScores, MeshScores, StoredScores
-from hmrlab.evaluation.segmentation import sides_are_swapped
+from hmrlab.evaluation.scores import (
+    ArrayRecord,
+    MaskScores,
+    MeshScores,
+    SampleScores,
+    StoredScores,
+)
+from hmrlab.evaluation.segmentation import accuracy, f1_of_classes, mean_f1, sides_are_swapped
 from hmrlab.files import (
     Count,
     FileProblem,
@@ -28,20 +44,45 @@ from hmrlab.files import (
     save_npz_whole,
     write_text_whole,
 )
-from hmrlab.geometry import axis_angle_to_matrix
+from hmrlab.geometry import axis_angle_to_matrix, matrix_to_axis_angle
 
 SAMPLES = "samples.npz"
 SUMMARY = "summary.json"
 REPORT = "report.txt"
 FEW_SEQUENCES = 10
+PCK_THRESHOLD_MM = 150.0
+AUC_THRESHOLDS_MM: tuple[float, ...] = tuple(float(t) for t in range(0, 151, 5))
 _ABOUT = "about"  # the entry of the .npz that holds what is not an array, as JSON
 _WHAT = "evaluation of hmrlab"
 BY = ("auto", "sample", "sequence")
-_SCORES: dict[GroundTruth, type[MeshScores | StoredScores | MaskScores]] = {
+_SCORES: dict[GroundTruth, type[SampleScores]] = {
     GroundTruth.MESH: MeshScores,
     GroundTruth.STORED: StoredScores,
     GroundTruth.MASKS: MaskScores,
 }
+
+
+# As the benchmark of MPI-INF-3DHP counts (Mehta et al., 3DV 2017; `mpii_compute_3d_pck.m`, which
+# comes with the test set): a joint is right if it is less than 150 mm off, pelvis, spine and jaw do
+# not count, and the area under the curve is the mean at 0, 5, ..., 150 mm. At 0 mm no joint is
+# right, so the best possible area is 30/31, 96.8 %.
+
+
+def pck_percent(errors_mm: np.ndarray, threshold_mm: float = PCK_THRESHOLD_MM) -> np.ndarray:
+    """Share of each person's joints that are less than a threshold off: (N, J) mm -> (N,) %."""
+    return 100.0 * (errors_mm < threshold_mm).mean(axis=1)
+
+
+def pck_curve(
+    errors_mm: np.ndarray, thresholds_mm: Sequence[float] = AUC_THRESHOLDS_MM
+) -> np.ndarray:
+    """Each person's share at each threshold: (N, J) mm -> (N, T) %."""
+    return np.stack([pck_percent(errors_mm, threshold) for threshold in thresholds_mm], axis=1)
+
+
+def auc_percent(errors_mm: np.ndarray) -> np.ndarray:
+    """The mean of each person's curve: (N, J) mm -> (N,) %."""
+    return pck_curve(errors_mm).mean(axis=1)
 
 
 @dataclass(frozen=True)
@@ -62,6 +103,16 @@ class Predictions(ArrayRecord):
     betas: np.ndarray  # (N, 10)
     camera: np.ndarray  # (N, 3)
 
+    @classmethod
+    def made(cls, predicted: SMPLParams, index: Tensor) -> Predictions:
+        """Of N bodies, with their (N,) rows."""
+        return cls.of(
+            index=index,
+            pose=matrix_to_axis_angle(predicted.rotations).flatten(1),
+            betas=predicted.betas,
+            camera=predicted.camera,
+        )
+
     def params(self) -> SMPLParams:
         """The bodies themselves, N of them."""
         pose, betas, camera = map(torch.from_numpy, (self.pose, self.betas, self.camera))
@@ -76,7 +127,7 @@ class Evaluation:
     data: str  # the data set's name
     imgname: np.ndarray  # (N,) texts
     predictions: Predictions
-    scores: MeshScores | StoredScores | MaskScores  # as the protocol's truth is
+    scores: SampleScores  # as the protocol's truth is
     left_out: Counter[str] = field(default_factory=Counter)  # samples by reason
 
     @property
@@ -110,23 +161,20 @@ class Evaluation:
         Raises:
             KeyError: this protocol has no such metric.
         """
-        return self._sums(metric).values()
+        sums, measure = self._sums(metric)
+        return measure(sums)
 
     def summary(self, draws: int = DRAWS, seed: int = 0, by: str = "auto") -> dict[str, Estimate]:
         """Every metric of the protocol with its 95 % interval, by name.
 
         Args:
-            draws: of the bootstrap.
-            seed: of the draws.
+            draws, seed: of the bootstrap.
             by: what is drawn: each "sample" by itself, or a whole "sequence"; "auto" takes
                 sequences where the set consists of videos and there are several.
-
-        Raises:
-            ValueError: no such way to draw.
         """
         groups = self.groups(by)
         sums = {name: self._sums(name) for name in self.protocol.metrics}
-        return {k: bootstrap(s.sums, s.measure, groups, draws, seed) for k, s in sums.items()}
+        return {k: bootstrap(*parts, groups, draws, seed) for k, parts in sums.items()}
 
     def groups(self, by: str = "auto") -> np.ndarray:
         """(N,) the number of what each sample is drawn together with, see `summary`."""
@@ -137,17 +185,6 @@ class Evaluation:
         if by == "sample":
             return np.arange(self.count)
         return np.unique(self.sequence, return_inverse=True)[1]
-
-    def pck_curve(self) -> tuple[np.ndarray, np.ndarray]:
-        """Thresholds (31,) mm and the share (31,) % of joints that are less than that off.
-
-        Raises:
-            KeyError: this protocol has no joints.
-        """
-        if self.protocol.joints is None:
-            raise KeyError(f"{self.protocol.name} compares no joints")
-        errors = benchmark_errors(self.scores, self.protocol.joints)
-        return np.array(AUC_THRESHOLDS_MM), pck_curve(errors).mean(0)
 
     def worst(self, count: int = 20) -> np.ndarray:
         """Rows of the samples with the worst of the protocol's first metric, worst first."""
@@ -188,13 +225,10 @@ class Evaluation:
         ]
 
     def save(self, folder: str | Path, draws: int = DRAWS, seed: int = 0) -> Path:
-        """Write every sample's results, the figures and the report, each file whole or not at all.
+        """Write every sample's results, the figures and the report; FileProblem if that fails.
 
         `samples.npz` holds the fields of `Predictions` and of the scores, "imgname", "sequence"
         and, of true meshes, "twist_error_deg".
-
-        Raises:
-            FileProblem: a file cannot be written.
         """
         folder = Path(folder)
         about = {"protocol": self.protocol.name, "data": self.data, "left_out": self.left_out}
@@ -216,11 +250,7 @@ class Evaluation:
 
     @classmethod
     def load(cls, folder: str | Path) -> Evaluation:
-        """Read what `save` wrote.
-
-        Raises:
-            FileProblem: it is missing, damaged or of another kind.
-        """
+        """Read what `save` wrote; FileProblem if it is missing, damaged or of another kind."""
         path = Path(folder) / SAMPLES
         remedy = "Make it anew: hmrlab evaluate MODEL --on SET"
         shapes = {_ABOUT: (), "index": ("N",), "imgname": ("N",)}
@@ -240,12 +270,44 @@ class Evaluation:
         left_out = Counter(about.left_out)
         return cls(protocol, about.data, arrays["imgname"], predictions, scores, left_out)
 
-    def _sums(self, metric: str) -> Sums:
+    def _sums(self, metric: str) -> tuple[np.ndarray, Measure]:
+        """What each sample adds to a metric's sums, (N, K), and the metric from sums."""
+        scores = self.scores
         if metric not in self.protocol.metrics:
             raise KeyError(
                 f"{self.protocol.name} has no {metric}; it has {', '.join(self.protocol.metrics)}"
             )
-        return sums_of(metric, self.scores, self.protocol.joints)
+        if isinstance(scores, MaskScores):
+            masks = scores.mask_confusion if metric in _OF_MASK else scores.parts_confusion
+            return masks.reshape(len(masks), -1), (_OF_MASK | _OF_PARTS)[metric]
+        if metric in _OF_ERRORS:
+            joints = self.protocol.joints
+            counted = joints.rows(names_in(joints, J14))  # by MPI-INF-3DHP
+            values = _OF_ERRORS[metric](scores.joint_error_mm[:, counted])
+        else:
+            values = scores.values(metric)
+        known = np.isfinite(values)
+        return np.stack([np.where(known, values, 0), known], 1), ratio
+
+
+def _masks(sums: np.ndarray) -> np.ndarray:
+    return sums.reshape(*sums.shape[:-1], 2, 2)
+
+
+def _parts(sums: np.ndarray) -> np.ndarray:
+    return sums.reshape(*sums.shape[:-1], CLASSES + 1, CLASSES)
+
+
+_OF_ERRORS = {"pck_percent": pck_percent, "auc_percent": auc_percent}
+_OF_MASK: dict[str, Measure] = {
+    "mask_accuracy_percent": lambda sums: 100 * accuracy(_masks(sums)),
+    "mask_f1": lambda sums: mean_f1(_masks(sums)),
+    "person_f1": lambda sums: f1_of_classes(_masks(sums))[..., 1],
+}
+_OF_PARTS: dict[str, Measure] = {
+    "parts_accuracy_percent": lambda sums: 100 * accuracy(_parts(sums)),
+    "parts_f1": lambda sums: mean_f1(_parts(sums)),
+}
 
 
 def format_estimate(metric: str, estimate: Estimate, with_unit: bool = True) -> str:

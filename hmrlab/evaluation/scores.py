@@ -1,17 +1,32 @@
-"""Errors as arrays, a row for each person; means by person and by joint follow from them."""
+"""A model's errors against true bodies, a row for each person: the one place that computes them."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from typing import Any, Self
 
 import numpy as np
-from torch import Tensor
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
 
-from hmrlab.bodies.joints import SMPL_JOINTS
+from hmrlab.bodies import Body, BodyOutput, SMPLParams
+from hmrlab.bodies.joints import ANNOTATED, SMPL_JOINTS
+from hmrlab.bodies.limits import TWIST_LIMITS_DEG
+from hmrlab.data.batch import Batch
+from hmrlab.evaluation import metrics
+from hmrlab.evaluation.joint_sets import H36M_17, J14, Joints, JointSet
+from hmrlab.geometry import bone_axes, project_normalised
+from hmrlab.models import HMR
+from hmrlab.models.hmr import MEAN_CAMERA
+from hmrlab.tensors import TensorRecord
 
+MILLIMETRES = 1000.0
+PELVIS = "pelvis"  # among Human3.6M's joints, on which bodies are centred
 ELBOWS = [SMPL_JOINTS.index("left_elbow"), SMPL_JOINTS.index("right_elbow")]
+Predict = Callable[[Batch], SMPLParams]
 
 
 @dataclass(frozen=True)
@@ -25,11 +40,7 @@ class ArrayRecord:
 
     @classmethod
     def read(cls, arrays: Mapping[str, np.ndarray]) -> Self:
-        """From `arrays()`, among which there may be others.
-
-        Raises:
-            ValueError: one is missing.
-        """
+        """From `arrays()`, among which there may be others; ValueError where one is missing."""
         names = [field.name for field in fields(cls)]
         missing = [name for name in names if name not in arrays]
         if missing:
@@ -70,11 +81,7 @@ class JointScores(ArrayRecord):
         return self.joint_error_mm.mean(axis=1)
 
     def values(self, metric: str) -> np.ndarray:
-        """(N,) a metric of each person; NaN where a person has none.
-
-        Raises:
-            KeyError: there is no such metric.
-        """
+        """(N,) a metric of each person; NaN where a person has none. KeyError: no such metric."""
         entries = _ENTRIES[metric](self)
         means = entries.mean(1) if entries.ndim > 1 else entries
         return 100 * means if entries.dtype == bool else means
@@ -141,6 +148,9 @@ class MaskScores(ArrayRecord):
     parts_confusion: np.ndarray  # (N, 8, 7) background and six parts; the last row is left open
 
 
+SampleScores = MeshScores | StoredScores | MaskScores
+"""What a protocol keeps of each sample, as its truth is."""
+
 # Each metric is the mean of these, (N,) or (N, K); of truth values, in percent. What is measured
 # below the root leaves it out, since a person may face any way.
 _ENTRIES: dict[str, Callable[[Any], np.ndarray]] = {
@@ -156,3 +166,193 @@ _ENTRIES: dict[str, Callable[[Any], np.ndarray]] = {
     "mean_abs_beta": lambda scores: np.abs(scores.betas),
     "keypoint_error_percent": lambda scores: scores.keypoint_error_percent,
 }
+
+
+@dataclass(frozen=True)
+class JointErrors(TensorRecord):
+    """Errors of centred joints."""
+
+    joint_error_mm: Tensor  # (B, J)
+    pa_mpjpe_mm: Tensor  # (B,) after Procrustes alignment
+
+    @property
+    def mpjpe_mm(self) -> Tensor:
+        """(B,) mean over the joints."""
+        return self.joint_error_mm.mean(1)
+
+
+@dataclass(frozen=True)
+class RotationErrors(TensorRecord):
+    """Errors of SMPL's 24 joint rotations, degrees."""
+
+    rotation_error_deg: Tensor  # (B, 24) geodesic, joint 0 is the root
+    twist_deg: Tensor  # (B, 24) about each joint's bone, -180 to 180
+    true_twist_deg: Tensor  # (B, 24)
+    beyond_limits: Tensor  # (B, 24) bool, twisted further than a person can; the root never
+
+
+@dataclass(frozen=True)
+class TwistFrame:
+    """What twists of a body's joints are measured by."""
+
+    axes: Tensor  # (24, 3) unit bone axes at rest
+    limits: Tensor  # (24,) degrees, the largest twist either way
+
+    @classmethod
+    def of(cls, body: Body) -> TwistFrame:
+        """Of the mean shape, on the body's device."""
+        rest = body.rest_joints(body.v_template.new_zeros(1, 10))[0]
+        axes = bone_axes(rest, body.parents)
+        return cls(axes, torch.tensor(TWIST_LIMITS_DEG, dtype=axes.dtype, device=axes.device))
+
+
+def joint_errors(predicted: Joints, true: Joints) -> JointErrors:
+    """Of joints that are centred alike; JointSetError where they are of different sets."""
+    return JointErrors(MILLIMETRES * predicted.errors(true), MILLIMETRES * predicted.pa_mpjpe(true))
+
+
+def rotation_errors(predicted: Tensor, true: Tensor, twist: TwistFrame) -> RotationErrors:
+    """Of joint rotations (B, 24, 3, 3), each relative to its parent."""
+    beyond = metrics.beyond_twist_limits(predicted, twist.axes, twist.limits)
+    beyond[:, 0] = False  # the root has no limit: a person may face any way
+    return RotationErrors(
+        metrics.rotation_error(predicted, true),
+        metrics.twist_angle(predicted, twist.axes),
+        metrics.twist_angle(true, twist.axes),
+        beyond,
+    )
+
+
+def centred_joints(h36m: Tensor, joint_set: JointSet = J14) -> Joints:
+    """Joints about their pelvis, of those of a mesh (B, 17, 3) by Human3.6M's regressor, metres."""
+    return Joints(h36m, H36M_17).centred_on(PELVIS).to(joint_set)
+
+
+def score_bodies(
+    predicted: SMPLParams, batch: Batch, body: Body, truth: BodyOutput, twist: TwistFrame
+) -> Scores:
+    """Score a batch, all of whose samples have true parameters.
+
+    Args:
+        predicted: with cameras.
+        batch: whose rotations, betas and keypoints are the truth.
+        body: that is predicted.
+        truth: the true bodies; they may be of another body model with the same vertices.
+        twist: of the predicted body.
+
+    Raises:
+        ValueError: a prediction is not finite; the message names the samples.
+    """
+    check_finite(batch.index, predicted)
+    posed = body(predicted.rotations, predicted.betas)
+    pelvis = H36M_17.index(PELVIS)
+    vertices, true_vertices = (out.vertices - out.h36m[:, pelvis, None] for out in (posed, truth))
+    projected = project_normalised(posed.keypoints[:, ANNOTATED], predicted.camera)
+    return Scores.of(
+        index=batch.index,
+        **vars(joint_errors(centred_joints(posed.h36m), centred_joints(truth.h36m))),
+        pve_mm=MILLIMETRES * metrics.pve(vertices, true_vertices),
+        **vars(rotation_errors(predicted.rotations, batch.rotations, twist)),
+        betas=predicted.betas,
+        true_betas=batch.betas,
+        keypoint_error_percent=metrics.keypoint_error(projected, batch.keypoints_2d[:, ANNOTATED]),
+    )
+
+
+def check_finite(index: Tensor, predicted: SMPLParams) -> None:
+    """Raise ValueError, naming samples by their (B,) index, unless all numbers are finite."""
+    values = (predicted.rotations, predicted.betas, predicted.camera)
+    finite = torch.stack([value.flatten(1).isfinite().all(1) for value in values]).all(0)
+    if not bool(finite.all()):
+        bad = index[~finite].tolist()
+        raise ValueError(
+            f"the prediction for sample(s) {bad[:8]} is not finite ({len(bad)} in this batch); "
+            "the model's weights or these pictures hold NaN or infinity"
+        )
+
+
+@contextmanager
+def evaluation_mode(model: nn.Module) -> Iterator[torch.device]:
+    """A model in evaluation mode, without gradients, then as it was; gives its device."""
+    was_training = model.training
+    model.eval()
+    try:
+        with torch.inference_mode():
+            yield next(model.parameters()).device
+    finally:
+        model.train(was_training)
+
+
+def evaluate_model(
+    model: HMR, batches: Iterable[Batch], body: Body, *, progress: bool = False
+) -> Scores:
+    """Score a model's bodies against the true ones, on the 14 joints of SPIN's protocol.
+
+    Both bodies' joints are regressed from their meshes by Human3.6M's regressor and centred on its
+    pelvis. Samples without true SMPL parameters are left out.
+
+    Args:
+        model: used in evaluation mode, and left in the mode that it was in.
+        batches: not augmented, in any order.
+        body: on the model's device.
+        progress: show a bar.
+
+    Raises:
+        ValueError: no sample has true parameters, or the model's output for one is not finite.
+    """
+    with evaluation_mode(model) as device:
+        return score_batches(
+            lambda batch: model(batch.images).float(), batches, body, device, progress
+        )
+
+
+def constant_predictor_scores(
+    batches: Iterable[Batch],
+    body: Body,
+    rotations: Tensor,
+    betas: Tensor | None = None,
+    camera: Tensor | None = None,
+    *,
+    progress: bool = False,
+) -> Scores:
+    """Score the baseline that gives every picture the same body: what looking is worth.
+
+    Args:
+        batches: as for `evaluate_model`.
+        body: whose device is used.
+        rotations: (24, 3, 3) for example the training set's mean pose, root in the camera's frame.
+        betas: (10,) default 0.
+        camera: (3,) default the regressor's mean camera.
+        progress: show a bar.
+
+    Raises:
+        ValueError: see `evaluate_model`.
+    """
+    device = body.faces.device
+    betas = torch.zeros(10) if betas is None else betas
+    camera = torch.tensor(MEAN_CAMERA) if camera is None else camera
+    values = [torch.as_tensor(value).to(device).float() for value in (rotations, betas, camera)]
+
+    def predict(batch: Batch) -> SMPLParams:
+        return SMPLParams(*(value.expand(len(batch), *value.shape) for value in values))
+
+    with torch.inference_mode():
+        return score_batches(predict, batches, body, device, progress)
+
+
+def score_batches(
+    predict: Predict, batches: Iterable[Batch], body: Body, device: torch.device, progress: bool
+) -> Scores:
+    """Score whatever predicts a batch's bodies, of the samples with true parameters."""
+    parts: list[Scores] = []
+    twist = TwistFrame.of(body)
+    for batch in tqdm(batches, desc="evaluating", unit="batch", disable=not progress):
+        batch = batch.to(device)
+        known = batch.has_smpl.bool()
+        if bool(known.any()):
+            predicted, batch = predict(batch)[known], batch[known]
+            truth = body(batch.rotations, batch.betas)
+            parts.append(score_bodies(predicted, batch, body, truth, twist))
+    if not parts:
+        raise ValueError("no sample of this set has true SMPL parameters to evaluate against")
+    return Scores.cat(parts)

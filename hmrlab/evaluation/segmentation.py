@@ -41,11 +41,8 @@ def predicted_parts(
         body: on the same device.
         center: (B, 2) middles of the crops, pixels of the picture.
         scale: (B,) their sides / 200 pixels.
-        sizes: B times height and width of the picture.
-
-    Returns:
-        B pictures, each drawn when it is asked for: (H, W) uint8, 0 background, 1 to 6 as
-        `UPI_S1H_PARTS`.
+        sizes: height and width of each picture; (H, W) uint8 comes, drawn when it is asked for: 0
+            background, 1 to 6 as `UPI_S1H_PARTS`.
     """
     painter = PartPainter.of(body)
     vertices = body.vertices(prediction.rotations, prediction.betas)
@@ -58,26 +55,14 @@ def predicted_parts(
 
 
 def mask_confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Pixels by true (row) and predicted class: (H, W) bool twice -> (2, 2) int64.
-
-    Raises:
-        ValueError: the two are of different sizes.
-    """
+    """Pixels by true (row) and predicted class: (H, W) bool twice -> (2, 2) int64."""
     return _counts(true.astype(np.int64), predicted.astype(np.int64), 2, 2)
 
 
 def parts_confusion(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Pixels by true (row) and predicted part; the last row counts those left open.
+    """Pixels by true (row) and predicted part: (H, W) 0 to 6, the truth also 255 -> (8, 7) int64.
 
-    Args:
-        true: (H, W) 0 to 6, or 255.
-        predicted: (H, W) 0 to 6.
-
-    Returns:
-        (8, 7) int64.
-
-    Raises:
-        ValueError: the two are of different sizes, or the truth holds another value.
+    The last row counts those left open. ValueError: the truth holds another value.
     """
     values = true.astype(np.int64)
     others = values[(values >= CLASSES) & (values != OPEN)]
@@ -97,10 +82,7 @@ def _counts(true: np.ndarray, predicted: np.ndarray, rows: int, columns: int) ->
 
 
 def accuracy(confusion: np.ndarray) -> np.ndarray:
-    """Share of pixels that are told right: (..., C or C + 1, C) -> (...), 0 to 1.
-
-    Pixels of an additional last row, left open by the annotation, are taken for background.
-    """
+    """Share of pixels that are right: (..., C or C + 1, C) -> (...); open ones are background."""
     classes = confusion.shape[-1]
     right = np.trace(confusion[..., :classes, :], axis1=-2, axis2=-1)
     if confusion.shape[-2] > classes:
@@ -109,10 +91,9 @@ def accuracy(confusion: np.ndarray) -> np.ndarray:
 
 
 def f1_of_classes(confusion: np.ndarray) -> np.ndarray:
-    """2 TP / (2 TP + FP + FN) of each class: (..., C or C + 1, C) -> (..., C).
+    """2 TP / (2 TP + FP + FN) of each class: (..., C or C + 1, C) -> (..., C), without open ones.
 
-    Pixels of an additional last row are left out. NaN for a class that is neither there nor
-    predicted.
+    NaN for a class that is neither there nor predicted.
     """
     counted = confusion[..., : confusion.shape[-1], :]
     right = np.diagonal(counted, axis1=-2, axis2=-1)
@@ -129,20 +110,13 @@ def mean_f1(confusion: np.ndarray) -> np.ndarray:
 
 
 def sides_are_swapped(parts: np.ndarray) -> bool:
-    """Whether the part masks fit better with left and right exchanged: (8, 7) of a whole set.
-
-    A sign that the masks number the sides otherwise than `UPI_S1H_PARTS`.
-    """
+    """Whether part masks (8, 7) fit better with left and right exchanged: numbered otherwise?"""
     exchanged = parts[:, list(_MIRRORED)]
     return bool(mean_f1(exchanged) > mean_f1(parts))
 
 
 def picture_size(images: ImageSource, name: str) -> tuple[int, int]:
-    """Height and width of a picture, pixels; a picture file is not decoded for it.
-
-    Raises:
-        FileProblem: it cannot be read.
-    """
+    """Height and width of a picture, pixels, read off its head."""
     if RAW_MARK in name or JPEG_MARK in name:
         height, width = images.packed(name.rpartition("#")[0]).shape[1:3]
         return int(height), int(width)
@@ -153,11 +127,7 @@ def picture_size(images: ImageSource, name: str) -> tuple[int, int]:
 
 
 def read_mask(path: Path, what: str) -> np.ndarray:
-    """A mask picture's values (H, W) uint8, as they are in the file.
-
-    Raises:
-        FileProblem: it is missing, cut short, or no picture of single numbers.
-    """
+    """A mask picture's values (H, W) uint8; FileProblem if it is no picture of single numbers."""
     try:
         with open_picture(path, MAX_MASK_PIXELS) as picture:
             values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)

@@ -29,27 +29,18 @@ def save_worst(
     path: str | Path,
     count: int = WORST,
 ) -> Path:
-    """Write the worst samples as a PNG: picture beside overlay, the error below.
-
-    Args:
-        evaluation: of that data set.
-        dataset: whose pictures are shown.
-        body: that was predicted.
-        path: of the PNG.
-        count: samples at most.
-
-    Raises:
-        FileProblem: the file cannot be written.
-    """
+    """Write `worst_gallery` as a PNG."""
     return save_png(path, worst_gallery(evaluation, dataset, body, count))
 
 
 def worst_gallery(
     evaluation: Evaluation, dataset: PoseDataset, body: Body, count: int = WORST
 ) -> Figure:
-    """The same as a figure."""
+    """Up to `count` of the worst samples of a set: picture beside overlay, the error as a title."""
     rows = evaluation.worst(count)
-    pictures = _crops(dataset, evaluation.index[rows])
+    batch = load_rows(dataset, evaluation.index[rows], _SIDE)  # without those that cannot be read
+    crops = zip(batch.index, to_pictures(batch.images).numpy(), strict=True)
+    pictures = {int(row): picture for row, picture in crops}
     rows = [row for row in rows if int(evaluation.index[row]) in pictures]
     images = np.stack([pictures[int(evaluation.index[row])] for row in rows])
     drawn = _overlays(evaluation, np.array(rows), images, body)
@@ -76,13 +67,6 @@ def _caption(evaluation: Evaluation, row: int, place: int) -> str:
     name = name.rpartition("/")[2] if "#" in name else name
     short = name if len(name) <= _LONGEST_NAME else f"...{name[-_LONGEST_NAME:]}"
     return f"{place + 1}. {metric.label} {metric.format(value)}\n{short}"
-
-
-def _crops(dataset: PoseDataset, index: np.ndarray) -> dict[int, np.ndarray]:
-    """Crops (R, R, 3) uint8 by row of the set, without those that cannot be read any more."""
-    batch = load_rows(dataset, index, _SIDE)
-    pictures = to_pictures(batch.images).numpy()
-    return {int(row): picture for row, picture in zip(batch.index, pictures, strict=True)}
 
 
 def _overlays(

@@ -3,8 +3,8 @@
 To import it takes the standard library only.
 """
 
-from hmrlab.ledger.book import Ledger
-from hmrlab.ledger.hashing import settings_hash
+from hmrlab.ledger.book import Ledger, RunRecord, record_run
+from hmrlab.ledger.code import settings_hash
 from hmrlab.ledger.machine import (
     current_command,
     describe_machine,
@@ -12,16 +12,3 @@ from hmrlab.ledger.machine import (
     source_commit,
     versions,
 )
-from hmrlab.ledger.record import RunRecord, record_run
-
-__all__ = [
-    "Ledger",
-    "RunRecord",
-    "current_command",
-    "describe_machine",
-    "installed_gpu",
-    "record_run",
-    "settings_hash",
-    "source_commit",
-    "versions",
-]

@@ -1,23 +1,40 @@
-"""Digests of the code that decides a training's numbers: whoever edits it gets a new training.
+"""What makes two runs the same: a hash of their settings, and digests of the code behind them.
 
-What counts is what Python runs: comments, docstrings, types of arguments, blank lines and the
-breaking of lines do not. To import it takes the standard library only, and nothing of what is
+Of code, what counts is what Python runs: comments, docstrings, types of arguments, blank lines and
+the breaking of lines do not. To import it takes the standard library only, and nothing of what is
 looked at is imported.
 """
 
 from __future__ import annotations
 
 import ast
+import dataclasses
 import hashlib
+import json
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "hmrlab"
 _SHORT = 16  # hexadecimal digits of each module's digest
 # What is not run: functions' annotations (those of a dataclass's fields are another kind of node);
 # and what Python's versions differ in.
 _UNREAD = ("returns", "type_comment", "type_params", "type_ignores", "kind")
+
+
+def settings_hash(settings: Any) -> str:
+    """Hash a (nested) dataclass or mapping of plain values: 64 hexadecimal digits.
+
+    It is SHA-256 over canonical JSON: sorted keys, each dataclass with its class's name, floats by
+    their shortest exact text, and a whole-numbered float as the integer that it equals, so that
+    settings which compare equal hash equally, in every process.
+
+    Raises:
+        TypeError: a value of another type, named by its place in the settings.
+    """
+    text = json.dumps(_plain(settings, "settings"), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def code_digests(
@@ -33,9 +50,6 @@ def code_digests(
         roots: modules, such as "hmrlab.spin".
         without: modules and rooms that decide no number; they are not entered.
         folder: of the package; by default this one.
-
-    Raises:
-        ValueError: a root is no module of the package.
     """
     package = _Package(folder or Path(__file__).resolve().parent.parent)
     seen: set[str] = set()
@@ -163,3 +177,27 @@ def _canonical(node: object) -> Iterator[str]:
             yield ","
     else:
         yield f"{type(node).__name__}:{node!r}"
+
+
+def _plain(value: Any, where: str) -> Any:
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        fields = {
+            field.name: _plain(getattr(value, field.name), f"{where}.{field.name}")
+            for field in dataclasses.fields(value)
+        }
+        return {"class": type(value).__qualname__, "fields": fields}
+    if isinstance(value, Mapping):
+        odd = [key for key in value if not isinstance(key, str)]
+        if odd:
+            raise TypeError(f"{where} has the key {odd[0]!r}; only text can be a key here")
+        return {key: _plain(item, f"{where}[{key!r}]") for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    raise TypeError(
+        f"{where} is a {type(value).__name__}, which has no stable text; "
+        "use numbers, text, lists, mappings and dataclasses of them"
+    )

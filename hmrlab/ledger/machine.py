@@ -63,18 +63,17 @@ def source_commit(apart_from: Sequence[str] = ()) -> str:
     """The commit of the checkout that hmrlab runs from.
 
     "+dirty" is added where files differ from it; "unknown" stands where hmrlab was installed
-    without a checkout, or git is missing. A copy of the files without `.git`, as on a machine that
-    was lent for an hour, is told by HMRLAB_COMMIT.
+    without a checkout, or git is missing. For a copy of the files without `.git`, as on a machine
+    that was lent for an hour, HMRLAB_COMMIT says it.
 
     Args:
-        apart_from: folders of the checkout, relative to it, in which a change is no change of the
-            source: what results are written to.
+        apart_from: folders of the checkout that results are written to: a change there is none.
 
     Raises:
         ValueError: HMRLAB_COMMIT is needed and is no commit.
     """
     if not (_CHECKOUT / ".git").exists():
-        return _told_commit()
+        return _commit_of_environment()
     commit = _output("git", "-C", str(_CHECKOUT), "rev-parse", "HEAD")
     if not commit:
         return "unknown"
@@ -83,14 +82,14 @@ def source_commit(apart_from: Sequence[str] = ()) -> str:
     return commit + ("+dirty" if changed else "")
 
 
-def _told_commit() -> str:
-    told = os.environ.get("HMRLAB_COMMIT", "")
-    if told and not _COMMIT.fullmatch(told):
+def _commit_of_environment() -> str:
+    given = os.environ.get("HMRLAB_COMMIT", "")
+    if given and not _COMMIT.fullmatch(given):
         raise ValueError(
-            f"HMRLAB_COMMIT is {told[:80]!r}; expected 7 to 40 hexadecimal digits, as "
+            f"HMRLAB_COMMIT is {given[:80]!r}; expected 7 to 40 hexadecimal digits, as "
             "`git rev-parse HEAD` prints them, and +dirty behind them if files were changed"
         )
-    return told or "unknown"
+    return given or "unknown"
 
 
 def current_command() -> str:

@@ -16,29 +16,4 @@ if TYPE_CHECKING:
     from hmrlab.rendering.heat import colour_bar, joint_heat
     from hmrlab.rendering.pictures import over_photo, overlay, render_bodies, side_view, turntable
 
-__all__ = [
-    "available_backends",
-    "choose_backend",
-    "colour_bar",
-    "contact_sheet",
-    "draw_keypoints",
-    "environment_for_children",
-    "gallery",
-    "joint_heat",
-    "over_photo",
-    "overlay",
-    "render_bodies",
-    "save_png",
-    "side_view",
-    "turntable",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "backends": "available_backends choose_backend environment_for_children",
-        "galleries": "contact_sheet draw_keypoints gallery save_png",
-        "heat": "colour_bar joint_heat",
-        "pictures": "over_photo overlay render_bodies side_view turntable",
-    },
-)
+__getattr__ = lazy_names(__name__)

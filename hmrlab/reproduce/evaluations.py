@@ -20,12 +20,11 @@ from hmrlab.bodies import Body, body_label, body_name, load_body, load_gendered
 from hmrlab.config import Scale
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.prepared import open_prepared
+from hmrlab.evaluation.evaluate import NEUTRAL, Bodies, evaluate_on
 from hmrlab.evaluation.intervals import DRAWS, Estimate
 from hmrlab.evaluation.metric_table import METRICS
-from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
+from hmrlab.evaluation.protocols import TWIN, GroundTruth, Protocol, get_protocol
 from hmrlab.evaluation.result import Evaluation, format_estimate
-from hmrlab.evaluation.run import evaluate_on
-from hmrlab.evaluation.scorers import Bodies
 from hmrlab.evaluation.worst import PICTURE, save_worst
 from hmrlab.files import parse_json, resolve, sha256_of
 from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
@@ -69,19 +68,8 @@ class Evaluated:
         return "\n".join([*lines, result.protocol.setting(), f"All in {self.folder}"])
 
 
-@dataclass(frozen=True)
-class _Opened:
-    protocol: Protocol
-    dataset: PoseDataset
-    bodies: Bodies
-
-
 def protocols_named(words: str, twins: bool = False) -> list[Protocol]:
-    """The protocols of a list such as "3dpw,lsp"; with `twins` the real ones' synthetic twins.
-
-    Raises:
-        ValueError: a name is unknown, or there is none.
-    """
+    """The protocols of a list such as "3dpw,lsp"; with `twins` the real ones' synthetic twins."""
     names = [word.strip() for word in words.split(",") if word.strip()]
     if not names:
         raise ValueError("name at least one evaluation protocol, or several with commas between")
@@ -106,11 +94,10 @@ def evaluate_network(
     at once.
 
     Args:
-        name: of a recorded training, a checkpoint (see `open_model`), or "shipped".
-        protocols: by which.
+        name: see `find_network`.
+        protocols, device: by which, and where.
         scale: the training's; it also decides the size of synthetic sets.
         seed: the training's, and the bootstrap's.
-        device: where to compute.
         limit: evaluate the first samples only, to try something out.
         out: folder for the files, one below it for each protocol; by default `runs/evaluations`.
         progress: show bars.
@@ -119,17 +106,16 @@ def evaluate_network(
         FileProblem: the network or a set is not there or damaged, or a file cannot be written.
         ValueError: there is no such training, or a prediction is not finite.
     """
-    model = find_network(name, scale, seed)
-    model = model.to(device)
-    resolution = model.resolution
-    opened = [_open(protocol, scale, limit, progress) for protocol in protocols]
-    for each in opened:
+    model = find_network(name, scale, seed).to(device)
+    weights = _weights_digest(model)
+    opened = [(each, *_open(each, scale, limit, progress)) for each in protocols]
+    for protocol, dataset, bodies in opened:
         run = EvaluationRun(
             network=name if name == SHIPPED else Path(name).name,
-            weights=_weights_digest(model),
-            protocol=each.protocol.name,
-            records=sha256_of(each.dataset.records.path)[:16],
-            resolution=resolution,
+            weights=weights,
+            protocol=protocol.name,
+            records=sha256_of(dataset.records.path)[:16],
+            resolution=model.resolution,
             n_iter=model.n_iter,
             limit=limit,
             body=body_label(scale.body),
@@ -138,10 +124,10 @@ def evaluate_network(
         start = time.perf_counter()
         result = evaluate_on(
             model,
-            each.protocol,
-            each.dataset,
-            each.bodies,
-            resolution=resolution,
+            protocol,
+            dataset,
+            bodies,
+            resolution=model.resolution,
             batch_size=scale.batch_size,
             progress=progress,
         )
@@ -150,9 +136,10 @@ def evaluate_network(
         result.save(folder, run.draws, seed)
         record = _record(run, result, seconds, folder, device)
         Ledger(paths.runs_dir() / "ledger.jsonl").append(record)
-        notes = _notes(run, each.protocol, scale.body)
+        notes = _notes(run, protocol, scale.body)
+        neutral = bodies if isinstance(bodies, Body) else bodies[NEUTRAL]
         try:
-            save_worst(result, each.dataset, _neutral(each.bodies), folder / PICTURE)
+            save_worst(result, dataset, neutral, folder / PICTURE)
         except RuntimeError as error:  # no renderer here; the figures stand without
             notes.append(f"the worst samples were not drawn: {error}")
         yield Evaluated(result, record, folder, tuple(notes))
@@ -193,27 +180,20 @@ def _check(record: RunRecord) -> None:
 
 def _table(records: Sequence[RunRecord]) -> Table:
     shown = [name for name in METRICS if any(_key(r, name) in r.metrics for r in records)]
-    header = (
-        "network",
-        "on (synthetic)" if _on(records[0]).synthetic else "on",
-        "samples",
-        *(METRICS[name].heading for name in shown),
-        "body",
-        "date",
-    )
+    on = "on (synthetic)" if _on(records[0]).synthetic else "on"
+    header = ("network", on, "samples", *(METRICS[n].heading for n in shown), "body", "date")
     rows = []
     for record in records:
         limit = record.settings.get("limit")
-        rows.append(
-            (
-                str(record.settings["network"]),
-                record.settings["protocol"] + (f" (first {limit:,})" if limit else ""),
-                f"{record.metrics[_key(record, 'count')]:.0f}",
-                *(_cell(record, name) for name in shown),
-                str(record.settings["body"]).partition(" ")[0],
-                record.date[:10],
-            )
+        row = (
+            str(record.settings["network"]),
+            record.settings["protocol"] + (f" (first {limit:,})" if limit else ""),
+            f"{record.metrics[_key(record, 'count')]:.0f}",
+            *(_cell(record, name) for name in shown),
+            str(record.settings["body"]).partition(" ")[0],
+            record.date[:10],
         )
+        rows.append(row)
     return Table(header, tuple(rows))
 
 
@@ -239,10 +219,12 @@ def _cell(record: RunRecord, metric: str) -> str:
     return format_estimate(metric, estimate, with_unit=False)
 
 
-def _open(protocol: Protocol, scale: Scale, limit: int | None, progress: bool) -> _Opened:
+def _open(
+    protocol: Protocol, scale: Scale, limit: int | None, progress: bool
+) -> tuple[PoseDataset, Bodies]:
     if protocol.synthetic:
         bodies: Bodies = load_body(scale.body, BODY_DETAIL)  # that the pictures were made with
-        name = protocol.plain_name
+        name = protocol.name.removeprefix(TWIN)
         if name != protocol.name:
             dataset = load_mock(name, scale, progress)
         else:
@@ -254,11 +236,7 @@ def _open(protocol: Protocol, scale: Scale, limit: int | None, progress: bool) -
         bodies = load(scale.body)
     if limit is not None:
         dataset = dataset.first(limit)
-    return _Opened(protocol, dataset, bodies)
-
-
-def _neutral(bodies: Bodies) -> Body:
-    return bodies if isinstance(bodies, Body) else bodies["n"]
+    return dataset, bodies
 
 
 def _notes(run: EvaluationRun, protocol: Protocol, body: str) -> list[str]:

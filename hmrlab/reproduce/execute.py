@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
+import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any, Protocol
 
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
 from nbclient.exceptions import CellTimeoutError, DeadKernelError
 from nbformat import NotebookNode
 from papermill import PapermillExecutionError, execute_notebook
 
-from hmrlab.reproduce.kernel import kernel_manager_class
+from hmrlab.files import scratch_folder
+from hmrlab.rendering import environment_for_children
 from hmrlab.reproduce.sources import NotebookSource, load_notebook
 
 _STARTS = 3  # a kernel may fail to come up on a busy machine; a cell that ran is never repeated
 _START_TIMEOUT = 180  # seconds
+_LONGEST_SOCKET_PATH = 90  # Unix allows 104 to 108 bytes, and a port's number is added
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
@@ -59,21 +67,11 @@ def execute_series(
     progress: Progress,
     working_folder: Path,
 ) -> list[NotebookResult]:
-    """Execute chapters in order.
+    """Execute chapters in order, to `<folder>/<name>.ipynb`; one result for each that was begun.
 
     A chapter that fails, and those that need it, do not keep the others from running. A needed
     chapter that is not in the series does not count as failed. At a KeyboardInterrupt the chapter
     that runs is the last one.
-
-    Args:
-        series: the chapters, in order.
-        folder: where the executed notebooks go, as `<name>.ipynb`.
-        parameters: values for each notebook's parameters cell.
-        progress: told of each notebook and each cell.
-        working_folder: the notebooks' current folder.
-
-    Returns:
-        One result a chapter, in order; of an interrupted series those that were begun.
     """
     results: list[NotebookResult] = []
     for number, source in enumerate(series, start=1):
@@ -101,14 +99,10 @@ def execute_source(
     progress: Progress,
     working_folder: Path,
 ) -> NotebookResult:
-    """Execute one chapter in a fresh kernel of this interpreter.
+    """Execute one chapter in a fresh kernel of this interpreter, in a working folder.
 
-    Args:
-        source: the chapter.
-        target: where the executed notebook goes; written as it grows.
-        parameters: values for its parameters cell; empty leaves the cell's own.
-        progress: told of each cell.
-        working_folder: the notebook's current folder.
+    The executed notebook goes to `target`, which is written as it grows. Without `parameters` its
+    parameters cell keeps its own values.
     """
     notebook = load_notebook(source.path)
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -146,10 +140,9 @@ def _run_papermill(
 ) -> None:
     """Execute in a thread: in the main one nbclient would answer signals itself, and go on.
 
-    Raises:
-        KeyboardInterrupt: this process was interrupted; the kernel is dead.
+    At a KeyboardInterrupt the kernel is killed.
     """
-    with kernel_manager_class() as manager, ThreadPoolExecutor(1, "papermill") as thread:
+    with _kernel_manager_class() as manager, ThreadPoolExecutor(1, "papermill") as thread:
         running = thread.submit(
             execute_notebook,
             notebook,
@@ -195,3 +188,50 @@ def first_line(code: str) -> str:
     lines = [line.strip() for line in code.splitlines() if line.strip()]
     telling = [line for line in lines if not line.startswith(("#", "import ", "from "))]
     return (telling or lines or [""])[0]
+
+
+@contextmanager
+def _kernel_manager_class() -> Iterator[type[AsyncKernelManager]]:
+    """A kernel manager class for nbclient, good for one kernel while the context lasts.
+
+    Its kernel is the running interpreter, whatever another environment has installed under the name
+    of python3. It talks through Unix sockets in a folder of its own, so that kernels which start at
+    the same time cannot race for ports; where there are none (Windows), or the folder's name is too
+    long for one, through TCP. `kill` ends the kernel in the midst of a cell, and its children.
+    """
+    with scratch_folder() as folder:
+        made: list[AsyncKernelManager] = []
+        sockets = os.name == "posix" and len(os.fsencode(folder)) < _LONGEST_SOCKET_PATH
+
+        class OwnKernelManager(AsyncKernelManager):
+            def __init__(self, **options: Any) -> None:
+                transport = "ipc" if sockets else "tcp"
+                file = str(folder / "kernel.json")
+                super().__init__(connection_file=file, transport=transport, **options)
+                made.append(self)
+
+            @property
+            def kernel_spec(self) -> KernelSpec:
+                return KernelSpec(
+                    argv=[sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"],
+                    display_name="Python 3",
+                    language="python",
+                    interrupt_mode="signal",
+                    env=environment_for_children(),
+                )
+
+            @staticmethod
+            def kill() -> None:
+                for pid in [each.provisioner.pid for each in made if each.has_kernel]:
+                    with suppress(ProcessLookupError, PermissionError):
+                        _kill_group(pid)
+
+        yield OwnKernelManager
+
+
+def _kill_group(pid: int) -> None:
+    """Kill a kernel, which leads a group of its own, and whatever it has started."""
+    if os.name == "posix" and os.getpgid(pid) == pid:
+        os.killpg(pid, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGTERM)

@@ -55,12 +55,7 @@ class Exported:
 
 
 def find_network(name: str, scale: Scale, seed: int) -> HMR:
-    """A trained network.
-
-    Args:
-        name: of a recorded training, a checkpoint (see `open_model`), or "shipped".
-        scale: the training's.
-        seed: the training's.
+    """A trained network, by a training's name, a checkpoint (see `open_model`), or "shipped".
 
     Raises:
         FileProblem: the training was never run here, or the file cannot be used.
@@ -85,13 +80,9 @@ def find_network(name: str, scale: Scale, seed: int) -> HMR:
 
 
 def export_network(model: HMR, out: Path, scale: Scale, *, int8: bool = False) -> Exported:
-    """Write a network as ONNX and compare it with torch.
+    """Write a network as ONNX, at a scale's resolution, and compare it with torch.
 
-    Args:
-        model: in evaluation mode.
-        out: the file.
-        scale: its resolution is the file's, its training pictures set the ranges of int8.
-        int8: quantise it.
+    With `int8` it is quantised; the scale's training pictures set the ranges.
 
     Raises:
         FileProblem: the file cannot be written, or answers otherwise than torch does.

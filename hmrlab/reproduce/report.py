@@ -1,65 +1,198 @@
-"""The report of a series: one page that links to each notebook's, both readable offline."""
+"""The whole of `make run`: execute the series, say how far it is, and write an offline report."""
 
 from __future__ import annotations
 
 import base64
 import html
 import io
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import datetime
 from importlib.resources import files
 from pathlib import Path
 
 import nbformat
 from nbformat import NotebookNode
 from PIL import Image
+from rich.console import Console
+from rich.markup import escape
+from rich.progress import Progress as LiveProgress
+from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 
+from hmrlab import paths
 from hmrlab.files import write_text_whole
-from hmrlab.ledger import RunRecord
-from hmrlab.reproduce.execute import NotebookResult, Status
-from hmrlab.reproduce.outputs import clean_outputs
-from hmrlab.reproduce.pages import OfflineExporter
-from hmrlab.reproduce.progress import duration
-from hmrlab.reproduce.viewers import script_tags, with_viewers, write_scripts
+from hmrlab.ledger import (
+    Ledger,
+    RunRecord,
+    current_command,
+    describe_machine,
+    source_commit,
+    versions,
+)
+from hmrlab.reproduce.execute import NotebookResult, Progress, Status, execute_series
+from hmrlab.reproduce.pages import OfflineExporter, clean_outputs, with_viewers, write_scripts
+from hmrlab.reproduce.sources import NotebookSource, read_series
 from hmrlab.tables import newest, runs_table
 
 _THUMBNAIL = (480, 300)  # pixels at most, shown at half the size for sharp screens
 _MOST_PICTURES = 12  # of one notebook
 _PICTURES = ("image/png", "image/jpeg")
+_COLOURS = {
+    Status.PASSED: "green",
+    Status.FAILED: "red",
+    Status.SKIPPED: "yellow",
+    Status.INTERRUPTED: "red",
+}
 
 
 @dataclass(frozen=True)
-class SeriesFacts:
-    """What stands in the report's head."""
+class SeriesResult:
+    """A series that was run, and its report."""
 
-    parameters: Mapping[str, object]  # what the notebooks ran with
-    date: str  # when the series began
-    machine: str
-    commit: str
-    versions: Mapping[str, str]
-    command: str
+    results: tuple[NotebookResult, ...]
+    report: Path
+
+    @property
+    def passed(self) -> bool:
+        """Whether every notebook ran to its end."""
+        return all(result.status is Status.PASSED for result in self.results)
+
+    @property
+    def interrupted(self) -> bool:
+        """Whether it was ended by a key or by SIGTERM."""
+        return any(result.status is Status.INTERRUPTED for result in self.results)
 
 
-def write_report(
-    folder: Path,
-    results: Sequence[NotebookResult],
-    facts: SeriesFacts,
-    records: Sequence[RunRecord],
-) -> Path:
-    """Write `index.html` and a page for each executed notebook.
+def run_series(
+    notebooks: Path,
+    *,
+    scale: str,
+    seed: int,
+    progress: Progress,
+    only: Sequence[str] = (),
+    accelerator: str | None = None,
+) -> SeriesResult:
+    """Execute the series and write its report under `runs/<time>/`.
+
+    An interrupt, by a key or by SIGTERM, ends it; the report then says what was done.
 
     Args:
-        folder: where the executed notebooks lie and the pages go.
-        results: what became of each notebook, in order.
-        facts: the report's head.
-        records: the ledger's rows; of equal settings the newest is shown.
-
-    Returns:
-        The path of `index.html`.
-
-    Raises:
-        FileProblem: the folder cannot be written to.
+        notebooks: the folder that holds the chapters' `source/`.
+        scale, seed: what each notebook is given.
+        progress: told of each notebook and cell.
+        only: the chapters to run, by name or number; all of them if empty.
+        accelerator: name of this machine's GPU, for the report.
     """
+    series = read_series(notebooks, only)
+    now = datetime.now().astimezone()
+    folder = paths.runs_dir() / now.strftime("%Y-%m-%d_%H-%M-%S")
+    parameters = {"scale": scale, "seed": seed}
+    with _terminated_as_by_a_key():
+        results = execute_series(series, folder, parameters, progress, notebooks)
+    facts = {
+        **{name: str(value) for name, value in parameters.items()},
+        "date": now.strftime("%Y-%m-%d %H:%M"),
+        "machine": describe_machine(accelerator),
+        "commit": source_commit(),
+        "versions": ", ".join(f"{name} {version}" for name, version in versions().items()),
+        "command": current_command(),
+    }
+    records = Ledger(paths.runs_dir() / "ledger.jsonl").records()
+    return SeriesResult(tuple(results), _write_report(folder, results, facts, records))
+
+
+@contextmanager
+def _terminated_as_by_a_key() -> Iterator[None]:
+    """SIGTERM raises KeyboardInterrupt, as Ctrl-C does; in the main thread alone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def interrupt(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+class ConsoleProgress:
+    """Prints as the series goes on; use it as a context. On no terminal, plain lines only."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        self.console = console or Console(highlight=False)
+        self._live = LiveProgress(
+            SpinnerColumn(),
+            TextColumn("{task.description}"),
+            TimeElapsedColumn(),
+            console=self.console,
+            transient=True,
+        )
+        self._running = None
+
+    def __enter__(self) -> ConsoleProgress:
+        self._live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._live.stop()
+
+    def notebook_started(self, source: NotebookSource, number: int, count: int) -> None:
+        """Head of a notebook."""
+        self._line(f"[bold]\\[{number}/{count}] {escape(source.name)}[/bold]")
+
+    def cell_started(self, number: int, count: int, first_line: str) -> None:
+        """Show the running cell, with a clock."""
+        words = f"cell {number}/{count}  {escape(shorten(first_line))}"
+        self._running = self._live.add_task(words, total=None)
+
+    def cell_done(self, number: int, count: int, first_line: str, seconds: float) -> None:
+        """Leave the finished cell's line behind."""
+        if self._running is not None:
+            self._live.remove_task(self._running)
+            self._running = None
+        place = f"{number:>{len(str(count))}}/{count}"
+        self._line(f"  cell {place} {seconds:7.1f} s  [dim]{escape(shorten(first_line))}[/dim]")
+
+    def notebook_done(self, result: NotebookResult) -> None:
+        """Say what became of the notebook; its traceback if it failed."""
+        colour = _COLOURS[result.status]
+        if result.problem:
+            self.console.print(result.problem, markup=False, highlight=False)
+        took = f" in {duration(result.seconds)}" if result.status is not Status.SKIPPED else ""
+        self._line(f"  [{colour}]{result.status}[/{colour}]{took}")
+
+    def _line(self, text: str) -> None:
+        self.console.print(text, highlight=False, soft_wrap=True)
+
+
+def duration(seconds: float) -> str:
+    """Seconds in words: `8.2 s`, `3 min 05 s`, `1 h 02 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes < 60:
+        return f"{minutes} min {rest:02d} s"
+    return f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def shorten(text: str, width: int = 60) -> str:
+    """The text's beginning, with an ellipsis where something is left out."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def _write_report(
+    folder: Path,
+    results: Sequence[NotebookResult],
+    facts: Mapping[str, str],
+    records: Sequence[RunRecord],
+) -> Path:
+    """Write `index.html`, with facts at its head, and a page for each executed notebook."""
     exporter = OfflineExporter()
     cards = []
     any_viewer = False
@@ -68,7 +201,7 @@ def write_report(
         if result.path is not None:
             executed, has_viewer = with_viewers(nbformat.read(result.path, as_version=4))
             notebook = clean_outputs(executed)
-            page = exporter.page(notebook, result.source.title, script_tags() if has_viewer else "")
+            page = exporter.page(notebook, result.source.title, has_viewer)
             write_text_whole(folder / f"{result.source.name}.html", page)
             any_viewer |= has_viewer
         cards.append(_card(result, notebook))
@@ -88,19 +221,11 @@ def summary(results: Sequence[NotebookResult]) -> str:
 def _index(
     results: Sequence[NotebookResult],
     cards: Sequence[str],
-    facts: SeriesFacts,
+    facts: Mapping[str, str],
     records: Sequence[RunRecord],
 ) -> str:
     style = (files("hmrlab.reproduce") / "report.css").read_text(encoding="utf-8")
-    rows = {
-        **{name: str(value) for name, value in facts.parameters.items()},
-        "date": facts.date,
-        "machine": facts.machine,
-        "commit": facts.commit,
-        "versions": ", ".join(f"{name} {version}" for name, version in facts.versions.items()),
-        "command": facts.command,
-    }
-    head = "".join(f"<dt>{_text(k)}</dt><dd>{_text(v)}</dd>" for k, v in rows.items())
+    head = "".join(f"<dt>{html.escape(k)}</dt><dd>{html.escape(v)}</dd>" for k, v in facts.items())
     if records:
         runs = f'<div class="scroll">{runs_table(records).to_html()}</div>'
     else:
@@ -110,13 +235,13 @@ def _index(
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>hmrlab: {_text(facts.date)}</title>
+<title>hmrlab: {html.escape(facts["date"])}</title>
 <style>
 {style}</style>
 </head>
 <body>
 <h1>hmrlab</h1>
-<p class="lead"><strong>{_text(summary(results))}</strong></p>
+<p class="lead"><strong>{html.escape(summary(results))}</strong></p>
 <dl>{head}</dl>
 <h2>Notebooks</h2>
 {"".join(cards)}
@@ -129,14 +254,14 @@ def _index(
 
 def _card(result: NotebookResult, notebook: NotebookNode | None) -> str:
     page = f"{result.source.name}.html"
-    title = _text(result.source.title)
+    title = html.escape(result.source.title)
     if notebook is not None:
         title = f'<a href="{page}">{title}</a>'
     time = duration(result.seconds) if result.status is not Status.SKIPPED else ""
     pictures = "".join(_thumbnails(notebook, page)) if notebook is not None else ""
     if pictures:
         pictures = f'<div class="pictures">{pictures}</div>\n'
-    problem = f"<pre>{_text(result.problem)}</pre>\n" if result.problem else ""
+    problem = f"<pre>{html.escape(result.problem)}</pre>\n" if result.problem else ""
     return f"""<article class="{result.status}">
 <header><h3>{title}</h3><span class="time">{time}</span>
 <span class="status">{result.status}</span></header>
@@ -171,7 +296,3 @@ def _thumbnail(encoded: bytes) -> tuple[str, int, int]:
     buffer = io.BytesIO()
     paper.convert("RGB").save(buffer, "JPEG", quality=85)
     return f"data:image/jpeg;base64,{base64.b64encode(buffer.getvalue()).decode()}", *small.size
-
-
-def _text(value: str) -> str:
-    return html.escape(value)

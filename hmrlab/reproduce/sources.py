@@ -29,11 +29,7 @@ class NotebookSource:
 
 
 def notebooks_folder() -> Path:
-    """The checkout's `notebooks/`, which holds the executed ones and their `source/`.
-
-    Raises:
-        FileProblem: hmrlab was installed without its checkout.
-    """
+    """The checkout's `notebooks/`; FileProblem where hmrlab was installed without it."""
     folder = _CHECKOUT / "notebooks"
     if not (folder / "source").is_dir():
         raise FileProblem(
@@ -51,8 +47,8 @@ def read_series(folder: Path, only: Sequence[str] = ()) -> list[NotebookSource]:
         only: names, or numbers such as "04", of the wished chapters; all of them if empty.
 
     Raises:
-        FileProblem: a source cannot be read, needs a chapter that does not come before it, or a
-            wished chapter does not exist.
+        FileProblem: a source cannot be read or needs one that does not come before it, or a chapter
+            that is asked for does not exist.
     """
     paths = sorted((folder / "source").glob("[0-9][0-9]_*.py"))
     if not paths:
@@ -73,11 +69,7 @@ def read_series(folder: Path, only: Sequence[str] = ()) -> list[NotebookSource]:
 
 
 def read_source(path: Path) -> NotebookSource:
-    """Read one source's name, title and needs.
-
-    Raises:
-        FileProblem: the name is not `NN_name.py`, or the text is no percent notebook.
-    """
+    """One source's name, title and needs; FileProblem where it is not called `NN_name.py`."""
     if not _NAME.fullmatch(path.stem):
         raise FileProblem(f"{path}: a chapter's source is called NN_name.py")
     notebook = load_notebook(path)
@@ -94,11 +86,7 @@ def read_source(path: Path) -> NotebookSource:
 
 
 def load_notebook(path: Path) -> NotebookNode:
-    """The source as a notebook for Python 3; a cell's id stays the same as long as its text does.
-
-    Raises:
-        FileProblem: the file cannot be read.
-    """
+    """The source as a notebook for Python 3; a cell's id stays the same while its text does."""
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -112,25 +100,6 @@ def load_notebook(path: Path) -> NotebookNode:
         seen[key] = seen.get(key, 0) + 1
         cell["id"] = key if seen[key] == 1 else f"{key}-{seen[key]}"
     return notebook
-
-
-def code_differences(source: NotebookNode, built: NotebookNode) -> list[str]:
-    """Where a built notebook's cells are not its source's, in words; empty if they are the same.
-
-    Compared are the kind, the text and the tags of each cell; outputs are not.
-    """
-    if len(source.cells) != len(built.cells):
-        return [f"{len(source.cells)} cells in the source, {len(built.cells)} in the notebook"]
-    found = []
-    for number, (wanted, got) in enumerate(zip(source.cells, built.cells, strict=True), start=1):
-        for what, a, b in (
-            ("kind", wanted.cell_type, got.cell_type),
-            ("text", wanted.source, got.source),
-            ("tags", wanted.metadata.get("tags", []), got.metadata.get("tags", [])),
-        ):
-            if a != b:
-                found.append(f"cell {number}: its {what} differs: {a!r} against {b!r}")
-    return found
 
 
 def _meant(wish: str, name: str) -> bool:

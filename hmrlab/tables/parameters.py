@@ -51,11 +51,7 @@ class ParameterCount:
 
 
 def count_by_name(name: str) -> ParameterCount:
-    """Count a model's parameters by its encoder's name; no weight is allocated.
-
-    Raises:
-        ValueError: no encoder has that name or that wiring.
-    """
+    """Count a model's parameters by its encoder's name; no weight is allocated."""
     with torch.device("meta"):
         model = HMR(create_encoder(name))
     features = model.encoder.feature_size
@@ -65,10 +61,9 @@ def count_by_name(name: str) -> ParameterCount:
 def parameters_table(names: Iterable[str] = WHOLE_NAMES) -> Table:
     """One row for each model: features, encoder, whole model, the diary's number."""
     header = ("encoder", "features", "encoder alone", "whole model", "the diary's", "")
-    return Table(header, tuple(_row(count_by_name(name)) for name in names))
-
-
-def _row(count: ParameterCount) -> tuple[str, ...]:
-    diarys = "" if count.diarys is None else f"{count.diarys:,}"
-    numbers = (count.features, count.encoder, count.whole)
-    return (count.name, *(f"{value:,}" for value in numbers), diarys, count.verdict)
+    rows = []
+    for count in map(count_by_name, names):
+        numbers = (count.features, count.encoder, count.whole, count.diarys)
+        cells = ("" if value is None else f"{value:,}" for value in numbers)
+        rows.append((count.name, *cells, count.verdict))
+    return Table(header, tuple(rows))

@@ -1,16 +1,21 @@
-"""Tables of recorded runs, as Markdown and as HTML."""
+"""Recorded runs: their tables, as Markdown and HTML; and those that come with the repository."""
 
 from __future__ import annotations
 
 import html
 import itertools
 import math
+import os
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
+from hmrlab import paths
+from hmrlab.bodies.paths import FREE
 from hmrlab.evaluation.metric_table import METRICS
-from hmrlab.ledger import RunRecord
+from hmrlab.files import FileProblem, read_bytes, write_text_whole
+from hmrlab.ledger import Ledger, RunRecord
 
 SYNTHETIC_SETS = ("studio", "wild")  # scores on made-up people never stand without that word
 HEADLINES = (
@@ -27,6 +32,7 @@ LISTED = (
     "studio/rotation_error_deg",
     "wild/mpjpe_mm",
 )
+REFERENCES = "runs.jsonl"  # rows of ledgers, from several machines
 EVALUATION = "evaluation"  # `kind` in the settings of runs that have a table of their own
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # a line's end, what moves a terminal's cursor
 
@@ -74,28 +80,24 @@ class Table:
 
 
 def runs_table(records: Sequence[RunRecord], metrics: Sequence[str] | None = None) -> Table:
-    """One row a run, one column a metric.
+    """One row a run, one column a metric; evaluations are left out, they have their own table.
 
     Args:
-        records: rows of the ledger; those of evaluations are left out, they have their own table.
+        records: rows of the ledger.
         metrics: names `<set>/<metric>` to show, in order; by default the headlines of each set.
     """
     records = [record for record in records if record.settings.get("kind") != EVALUATION]
     if metrics is None:
         recorded = dict.fromkeys(name for record in records for name in record.metrics)
         sets = dict.fromkeys(name.rpartition("/")[0] for name in recorded)
-        wished = [f"{name}/{metric}" for name in sets for metric in HEADLINES]
-        metrics = [name for name in wished if name in recorded]
+        wanted = [f"{name}/{metric}" for name in sets for metric in HEADLINES]
+        metrics = [name for name in wanted if name in recorded]
     header = ("run", "scale", "seed", *map(metric_heading, metrics), "seconds", "date", "commit")
     return Table(header, tuple(_run_row(record, metrics) for record in records))
 
 
 def trainings_table(trainings: Iterable[tuple[str, str, RunRecord | None]]) -> Table:
-    """The diary's table: name, options, result so far.
-
-    Args:
-        trainings: name, options and the record of each, None where it has not been run.
-    """
+    """The diary's table: name, options, and the record so far, None where it has not been run."""
     header = ("run", "options", *map(metric_heading, LISTED), "seconds")
     rows = []
     for name, options, record in trainings:
@@ -112,6 +114,48 @@ def newest(records: Iterable[RunRecord]) -> list[RunRecord]:
         last.pop(record.settings_hash, None)
         last[record.settings_hash] = record
     return list(last.values())
+
+
+def read_references(folder: Path) -> list[RunRecord]:
+    """The rows of a folder's `runs.jsonl`, if it has one; FileProblem where it is damaged."""
+    path = folder / REFERENCES
+    if not os.path.lexists(path):
+        return []
+    records = []
+    for number, line in enumerate(read_bytes(path).splitlines(), start=1):
+        try:
+            records.append(RunRecord.from_json(line))
+        except ValueError as error:
+            raise FileProblem(f"{path}, line {number}, is no record of a run: {error}") from error
+    return records
+
+
+def keep_references(folder: Path, records: Iterable[RunRecord]) -> Path:
+    """Add records to a folder's `runs.jsonl`, whole or not at all.
+
+    What is there stays, so that results of several machines and days come together. Of the
+    records of one machine with the same settings the newest is kept. Runs on a body of the user's
+    own are left out: nobody else could repeat them.
+    """
+    kept: dict[tuple[str, str], RunRecord] = {}
+    ours = (record for record in records if _body(record) == FREE)
+    for record in [*read_references(folder), *ours]:
+        key = record.settings_hash, record.machine
+        kept.pop(key, None)
+        kept[key] = record
+    lines = "".join(record.to_json() + "\n" for record in kept.values())
+    return write_text_whole(folder / REFERENCES, lines)
+
+
+def _body(record: RunRecord) -> str:
+    """The body's name, without the digest that may follow it."""
+    return str(record.settings.get("body", FREE)).partition(" ")[0]
+
+
+def known_records(folder: Path) -> list[RunRecord]:
+    """The references and this machine's own ledger; of each settings' records the newest."""
+    own = Ledger(paths.runs_dir() / "ledger.jsonl").records()
+    return newest(sorted([*read_references(folder), *own], key=lambda record: record.date))
 
 
 def scale_name(record: RunRecord) -> str:

@@ -13,7 +13,7 @@ from torch import Tensor
 from hmrlab.bodies.params import SMPLParams
 from hmrlab.config import Config
 from hmrlab.data.synthetic.poses import mean_rotations
-from hmrlab.evaluation.evaluate import Scores
+from hmrlab.evaluation.scores import Scores
 from hmrlab.files import Shape, read_npz, save_npz_whole
 from hmrlab.ledger import RunRecord
 from hmrlab.models import HMR, Encoder, HeatmapNet, HMRConfig, create_encoder

@@ -10,8 +10,7 @@ from hmrlab.bodies import load_body
 from hmrlab.config import Config
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.evaluation.evaluate import evaluate_model
-from hmrlab.evaluation.scores import Scores
+from hmrlab.evaluation.scores import Scores, evaluate_model
 from hmrlab.models import HMR
 from hmrlab.smplify import load_prior
 from hmrlab.training.sets import BODY_DETAIL, TEST_SETS, load_set

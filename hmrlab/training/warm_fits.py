@@ -10,9 +10,8 @@ from torch import Tensor
 from hmrlab.bodies import Body
 from hmrlab.config import FitConfig
 from hmrlab.data.batch import Batch
-from hmrlab.evaluation.errors import centred_joints, joint_errors
-from hmrlab.evaluation.evaluate import evaluation_mode
 from hmrlab.evaluation.metrics import rotation_error
+from hmrlab.evaluation.scores import centred_joints, evaluation_mode, joint_errors
 from hmrlab.models import HMR
 from hmrlab.smplify import Fits, PosePrior, Targets, fit_with_newton, from_camera
 from hmrlab.spin import warm_settings

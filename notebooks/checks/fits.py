@@ -11,7 +11,9 @@ from torch import Tensor
 
 from checks.tables import headings
 from hmrlab.bodies import Body, SMPLParams
-from hmrlab.evaluation.errors import (
+from hmrlab.evaluation.metrics import wrapped_difference
+from hmrlab.evaluation.scores import (
+    ELBOWS,
     MILLIMETRES,
     TwistFrame,
     centred_joints,
@@ -71,6 +73,7 @@ def fit_errors(
     joints, true = (centred_joints(body.h36m(b.rotations, b.betas)) for b in (bodies, truth))
     errors = joint_errors(joints, true)
     rotations = rotation_errors(bodies.rotations, truth.rotations, TwistFrame.of(body))
+    twists = (twist[:, ELBOWS] for twist in (rotations.twist_deg, rotations.true_twist_deg))
     hinges = bodies.pose.flatten(1)[:, list(HINGES)] * bodies.betas.new_tensor(HINGE_SIGNS)
     away = MILLIMETRES * (joints.points - true.points).abs().mean(1)
     return {
@@ -78,8 +81,8 @@ def fit_errors(
         "mpjpe_mm": errors.mpjpe_mm,
         "pa_mpjpe_mm": errors.pa_mpjpe_mm,
         "rotation_error_deg": rotations.rotation_error_deg.mean(1),
-        "elbow_twist_error_deg": rotations.elbow_twist_error_deg,
-        "beyond_limits_percent": rotations.beyond_limits_percent,
+        "elbow_twist_error_deg": wrapped_difference(*twists).mean(1),
+        "beyond_limits_percent": 100 * rotations.beyond_limits[:, 1:].float().mean(1),
         "backwards": 100 * (hinges > BACKWARDS).float().mean(1),
         "mean_abs_beta": bodies.betas.abs().mean(1),
         "across_mm": away[:, :2].mean(1),

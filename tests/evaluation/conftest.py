@@ -11,9 +11,9 @@ import torch
 from hmrlab.bodies import Body, SMPLParams, load_body
 from hmrlab.data.dataset import PoseDataset, open_set
 from hmrlab.data.synthetic.mock_benchmarks import mock_benchmark
+from hmrlab.evaluation.evaluate import evaluate_predictions
 from hmrlab.evaluation.protocols import get_protocol
 from hmrlab.evaluation.result import Evaluation
-from hmrlab.evaluation.run import evaluate_predictions
 from hmrlab.geometry import axis_angle_to_matrix
 
 PEOPLE, SIZE = 8, 64

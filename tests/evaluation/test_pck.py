@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from hmrlab.evaluation.pck import AUC_THRESHOLDS_MM, auc_percent, pck_curve, pck_percent
+from hmrlab.evaluation.result import AUC_THRESHOLDS_MM, auc_percent, pck_curve, pck_percent
 
 
 def test_thresholds_are_the_benchmarks():

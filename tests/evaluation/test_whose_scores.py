@@ -13,11 +13,9 @@ from hmrlab.data.batch import Batch
 from hmrlab.data.images import ImageSource
 from hmrlab.data.part_masks import UPI_S1H_PARTS
 from hmrlab.evaluation import metrics
-from hmrlab.evaluation.errors import TwistFrame
-from hmrlab.evaluation.evaluate import score_batches
 from hmrlab.evaluation.intervals import bootstrap, ratio
 from hmrlab.evaluation.joint_sets import J14, Joints
-from hmrlab.evaluation.scores import Scores
+from hmrlab.evaluation.scores import Scores, TwistFrame, score_batches
 from hmrlab.evaluation.segmentation import (
     parts_confusion,
     picture_size,

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import nbformat
 import pytest
-from build_notebooks import LARGEST_NOTEBOOK
+from build_notebooks import LARGEST_NOTEBOOK, code_differences
 
 from hmrlab.reproduce.execute import NotebookResult, Status, execute_source
-from hmrlab.reproduce.outputs import WIDGET
-from hmrlab.reproduce.sources import code_differences, load_notebook, notebooks_folder, read_series
+from hmrlab.reproduce.pages import WIDGET
+from hmrlab.reproduce.sources import load_notebook, notebooks_folder, read_series
 
 FOLDER = notebooks_folder()
 MOST_NAMES, MOST_MODULES = 15, 6  # of ours, in the cell that a chapter begins with

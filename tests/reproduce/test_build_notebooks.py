@@ -1,12 +1,12 @@
 import nbformat
 import pytest
-from build_notebooks import build_notebook, clean, main
+from build_notebooks import build_notebook, clean, code_differences, main
 from nbformat.v4 import new_code_cell, new_notebook, new_output
 
 from hmrlab.files import FileProblem
 from hmrlab.reproduce.execute import Status
-from hmrlab.reproduce.outputs import WIDGET
-from hmrlab.reproduce.sources import code_differences, load_notebook, read_source
+from hmrlab.reproduce.pages import WIDGET
+from hmrlab.reproduce.sources import load_notebook, read_source
 
 NOISY = """# %%
 from ipywidgets import IntSlider

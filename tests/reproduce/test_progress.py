@@ -5,7 +5,7 @@ import pytest
 from rich.console import Console
 
 from hmrlab.reproduce.execute import NotebookResult, Status
-from hmrlab.reproduce.progress import ConsoleProgress, duration, shorten
+from hmrlab.reproduce.report import ConsoleProgress, duration, shorten
 from hmrlab.reproduce.sources import NotebookSource
 
 SOURCE = NotebookSource("01_body", Path("01_body.py"), "The body", ())

@@ -14,7 +14,7 @@ import pytest
 from hmrlab.ledger import Ledger, record_run
 from hmrlab.reproduce import execute
 from hmrlab.reproduce.execute import Status, execute_series, execute_source, first_line
-from hmrlab.reproduce.series import run_series
+from hmrlab.reproduce.report import run_series
 from hmrlab.reproduce.sources import read_series, read_source
 
 PICTURE = """# %%
@@ -246,8 +246,8 @@ time.sleep(600)
 SERIES = """
 import sys
 from pathlib import Path
-from hmrlab.reproduce.progress import ConsoleProgress
-from hmrlab.reproduce.series import run_series
+from hmrlab.reproduce.report import ConsoleProgress
+from hmrlab.reproduce.report import run_series
 
 if __name__ == "__main__":
     with ConsoleProgress() as progress:

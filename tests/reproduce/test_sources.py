@@ -1,8 +1,8 @@
 import pytest
+from build_notebooks import code_differences
 
 from hmrlab.files import FileProblem
 from hmrlab.reproduce.sources import (
-    code_differences,
     load_notebook,
     notebooks_folder,
     read_series,

@@ -8,8 +8,9 @@ import pytest
 from hmrlab import get_scale, preset
 from hmrlab.keys import settings_key
 from hmrlab.ledger import RunRecord
-from hmrlab.tables.card import SHOWN, caption, card_rows, card_runs, card_table, compare_on_card
-from hmrlab.tables.references import keep_references
+from hmrlab.tables.recorded import SHOWN_ON_CARD as SHOWN
+from hmrlab.tables.recorded import card_caption, card_rows, card_runs, card_table, compare_on_card
+from hmrlab.tables.runs import keep_references
 
 ROOT = Path(__file__).parents[2]
 GPU = get_scale("gpu")
@@ -58,7 +59,7 @@ def test_the_readme_shows_the_table_of_what_is_recorded():
     readme = (ROOT / "README.md").read_text()
     for cells in card_table(rows, GPU).rows:
         assert f"| {' | '.join(cells)} |" in readme
-    assert caption(rows, GPU) in readme
+    assert card_caption(rows, GPU) in readme
 
 
 def test_a_run_of_other_settings_is_not_shown(tmp_path):

@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from hmrlab.tables.labels import place
-from hmrlab.tables.pareto import Panel, Point, pareto_front, plot_accuracy
+from hmrlab.tables.pareto import Panel, Point, pareto_front, place, plot_accuracy
 
 FEW = st.integers(0, 6).map(float)  # so that equals occur
 MEASURED = st.lists(st.tuples(FEW, FEW), max_size=12)

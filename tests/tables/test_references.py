@@ -5,7 +5,7 @@ import pytest
 
 from hmrlab.files import FileProblem
 from hmrlab.ledger import Ledger, record_run
-from hmrlab.tables.references import keep_references, known_records, read_references
+from hmrlab.tables.runs import keep_references, known_records, read_references
 
 
 def a_record(key="a", *, machine="a laptop", mpjpe=100.0, date="2026-01-01T00:00:00+00:00"):

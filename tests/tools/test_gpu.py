@@ -15,12 +15,13 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from gpu_merge import main as merge
+from gpu_merge import merge_folder
 from rehearsal import CARRIED, ROOT, TOOLS
 
 from hmrlab.files import FileProblem
 from hmrlab.ledger import Ledger, RunRecord
-from hmrlab.reproduce.merging import merge_folder
-from hmrlab.tables.references import read_references
+from hmrlab.tables.runs import read_references
 
 
 @pytest.fixture
@@ -122,13 +123,10 @@ def test_what_is_recorded_is_not_wanted_again(tasks, tmp_path):
 
 
 def test_the_queue_names_trainings_that_there_are(tasks):
-    from hmrlab.reproduce.merging import FIGURES
-
     for task in tasks.all_tasks():
         if task.kind == tasks.TRAINING:
             run = tasks.run_of(task, dry=False)
             assert (run.seconds, run.init_from, run.seed) == (task.seconds, task.base, task.seed)
-    assert tasks.FIGURES == FIGURES
     with pytest.raises(ValueError, match="no task card_vgg"):
         tasks.chosen_tasks(tasks.all_tasks(), ["card_vgg"])
 
@@ -317,7 +315,7 @@ def test_figures_of_a_gpu_go_beside_the_benchmarks(dry, home, tmp_path, monkeypa
     place.mkdir(parents=True)
     (place / "_common.py").touch()
     (place / "README.md").write_text("no blocks")
-    monkeypatch.setattr("hmrlab.reproduce.merging._CHECKOUT", tmp_path / "checkout")
+    monkeypatch.setattr("gpu_merge.ROOT", tmp_path / "checkout")
     merge_folder(left, tmp_path / "figures")
     kept = json.loads((place / "results" / "gpu_profile.json").read_text())
     assert kept["step_milliseconds"] == found["profile"]["step_milliseconds"]
@@ -327,11 +325,12 @@ def test_figures_of_a_gpu_go_beside_the_benchmarks(dry, home, tmp_path, monkeypa
     assert contents(place) == before
 
 
-def test_the_command_takes_over_a_folder(left, home, hmrlab, tmp_path):
-    done = hmrlab("figures", "--merge", left, "--folder", tmp_path / "figures")
-    assert done.code == 0
-    assert "new rows of" in done.out
+def test_the_command_takes_over_a_folder(left, home, capsys, tmp_path):
+    words = [str(left), "--folder", str(tmp_path / "figures")]
+    assert merge(words) == 0
+    assert "new rows of" in capsys.readouterr().out
     (left / "notes.txt").touch()
-    done = hmrlab("figures", "--merge", left, "--folder", tmp_path / "figures")
-    assert done.code == 1
-    assert "notes.txt is no file that tools/gpu.py leaves" in done.err
+    with pytest.raises(SystemExit) as ended:
+        merge(words)
+    assert ended.value.code == 1
+    assert "notes.txt is no file that tools/gpu.py leaves" in capsys.readouterr().err

@@ -7,9 +7,8 @@ import torch
 from build_notebooks import clean
 
 from hmrlab.reproduce.execute import Status
-from hmrlab.reproduce.outputs import WIDGET
-from hmrlab.reproduce.series import run_series
-from hmrlab.reproduce.viewers import BODIES, SCRIPT
+from hmrlab.reproduce.pages import BODIES, SCRIPT, WIDGET
+from hmrlab.reproduce.report import run_series
 
 CHAPTER = """# ---
 # jupyter:

@@ -11,20 +11,4 @@ if TYPE_CHECKING:
     from hmrlab.data.synthetic.mock_benchmarks import SOURCES
     from hmrlab.data.synthetic.poses import ACTIVITIES, mean_rotations, sample_poses
 
-__all__ = [
-    "ACTIVITIES",
-    "SOURCES",
-    "SetSpec",
-    "ensure_set",
-    "mean_rotations",
-    "sample_poses",
-]
-
-__getattr__ = lazy_names(
-    __name__,
-    {
-        "generate": "SetSpec ensure_set",
-        "poses": "ACTIVITIES mean_rotations sample_poses",
-        "mock_benchmarks": "SOURCES",
-    },
-)
+__getattr__ = lazy_names(__name__)

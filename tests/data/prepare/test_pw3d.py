@@ -14,8 +14,8 @@ from hmrlab.data.prepare.catalogue import get_recipe
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.prepared import open_prepared, prepared_folder
 from hmrlab.data.records import Records
+from hmrlab.evaluation.evaluate import evaluate_predictions
 from hmrlab.evaluation.protocols import get_protocol
-from hmrlab.evaluation.run import evaluate_predictions
 from hmrlab.files import FileProblem
 
 NAMES_18 = (

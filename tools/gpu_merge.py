@@ -1,17 +1,26 @@
-"""Taking over what `tools/gpu.py` left in a folder: rows, histories, figures, weights."""
+"""Take over what `tools/gpu.py` left in a folder: rows, histories, figures, weights.
+
+    python tools/gpu_merge.py runs/gpu
+
+Rows and histories go to the reference results (`--folder`, figures), figures to this checkout's
+benchmarks, weights to where `hmrlab train` looks. What is there already is not taken twice.
+"""
 
 from __future__ import annotations
 
+import argparse
 import base64
 import importlib
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gpu_folder import BENCHMARKS, HISTORIES, QUEUE, ROWS
+from gpu_tasks import FIGURES, ROOT
 
 from hmrlab import paths
 from hmrlab.files import (
@@ -31,21 +40,10 @@ from hmrlab.tables import keep_references, read_references, scale_name
 from hmrlab.training.results import WEIGHTS
 from hmrlab.training.unfinished import PartsOf, join_parts, parts_in
 
-ROWS, QUEUE, BENCHMARKS, HISTORIES = "rows.jsonl", "queue.json", "benchmarks.json", "histories.npz"
-FIGURES = {  # where a task's figures go: the file in benchmarks/results, and the page's block
-    "tests": "gpu_tests",
-    "people": "gpu_people",
-    "busy": "gpu",
-    "loop": "gpu_loop",
-    "loop_small": "gpu_loop_small",
-    "profile": "gpu_profile",
-    "busy_compiled": "gpu_compiled",
-}
 SCRIPTS = {  # whose `table` shows them
     "people": "people", "busy": "gpu", "loop": "loop", "loop_small": "loop",
     "busy_compiled": "gpu",
 }  # fmt: skip
-_CHECKOUT = Path(__file__).resolve().parents[2]
 _REMEDY = "Copy the folder anew."
 _TRACE = "trace_gzip_base64"
 
@@ -70,17 +68,7 @@ class _Found:
 
 
 def merge_folder(folder: Path, into: Path) -> list[str]:
-    """Take over all that is in a folder; what is there already is not taken twice.
-
-    Rows and histories go to the reference results, figures to the benchmarks of this checkout,
-    weights and unfinished trainings to hmrlab's home, where `hmrlab train` finds them.
-
-    Args:
-        folder: that `tools/gpu.py` left.
-        into: folder of the reference results.
-
-    Returns:
-        What came, in words.
+    """Take over all that is new in a folder that `tools/gpu.py` left; says what came.
 
     Raises:
         FileProblem: a file is damaged, or none that `tools/gpu.py` leaves; nothing is written.
@@ -129,7 +117,7 @@ def _read(folder: Path) -> _Found:
     if (folder / BENCHMARKS).exists():
         benchmarks = read_json(folder / BENCHMARKS, dict[str, dict[str, Any]], remedy=_REMEDY)
         _check_benchmarks(folder / BENCHMARKS, benchmarks)
-        if not dry and _in_checkout():
+        if not dry:
             tables = _tables(benchmarks, folder / BENCHMARKS)
     parts = parts_in(folder)
     for name, told in parts.items():
@@ -180,7 +168,7 @@ def _check_benchmarks(path: Path, benchmarks: Mapping[str, dict[str, Any]]) -> N
 
 def _tables(benchmarks: Mapping[str, dict[str, Any]], path: Path) -> dict[str, str]:
     """The benchmarks' own tables of the figures, where their page has a block for them."""
-    place = _CHECKOUT / "benchmarks"
+    place = ROOT / "benchmarks"
     page = (place / "README.md").read_text(encoding="utf-8")
     shown = {
         name: FIGURES[name]
@@ -207,8 +195,6 @@ def _take_benchmarks(found: _Found) -> list[str]:
     names = ", ".join(found.benchmarks)
     if found.dry:
         return [f"figures of a dry run are not kept: {names}"]
-    if not _in_checkout():
-        return [f"figures are kept in a checkout, and this is none: {names}"]
     said = []
     for name, result in found.benchmarks.items():
         said += _take_figure(name, dict(result), found.tables.get(name))
@@ -216,7 +202,7 @@ def _take_benchmarks(found: _Found) -> list[str]:
 
 
 def _take_figure(name: str, result: dict[str, Any], table: str | None) -> list[str]:
-    results = _CHECKOUT / "benchmarks" / "results"
+    results = ROOT / "benchmarks" / "results"
     trace = base64.b64decode(result.pop(_TRACE, ""))
     target, text = results / f"{FIGURES[name]}.json", json.dumps(result, indent=1) + "\n"
     if target.exists() and target.read_text(encoding="utf-8") == text:
@@ -228,10 +214,6 @@ def _take_figure(name: str, result: dict[str, Any], table: str | None) -> list[s
     if table is not None:
         importlib.import_module("_common").publish(FIGURES[name], result, table)
     return [f"figures of {name} in {target}"]
-
-
-def _in_checkout() -> bool:
-    return (_CHECKOUT / "benchmarks" / "_common.py").is_file()
 
 
 def _take_weights(folder: Path, found: _Found) -> list[str]:
@@ -269,3 +251,22 @@ def _keep_history(target: Path, histories: Mapping[str, np.ndarray]) -> None:
 
 def _names(rows: list[RunRecord]) -> str:
     return ", ".join(f"{row.name} (seed {row.seed})" for row in rows) or "none"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """The command; gives its exit code."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("left", type=Path, metavar="DIR", help="what tools/gpu.py left")
+    parser.add_argument("--folder", type=Path, default=ROOT / "figures", help="figures")
+    options = parser.parse_args(words)
+    try:
+        print(*merge_folder(options.left, options.folder), sep="\n")
+    except FileProblem as error:
+        parser.exit(1, f"{parser.prog}: {error}\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

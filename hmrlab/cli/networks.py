@@ -1,4 +1,4 @@
-"""Evaluating networks on test sets."""
+"""What is done with trained networks: evaluating them, exporting them."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import Annotated
 
 import typer
 
-from hmrlab.cli import tables
-from hmrlab.cli.shared import ScaleName, Seed, scale_named
+from hmrlab.cli.shared import ScaleName, Seed, bad_parameter, scale_named
 
 app = typer.Typer()
+
+Network = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A training's name, a file of weights, or shipped.")
+]
 
 
 @app.command()
 def evaluate(
-    model: Annotated[
-        str,
-        typer.Argument(metavar="MODEL", help="A training's name, a file of weights, or shipped."),
-    ],
+    model: Network,
     on: Annotated[
         str,
         typer.Option(
@@ -55,41 +55,42 @@ def evaluate(
     )
 
     sizes = scale_named(scale)
-    try:
+    with bad_parameter("--on"):
         protocols = protocols_named(on, twins)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--on") from error
-    try:
+    with bad_parameter("--device"):
         chosen = choose_device(device)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from error
     records = []
-    try:
+    with bad_parameter("MODEL"):
         for done in evaluate_network(
             model, protocols, sizes, seed, device=chosen, limit=limit, out=out
         ):
             typer.echo(f"{done}\n")
             records.append(done.record)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="MODEL") from error
     typer.echo(f"{definitions_of(protocols)}\n")
     for table in evaluations_tables(records):
         typer.echo(f"{table.to_markdown()}\n")
 
 
-@tables.app.command("evaluations")
-def table_evaluations() -> None:
-    """Recorded evaluations: those on real people, and in a table of their own the synthetic."""
-    from hmrlab import paths
-    from hmrlab.ledger import Ledger
-    from hmrlab.reproduce.evaluations import evaluations_tables
-    from hmrlab.tables import newest
+@app.command()
+def export(
+    network: Network,
+    out: Annotated[Path, typer.Option(metavar="FILE", help="The ONNX file.")],
+    int8: Annotated[
+        bool, typer.Option("--int8", help="In 8-bit integers, ranges set by training pictures.")
+    ] = False,
+    scale: ScaleName = "laptop",
+    seed: Seed = 0,
+    threads: Annotated[int | None, typer.Option(min=1, help="By default what torch takes.")] = None,
+) -> None:
+    """Write a trained network as ONNX, check it against torch, and time both."""
+    import torch
 
-    records = newest(Ledger(paths.runs_dir() / "ledger.jsonl").records())
-    found = evaluations_tables(records)
-    if not found:
-        typer.echo(
-            f"No evaluations recorded in {paths.runs_dir()} yet. Make one: hmrlab evaluate shipped"
-        )
-    for table in found:
-        typer.echo(f"{table.to_markdown()}\n")
+    from hmrlab.files import user_path
+    from hmrlab.reproduce.exporting import export_network, find_network
+
+    if threads:
+        torch.set_num_threads(threads)
+    sizes = scale_named(scale)
+    with bad_parameter("MODEL"):
+        model = find_network(network, sizes, seed)
+    typer.echo(export_network(model, user_path(out), sizes, int8=int8))

@@ -3,8 +3,7 @@
 It lies in the folder `packed` of a prepared set:
 
     packed.json      what it was made of and how; written last, so that it speaks of whole files
-    records.npz      row by row the set's records, in the crops' pixels, without masks
-    frames.npz       where each crop comes from: imgname, center, scale in the official pictures
+    records.npz      row by row the set's records, in the crops' pixels
     crops-00000.*    some hundreds of crops each: see `hmrlab.data.shards`
 
 A row whose picture was damaged stays, so that rows keep their numbers: its crop is black, and
@@ -14,38 +13,84 @@ pictures, so such a set is evaluated on those.
 
 from __future__ import annotations
 
-import json
 import os
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+import numpy as np
+
 from hmrlab.data.boxes import MARGIN
 from hmrlab.data.images import ImageSource
-from hmrlab.data.pack_shards import Frames, PackPlan
 from hmrlab.data.records import Records
 from hmrlab.files import Count, FileProblem, read_json
 
 if TYPE_CHECKING:
-    from torch import Tensor
-
     from hmrlab.data.dataset import PoseDataset
 
 FORMAT = "hmrlab-packed-1"
+STORES = ("jpeg", "raw")
+
+
+@dataclass(frozen=True)
+class PackPlan:
+    """How a set is packed; another plan makes other files.
+
+    Args:
+        store: "jpeg", or "raw" for pixels as they are, several times as large.
+        resolution: side of the crops that trainings are to cut out of these, pixels.
+
+    Raises:
+        ValueError: no such store, or a number that is out of its range.
+    """
+
+    records_sha256: str  # of the records that it is made of
+    store: str = "jpeg"
+    resolution: int = 224
+    margin: float = MARGIN  # boxes that a crop shows
+    quality: int = 95  # of jpegs; their chroma is halved
+    rows_per_shard: int = 256  # raw, 120 MB
+
+    def __post_init__(self) -> None:
+        if self.store not in STORES:
+            raise ValueError(f"unknown store {self.store!r}; choose {' or '.join(STORES)}")
+        if not 16 <= self.resolution <= 2048:
+            raise ValueError(f"a resolution is 16 to 2048 pixels, not {self.resolution}")
+        if not 1 <= self.margin <= 2 or not 1 <= self.quality <= 100:
+            raise ValueError(
+                f"a margin is 1 to 2 boxes and a quality 1 to 100, not {self.margin} and "
+                f"{self.quality}"
+            )
+        if not 1 <= self.rows_per_shard <= 10**5:
+            raise ValueError(f"a shard has 1 to 100,000 rows, not {self.rows_per_shard}")
+
+    @property
+    def size(self) -> int:
+        """Side of a stored crop, pixels."""
+        return round(self.margin * self.resolution)
+
+    def shards(self, count: int) -> int:
+        """How many files hold `count` crops."""
+        return -(-count // self.rows_per_shard)
+
+    def shard_name(self, number: int) -> str:
+        return f"crops-{number:05d}.{'npy' if self.store == 'raw' else 'jpegs'}"
+
+    def picture_names(self, count: int) -> np.ndarray:
+        """(N,) `imgname` of each row."""
+        each = self.rows_per_shard
+        return np.array([f"{self.shard_name(row // each)}#{row % each}" for row in range(count)])
 
 
 @dataclass(frozen=True)
 class PackedNote:
-    """What `packed.json` says."""
+    """The layout of `packed.json`."""
 
     plan: PackPlan
     count: Count
     damaged: dict[Count, str]  # row -> what was wrong
     files: dict[str, int]  # name -> bytes
     format: Literal["hmrlab-packed-1"]
-
-    def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1) + "\n"
 
 
 def packed_folder(folder: Path) -> Path:
@@ -101,13 +146,3 @@ def open_packed(packed: Path, name: str) -> PoseDataset:
     note = read_note(packed)
     records = Records.open(packed / "records.npz")
     return PoseDataset(records, ImageSource(packed), name, note.damaged)
-
-
-def matrix_to_crops(frames: Frames, plan: PackPlan) -> Tensor:
-    """(N, 3, 3) from pixels of the official pictures to those of the crops."""
-    import torch
-
-    from hmrlab.geometry import crop_matrix
-
-    center, scale = torch.from_numpy(frames.center), torch.from_numpy(frames.scale)
-    return crop_matrix(center, scale * plan.margin, plan.size)

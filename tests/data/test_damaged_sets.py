@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from hmrlab.data.images import DamagedImageError
-from hmrlab.data.pack_shards import PLAN, PackPlan, read_plan
-from hmrlab.data.packed import packed_folder, packed_problem, read_note
-from hmrlab.data.packing import pack
+from hmrlab.data.packed import PackPlan, packed_folder, packed_problem, read_note
+from hmrlab.data.packing import PLAN, pack, read_plan
 from hmrlab.data.prepared import (
     note_set,
     open_prepared,

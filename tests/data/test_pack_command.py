@@ -5,8 +5,7 @@ import json
 from typer.testing import CliRunner
 
 from hmrlab.cli import app
-from hmrlab.data.pack_shards import PackPlan
-from hmrlab.data.packed import packed_folder, read_note
+from hmrlab.data.packed import PackPlan, packed_folder, read_note
 from hmrlab.data.packing import pack
 from hmrlab.data.prepared import read_set
 from hmrlab.files import FileProblem

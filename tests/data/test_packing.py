@@ -14,13 +14,13 @@ import torch
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.dataset import MixedDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.data.pack_shards import PackPlan, read_frames, write_shard
-from hmrlab.data.packed import matrix_to_crops, packed_folder, packed_problem, read_note
-from hmrlab.data.packing import estimate, is_packed, pack
+from hmrlab.data.packed import PackPlan, packed_folder, packed_problem, read_note
+from hmrlab.data.packing import estimate, is_packed, pack, write_shard
 from hmrlab.data.prepared import open_prepared, prepared_folder, read_set
 from hmrlab.data.records import Records
 from hmrlab.data.shards import JpegShard, write_jpeg_shard
 from hmrlab.files import FileProblem
+from hmrlab.geometry import crop_matrix
 
 RESOLUTION = 32
 PEOPLE = 23  # as `prepared` has them
@@ -81,9 +81,9 @@ def test_keypoints_lie_where_they_lay_and_lead_back_to_the_frame(prepared):
     plan = plan_for(folder)
     pack(folder, plan, workers=1, progress=False)
     original, packed = Records.open(folder / "records.npz"), packed_folder(folder)
-    crops, frames = Records.open(packed / "records.npz"), read_frames(packed)
-    assert (frames.imgname == original.imgname).all()
-    back = torch.linalg.inv(matrix_to_crops(frames, plan).double())
+    crops = Records.open(packed / "records.npz")
+    center, scale = torch.from_numpy(original.center), torch.from_numpy(original.scale)
+    back = torch.linalg.inv(crop_matrix(center, scale * plan.margin, plan.size).double())
     points = torch.from_numpy(crops.keypoints[..., :2]).double()
     again = points @ back[:, :2, :2].mT + back[:, None, :2, 2]
     np.testing.assert_allclose(again, original.keypoints[..., :2], atol=1e-3)
@@ -223,21 +223,19 @@ def test_processes_make_the_files_that_one_makes(prepared, store):
     assert made[0] == made[1]
     suffix = "npy" if store == "raw" else "jpegs"
     assert set(made[0]) == {
-        f"crops-00000.{suffix}", f"crops-00001.{suffix}", "frames.npz", "packed.json",
-        "records.npz",
+        f"crops-00000.{suffix}", f"crops-00001.{suffix}", "packed.json", "records.npz",
     }  # fmt: skip
 
 
 KILLED = """
 import sys, time
 from pathlib import Path
-from hmrlab.data import pack_shards
-from hmrlab.data.packing import pack
+from hmrlab.data import packing
 
-quick = pack_shards.crop_box
-pack_shards.crop_box = lambda *given: (time.sleep(0.02), quick(*given))[1]
+quick = packing.crop_box
+packing.crop_box = lambda *given: (time.sleep(0.02), quick(*given))[1]
 folder = Path(sys.argv[1])
-pack(folder, pack_shards.read_plan(folder / "packed"), workers=1, progress=False)
+packing.pack(folder, packing.read_plan(folder / "packed"), workers=1, progress=False)
 """
 
 
@@ -274,7 +272,7 @@ def test_a_kill_leaves_whole_shards_and_the_next_run_goes_on(prepared, monkeypat
     made = []
     monkeypatch.setattr(
         "hmrlab.data.packing.write_shard",
-        lambda *given: (made.append(given[-1]), write_shard(*given)),
+        lambda *given: (made.append(given[3]), write_shard(*given)),
     )
     resumed = pack(folder, plan, workers=1, progress=False)
     assert made == list(range(len(left), plan.shards(PEOPLE)))

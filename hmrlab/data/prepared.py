@@ -12,9 +12,9 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_to_bytes
 
 from hmrlab import __version__, paths
@@ -182,13 +182,10 @@ def read_set(folder: Path) -> PreparedSet:
     """
     path = folder / "set.json"
     note = read_json(path, _Note, remedy="", missing=f"{path} is missing.")
-    content = vars(note) | {
-        "folder": folder,
-        "images": _path_of(note.images),
-        "skipped": Counter(note.skipped),
-    }
-    del content["format"]
-    return PreparedSet(**content)
+    return PreparedSet(
+        note.name, note.split, folder, _path_of(note.images), note.count, Counter(note.skipped),
+        note.box_factor, note.made_by, note.records_sha256, note.source,
+    )  # fmt: skip
 
 
 def note_set(
@@ -207,19 +204,11 @@ def note_set(
     Raises:
         FileProblem: it cannot be written.
     """
-    content: dict[str, Any] = {
-        "format": FORMAT,
-        "name": name,
-        "split": split,
-        "images": _in_json(images),
-        "count": count,
-        "skipped": dict(skipped),
-        "box_factor": box_factor,
-        "made_by": f"hmrlab {__version__}",
-        "records_sha256": sha256_of(folder / "records.npz"),
-        "source": source,
-    }
-    write_text_whole(folder / "set.json", json.dumps(content, indent=1) + "\n")
+    note = _Note(
+        FORMAT, name, split, _in_json(images), count, dict(skipped), box_factor,
+        f"hmrlab {__version__}", sha256_of(folder / "records.npz"), source,
+    )  # fmt: skip
+    write_text_whole(folder / "set.json", json.dumps(asdict(note), indent=1) + "\n")
 
 
 def _in_json(path: Path) -> str:

@@ -15,7 +15,6 @@ from hmrlab.cli import (
     evaluations,
     fits,
     lighter,
-    packing,
     photographs,
     series,
     sets,
@@ -54,7 +53,6 @@ for name, module in (  # groups: `hmrlab body import`
     ("table", tables),
 ):
     app.add_typer(module.app, name=name)
-sets.app.add_typer(packing.app)  # `hmrlab data pack`
 
 
 def main() -> None:

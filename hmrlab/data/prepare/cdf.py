@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -46,11 +46,9 @@ def read_cdf(path: Path, variable: str) -> np.ndarray:
         raise FileProblem(f"{path}: is no CDF file, or damaged ({why}). {AGAIN}") from error
 
 
-@dataclass(frozen=True)
-class _Variable:
+class _Variable(NamedTuple):
     """What a VDR says of a variable."""
 
-    name: str
     dtype: np.dtype
     n_records: int
     shape: tuple[int, ...]  # of each record
@@ -82,30 +80,29 @@ class _Cdf:
         variables = self._variables()
         if name not in variables:
             raise BadArrayError(f"no variable '{name}', only: {', '.join(variables) or 'nothing'}")
-        variable = self._variable(variables[name])
-        each = prod(variable.shape) * variable.dtype.itemsize
-        if each * variable.n_records > MAX_BYTES:
+        dtype, n_records, shape, parts = self._variable(variables[name])
+        each = prod(shape) * dtype.itemsize
+        if each * n_records > MAX_BYTES:
             raise BadArrayError(
-                f"'{name}' has {variable.n_records:,} records of {variable.shape} "
-                f"{variable.dtype}, more than the {MAX_BYTES:,} bytes that are read"
+                f"'{name}' has {n_records:,} records of {shape} {dtype}, more than the "
+                f"{MAX_BYTES:,} bytes that are read"
             )
         data, n = bytearray(), 0
-        for first, last, place in sorted(self._parts(variable.parts)):
-            if n >= variable.n_records:
+        for first, last, place in sorted(self._parts(parts)):
+            if n >= n_records:
                 break
-            count = min(last + 1, variable.n_records) - first
+            count = min(last + 1, n_records) - first
             part = self._part(place, each * (last + 1 - first))[: each * count]
             if first != n or len(part) != each * count:
                 raise BadArrayError(f"'{name}' lacks records behind number {n:,}")
             data += part
             n += count
-        if n < variable.n_records:
-            raise BadArrayError(f"'{name}' has {n:,} of {variable.n_records:,} records")
-        array = np.frombuffer(data, variable.dtype)
+        if n < n_records:
+            raise BadArrayError(f"'{name}' has {n:,} of {n_records:,} records")
+        array = np.frombuffer(data, dtype)
         if self._by_rows:
-            return array.reshape(n, *variable.shape)
-        axes = range(len(variable.shape), 0, -1)
-        return array.reshape(n, *variable.shape[::-1]).transpose(0, *axes)
+            return array.reshape(n, *shape)
+        return array.reshape(n, *shape[::-1]).transpose(0, *range(len(shape), 0, -1))
 
     def _take(self, data: memoryview, fields: str) -> tuple[tuple[int, ...], memoryview]:
         """Numbers at the beginning of bytes, "o" for a place and "i" for others, and the rest."""
@@ -155,7 +152,7 @@ class _Cdf:
         if type_number not in _TYPES or n_elements != 1 or sparse or min(shape, default=1) < 1:
             raise BadArrayError(f"'{name}' is no array of numbers with all its records")
         n_records = max(last + 1, 0) if flags & 1 else 1
-        return _Variable(name, np.dtype(self._order + _TYPES[type_number]), n_records, shape, parts)
+        return _Variable(np.dtype(self._order + _TYPES[type_number]), n_records, shape, parts)
 
     def _parts(self, at: int) -> list[tuple[int, int, int]]:
         """First and last record, and the place, of each part of a variable."""

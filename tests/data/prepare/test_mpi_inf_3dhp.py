@@ -10,9 +10,8 @@ from scipy.io import savemat
 
 import hmrlab.data.prepare.mpi_inf_3dhp as mpi
 from hmrlab.bodies.joints import ANNOTATED_TO_J17
-from hmrlab.data.prepare.mpi_inf_3dhp import RECIPE
+from hmrlab.data.prepare.mpi_inf_3dhp import RECIPE, read_calibration
 from hmrlab.data.prepare.runner import prepare
-from hmrlab.data.prepare.skeletool import read_calibration
 from hmrlab.files import FileProblem
 
 # SPIN's own lists: rows of the 28 and of the 17 joints, and where among the 24 each of them goes.

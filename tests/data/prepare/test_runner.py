@@ -10,10 +10,8 @@ import numpy as np
 import pytest
 
 from hmrlab.data.prepare import runner
-from hmrlab.data.prepare.checking import check_all, check_needed, picture_problem
-from hmrlab.data.prepare.parts import read_part
 from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
-from hmrlab.data.prepare.runner import prepare
+from hmrlab.data.prepare.runner import check_needed, picture_problem, prepare, read_part
 from hmrlab.data.prepared import open_prepared, prepared_folder, prepared_sets
 from hmrlab.data.records import Records
 from hmrlab.files import FileProblem
@@ -157,7 +155,7 @@ def test_after_a_failure_only_the_rest_is_done(home, root):
 
 
 def test_a_damaged_part_is_made_again(home, root, monkeypatch):
-    monkeypatch.setattr(runner, "_joined", lambda parts: pytest.fail("stop here"))
+    monkeypatch.setattr(runner, "joined", lambda parts: pytest.fail("stop here"))
     with pytest.raises(pytest.fail.Exception):
         run(recipe(TWO), root)
     part = prepared_folder("zoo", "train") / ".parts/second.npz"
@@ -206,7 +204,7 @@ def test_numbers_that_no_record_holds_are_left_out_and_counted(home, root):
 
 
 def test_parts_of_other_files_are_not_used(home, root, monkeypatch):
-    monkeypatch.setattr(runner, "_joined", lambda parts: pytest.fail("stop here"))
+    monkeypatch.setattr(runner, "joined", lambda parts: pytest.fail("stop here"))
     with pytest.raises(pytest.fail.Exception):
         run(recipe(TWO), root)
     monkeypatch.undo()
@@ -236,7 +234,7 @@ def test_all_that_is_missing_is_named_before_any_work(home, root):
 def test_the_right_folder_is_named_where_root_is_a_level_off(home, root, given):
     folder = {"above": root.parent, "two above": root.parent.parent, "below": root / "pictures"}
     with pytest.raises(FileProblem) as refused:
-        check_needed(recipe(TWO), folder[given], "train")
+        check_needed([(recipe(TWO), folder[given], "train")])
     assert f"{root} has all of them" in str(refused.value)
     assert f"--root {root}" in str(refused.value)
 
@@ -244,7 +242,7 @@ def test_the_right_folder_is_named_where_root_is_a_level_off(home, root, given):
 def test_a_folder_with_more_of_the_files_is_named_too(home, root, tmp_path):
     (root / "labels.txt").unlink()
     with pytest.raises(FileProblem, match=f"{root} has more of them"):
-        check_needed(recipe(TWO), tmp_path, "train")
+        check_needed([(recipe(TWO), tmp_path, "train")])
 
 
 def test_a_root_that_is_not_there_is_told_with_the_address(home, tmp_path):
@@ -257,8 +255,8 @@ def test_several_sets_are_checked_together(home, root, tmp_path):
     empty.mkdir()
     other = Recipe(**(vars(recipe(TWO)) | {"name": "ark"}))
     with pytest.raises(FileProblem) as refused:
-        check_all([(recipe(TWO), empty, "test"), (recipe(TWO), root, "train"),
-                   (other, empty, "train")])  # fmt: skip
+        check_needed([(recipe(TWO), empty, "test"), (recipe(TWO), root, "train"),
+                      (other, empty, "train")])  # fmt: skip
     assert "zoo test: 2 of 2" in str(refused.value)
     assert "ark train: 2 of 2" in str(refused.value)
     assert "zoo train" not in str(refused.value)
@@ -376,14 +374,3 @@ def test_whole_pictures_are_told_from_cut_ones(tmp_path, write_picture, name):
         assert picture_problem(path) == "damaged", share
     path.unlink()
     assert picture_problem(path) == "missing"
-
-
-def test_samples_one_by_one_become_arrays():
-    found = Converted.of([{"a": 1, "b": [1, 2]}, {"b": [3, 4], "a": 2}], {"odd": 3})
-    assert len(found) == 2
-    np.testing.assert_array_equal(found.arrays["b"], [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(found.arrays["a"], [1, 2])
-    assert found.skipped == {"odd": 3}
-    assert len(Converted.of([])) == 0
-    with pytest.raises(ValueError, match="same keys"):
-        Converted.of([{"a": 1}, {"b": 1}])

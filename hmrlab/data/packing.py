@@ -96,13 +96,13 @@ def estimate(folder: Path, plan: PackPlan) -> Estimate:
     if read_plan(packed) == plan:
         done = sum(path.stat().st_size for path in packed.glob("crops-*"))
     free = shutil.disk_usage(folder).free
-    found = Estimate(prepared, plan, len(records), needed, done, free)
+    result = Estimate(prepared, plan, len(records), needed, done, free)
     if free + done < needed + BYTES_TO_SPARE:
         hint = "--store jpeg takes less, or" if plan.store == "raw" else "A lower --resolution, or"
         raise FileProblem(
-            f"not enough room. {found}. {hint} point HMRLAB_HOME at another disk, or free some."
+            f"not enough room. {result}. {hint} point HMRLAB_HOME at another disk, or free some."
         )
-    return found
+    return result
 
 
 def pack(

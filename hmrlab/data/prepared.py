@@ -99,18 +99,18 @@ def open_prepared(
         FileProblem: it is not prepared (the message has the command), damaged, or its pictures
             are no longer where they were.
     """
-    found = require_set(name, split)
-    folder = found.folder
-    if packed and _has_packed(found, resolution):
+    prepared = require_set(name, split)
+    folder = prepared.folder
+    if packed and _has_packed(prepared, resolution):
         return open_packed(packed_folder(folder), name)
-    if not os.path.isdir(found.images):
+    if not os.path.isdir(prepared.images):
         raise FileProblem(
-            f"{name} {split}: its pictures were in {found.images}, which is not there. Is a disk "
-            f"not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
+            f"{name} {split}: its pictures were in {prepared.images}, which is not there. Is a "
+            f"disk not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
         )
     from hmrlab.data.dataset import PoseDataset  # to look at a set takes no torch
 
-    return PoseDataset(Records.open(folder / "records.npz"), ImageSource(found.images), name)
+    return PoseDataset(Records.open(folder / "records.npz"), ImageSource(prepared.images), name)
 
 
 def require_set(name: str, split: str) -> PreparedSet:
@@ -135,15 +135,16 @@ def require_set(name: str, split: str) -> PreparedSet:
     return read_set(folder)
 
 
-def _has_packed(found: PreparedSet, resolution: int | None) -> bool:
-    packed = packed_folder(found.folder)
+def _has_packed(prepared: PreparedSet, resolution: int | None) -> bool:
+    name, split = prepared.name, prepared.split
+    packed = packed_folder(prepared.folder)
     if not packed.is_dir():
         return False
-    problem = packed_problem(packed, found.records_sha256, resolution)
+    problem = packed_problem(packed, prepared.records_sha256, resolution)
     if problem is not None:
         warnings.warn(
-            f"{found.name} {found.split}: its packed form {problem}. Its official pictures are "
-            f"read, which is slow; hmrlab data pack {found.name} --split {found.split} packs it.",
+            f"{name} {split}: its packed form {problem}. Its official pictures are read, which is "
+            f"slow; hmrlab data pack {name} --split {split} packs it.",
             stacklevel=3,
         )
     return problem is None
@@ -151,13 +152,13 @@ def _has_packed(found: PreparedSet, resolution: int | None) -> bool:
 
 def prepared_sets() -> list[PreparedSet]:
     """All prepared sets whose `set.json` can be read, by name and split."""
-    found = []
+    sets = []
     for note in sorted(real_dir().glob("*/*/set.json")):
         try:
-            found.append(read_set(note.parent))
+            sets.append(read_set(note.parent))
         except FileProblem:  # `set_problem` tells of it
             continue
-    return found
+    return sets
 
 
 def set_problem(folder: Path) -> str | None:

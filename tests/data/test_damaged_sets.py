@@ -169,6 +169,20 @@ def jpeg(width=8, height=6, mode="RGB"):
     return buffer.getvalue()
 
 
+def test_a_file_of_jpegs_that_is_cut_short_or_none_is_refused(tmp_path):
+    path = write_jpeg_shard(tmp_path / "a.jpegs", [b"not a jpeg"])
+    with pytest.raises(FileProblem, match=r"a\.jpegs is not a readable file of packed pictures"):
+        JpegShard(path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(FileProblem, match="3 bytes are missing"):
+        JpegShard(path)
+    path.write_bytes(b"\x93NUMPY")
+    with pytest.raises(FileProblem, match=r"a\.jpegs"):
+        JpegShard(path)
+    with pytest.raises(FileProblem, match=r"b\.jpegs"):
+        JpegShard(tmp_path / "b.jpegs")
+
+
 @pytest.mark.parametrize(
     ("offsets", "says"),
     [

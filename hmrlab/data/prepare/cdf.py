@@ -127,13 +127,13 @@ class _Cdf:
         (r_head, z_head, _, _, n_r, _, _, _, n_z, *_), _ = self._take(gdr, _GDR_FIELDS)
         if n_r + n_z > _MOST:
             raise BadArrayError(f"{n_r + n_z:,} variables")
-        found = {}
+        places = {}
         for at, count in ((z_head, n_z), (r_head, n_r)):
             for _ in range(count):
                 (following, *_), rest = self._take(self._record(at, _R_VDR, _Z_VDR)[1], _VDR_FIELDS)
-                found[self._text(rest)] = at
+                places[self._text(rest)] = at
                 at = following
-        return found
+        return places
 
     def _variable(self, at: int) -> _Variable:
         kind, vdr = self._record(at, _R_VDR, _Z_VDR)
@@ -156,8 +156,8 @@ class _Cdf:
 
     def _parts(self, at: int) -> list[tuple[int, int, int]]:
         """First and last record, and the place, of each part of a variable."""
-        found, todo, seen = [], [at], set()
-        while todo and len(seen) + len(found) < _MOST:
+        parts, todo, seen = [], [at], set()
+        while todo and len(seen) + len(parts) < _MOST:
             at = todo.pop()
             if at in seen:
                 raise BadArrayError("lists of records that lead back to themselves")
@@ -172,10 +172,10 @@ class _Cdf:
                 if self._record(place, _VXR, _VVR, _CVVR)[0] == _VXR:
                     todo.append(place)
                 else:
-                    found.append((first, last, place))
+                    parts.append((first, last, place))
             if following:
                 todo.append(following)
-        return found
+        return parts
 
     def _part(self, at: int, size: int) -> bytes | memoryview:
         kind, content = self._record(at, _VVR, _CVVR)
@@ -193,7 +193,7 @@ def _few(count: int) -> int:
 
 def _inflated(data: memoryview, size: int) -> bytes:
     """Gzip's bytes unpacked, of this size at most."""
-    found = zlib.decompressobj(wbits=47).decompress(data, size + 1)  # gzip's header or zlib's
-    if len(found) > size:
+    unpacked = zlib.decompressobj(wbits=47).decompress(data, size + 1)  # gzip's header or zlib's
+    if len(unpacked) > size:
         raise BadArrayError(f"a part that unpacks to more than {size:,} bytes")
-    return found
+    return unpacked

@@ -21,11 +21,12 @@ import numpy as np
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
 from hmrlab.data.prepare.recipe import Job, Needed, Recipe, jobs_of, named, picture_names
-from hmrlab.files import FileProblem, listed, read_json
+from hmrlab.files import FileProblem, listed, parse_json, read_bytes
 
 BOX_FACTOR = 1.2
 ANNOTATIONS = "annotations/person_keypoints_train2014.json"
-MAX_BYTES = 2**29  # of the annotations: several times what they have
+MAX_BYTES = 2**28  # of the annotations: half as much again as they have
+MAX_LISTS = 10**7  # and objects, each of which takes hundreds of bytes: they have a million
 _REMEDY = "Unpack annotations_trainval2014.zip again."
 LIMBS = tuple(
     f"{side}_{joint}"
@@ -81,10 +82,13 @@ def read_annotations(path: Path) -> tuple[dict[str, np.ndarray], Counter[str]]:
     Raises:
         FileProblem: it is damaged, or of another layout.
     """
-    file = read_json(
-        path, _Annotations, max_bytes=MAX_BYTES, remedy=_REMEDY,
-        missing=f"{path} is missing. {_REMEDY}",
-    )  # fmt: skip
+    content = read_bytes(path, MAX_BYTES, f"{path} is missing. {_REMEDY}")
+    if content.count(b"[") + content.count(b"{") > MAX_LISTS:
+        raise _another_layout(path, f"it has more than {MAX_LISTS:,} lists and objects")
+    try:
+        file = parse_json(content, _Annotations)
+    except ValueError as error:
+        raise FileProblem(f"{path}: {error}. {_REMEDY}") from error
     names = file.categories[0].keypoints if file.categories else []
     if not set(LIMBS) <= set(names) <= set(ANNOTATED_NAMES) or len(set(names)) < len(names):
         raise _another_layout(path, f"the keypoints are {listed(names)}")

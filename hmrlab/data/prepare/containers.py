@@ -84,10 +84,10 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
         )
     try:
         _check_variables(content, names)
-        found = loadmat(io.BytesIO(content), variable_names=list(names), appendmat=False)
+        variables = loadmat(io.BytesIO(content), variable_names=list(names), appendmat=False)
     except Exception as error:  # a damaged file may raise anything
         raise FileProblem(f"{path}: is no MATLAB file, or damaged ({error}). {AGAIN}") from error
-    return {name: np.asarray(found[name]) for name in names if name in found}
+    return {name: np.asarray(variables[name]) for name in names if name in variables}
 
 
 def _check_variables(content: bytes, names: Collection[str]) -> None:

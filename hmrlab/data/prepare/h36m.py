@@ -22,7 +22,7 @@ import numpy as np
 
 from hmrlab.data.prepare.cdf import read_cdf
 from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_mat
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe, centred, named
+from hmrlab.data.prepare.recipe import Job, Needed, Recipe, Samples, centred, named
 from hmrlab.data.prepare.video import extract_frames
 from hmrlab.files import FileProblem
 
@@ -79,7 +79,7 @@ def h36m_recipe(images: Path | None = None) -> Recipe:
     )
 
 
-def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str) -> Converted:
+def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str) -> Samples:
     """The samples of one video; `FileProblem` where a file of it is missing or damaged.
 
     Args:
@@ -93,7 +93,7 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
     joints = read_joints(folder / _JOINTS_3D, stem, 3)
     frames = np.arange(0, len(joints), EVERY)
     if (subject, stem) in BROKEN_VIDEOS:
-        return Converted({}, Counter({"the video is damaged as released": len(frames)}))
+        return Samples({}, Counter({"the video is damaged as released": len(frames)}))
     annotations = {"S": _annotated(centred(joints[frames], JOINTS_32.index("Spine")))}
     if split == "train":
         points = read_joints(folder / _JOINTS_2D, stem, 2)
@@ -106,9 +106,9 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
     names = np.array([picture_name(subject, stem, frame) for frame in frames])
     boxes = read_boxes(folder / _MASKS / f"{stem}.mat", frames)
     boxed = np.isfinite(boxes).all(1)
-    wanted = {int(frame): images / name
+    paths = {int(frame): images / name
               for frame, name in zip(frames[boxed], names[boxed], strict=True)}  # fmt: skip
-    extraction = extract_frames(folder / _VIDEOS / f"{stem}.mp4", wanted)
+    extraction = extract_frames(folder / _VIDEOS / f"{stem}.mp4", paths)
     keep = boxed & ~extraction.lacks(frames)
     skipped = extraction.skipped + Counter({"the mask is empty": int((~boxed).sum())})
     x0, y0, x1, y1 = boxes[keep].T
@@ -118,7 +118,7 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
         "scale": BOX_FACTOR * np.maximum(x1 - x0, y1 - y0) / 200,
         **{key: value[keep] for key, value in annotations.items()},
     }
-    return Converted(arrays, skipped)
+    return Samples(arrays, skipped)
 
 
 def _annotated(points: np.ndarray) -> np.ndarray:

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_mat
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe, boxes, centred, named
+from hmrlab.data.prepare.recipe import Job, Needed, Recipe, Samples, boxes, centred, named
 from hmrlab.data.prepare.video import extract_frames, picture_size
 from hmrlab.files import FileProblem, read_text
 
@@ -95,7 +95,7 @@ def mpi_inf_3dhp_recipe(images: Path | None = None) -> Recipe:
     )
 
 
-def read_video(root: Path, images: Path, subject: int, sequence: int, camera: int) -> Converted:
+def read_video(root: Path, images: Path, subject: int, sequence: int, camera: int) -> Samples:
     """The training samples of one video; `FileProblem` where its files are not whole or fitting."""
     place = f"S{subject}/Seq{sequence}"
     annotations = root / place / "annot.mat"
@@ -116,20 +116,20 @@ def read_video(root: Path, images: Path, subject: int, sequence: int, camera: in
         rows = rows[~swapped]
     names = [f"{place}/imageFrames/video_{camera}/frame_{frame + 1:06d}.jpg"
              for frame in frames[rows]]  # fmt: skip
-    wanted = {int(frame): images / name for frame, name in zip(frames[rows], names, strict=True)}
+    paths = {int(frame): images / name for frame, name in zip(frames[rows], names, strict=True)}
     video = root / place / "imageSequence" / f"video_{camera}.avi"
     short = (subject, sequence, camera) in SHORT_VIDEOS
-    extraction = extract_frames(video, wanted, may_be_short=short)
+    extraction = extract_frames(video, paths, may_be_short=short)
     keep = ~extraction.lacks(frames[rows])
     rows, names = rows[keep], np.array(names)[keep]
     if len(names):
         _must_have_size(studio, images / names[0])
     metres = centred(joints[rows], JOINTS_28.index("pelvis"))
-    samples = _samples(names, points[rows], _chosen(metres, JOINTS_28))
-    return Converted(samples, +(skipped + extraction.skipped))
+    skipped += extraction.skipped
+    return _samples(names, points[rows], _chosen(metres, JOINTS_28), skipped)
 
 
-def read_test_sequence(root: Path, number: int) -> Converted:
+def read_test_sequence(root: Path, number: int) -> Samples:
     """The test samples of one sequence; `FileProblem` where a file or a picture is not there."""
     place = f"{_TEST}/TS{number}"
     path = root / place / "annot_data.mat"
@@ -153,7 +153,7 @@ def read_test_sequence(root: Path, number: int) -> Converted:
                        for one, size in zip(points, sizes, strict=True)], bool)  # fmt: skip
     invalid = int((~valid).sum())
     skipped = Counter({"the frame is not valid": invalid, _OUTSIDE: int((~inside).sum())})
-    return Converted(_samples(names[inside], points[inside], metres[inside]), +skipped)
+    return _samples(names[inside], points[inside], metres[inside], skipped)
 
 
 def read_annotations(path: Path, camera: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -259,17 +259,20 @@ def _inside(points: np.ndarray, width: float, height: float) -> np.ndarray:
     return ((points >= 0) & (points < np.array([width, height]))).all((1, 2))
 
 
-def _samples(names: np.ndarray, points: np.ndarray, metres: np.ndarray) -> dict[str, np.ndarray]:
+def _samples(
+    names: np.ndarray, points: np.ndarray, metres: np.ndarray, skipped: Counter[str]
+) -> Samples:
     """SPIN's arrays of n people, from 17 joints in pixels and in metres from the root."""
     center, scale = boxes(points, BOX_FACTOR)
     among_24 = tuple(TO_ANNOTATED.values())
-    return {
+    arrays = {
         "imgname": names,
         "center": center,
         "scale": scale,
         "part": named(points, among_24).astype(np.float32),
         "S": named(metres, among_24).astype(np.float32),
     }
+    return Samples(arrays, +skipped)
 
 
 def _chosen(points: np.ndarray, names: tuple[str, ...]) -> np.ndarray:

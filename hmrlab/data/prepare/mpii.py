@@ -102,10 +102,10 @@ def read_release(path: Path) -> dict[str, np.ndarray]:
         for picture, is_training in zip(pictures, training, strict=True):
             rectangles = _field(picture, "annorect") if is_training else None
             for person in () if rectangles is None else rectangles.flatten():
-                found = _person(person)
-                if found is not None:
+                box_and_joints = _person(person)
+                if box_and_joints is not None:
                     names.append(str(_field(_field(picture, "image"), "name").item()))
-                    people.append(found)
+                    people.append(box_and_joints)
     except Exception as error:  # structs in structs of anything else may raise anything
         raise FileProblem(
             f"{path}: not the layout of mpii_human_pose_v1_u12_1.mat, of whose RELEASE the fields "

@@ -26,10 +26,10 @@ import numpy as np
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.data.prepare.containers import numbers
 from hmrlab.data.prepare.recipe import (
-    Converted,
     Job,
     Needed,
     Recipe,
+    Samples,
     boxes,
     joined,
     named,
@@ -53,11 +53,11 @@ _KEYS = ("sequence", "poses", "betas", "genders", "poses2d", "cam_poses", "campo
 
 def needed(root: Path, split: str) -> list[Needed]:
     """The sequences of a split, and a folder of pictures for each that is there."""
-    found = [
+    needed = [
         Needed(f"sequenceFiles/{split}/*.pkl", "poses of the sequences", "sequenceFiles.zip"),
         Needed("imageFiles/*/image_*.jpg", "pictures of the sequences", "imageFiles.zip"),
     ]
-    return found + [
+    return needed + [
         Needed(f"imageFiles/{path.stem}/image_*.jpg", "a sequence's pictures", "imageFiles.zip")
         for path in _sequences(root, split)
     ]
@@ -68,7 +68,7 @@ def jobs(root: Path, split: str) -> list[Job]:
     return [Job(path.stem, partial(read_sequence, path)) for path in _sequences(root, split)]
 
 
-def read_sequence(path: Path) -> Converted:
+def read_sequence(path: Path) -> Samples:
     """All people of a sequence in all frames with a valid camera, one after the other.
 
     Raises:
@@ -92,7 +92,7 @@ def read_sequence(path: Path) -> Converted:
 
 def _person(
     path: Path, content: dict[str, Any], number: int, pictures: np.ndarray, cameras: np.ndarray
-) -> Converted:
+) -> Samples:
     """One actor of a sequence."""
 
     def array(key: str, *shape: int) -> np.ndarray:
@@ -137,7 +137,7 @@ def _person(
         "gender": np.full(len(rows), gender),
         "actor": np.full(len(rows), number),
     }
-    return Converted(arrays, +skipped)
+    return Samples(arrays, +skipped)
 
 
 def seen_by(cameras: np.ndarray, poses: np.ndarray) -> np.ndarray:

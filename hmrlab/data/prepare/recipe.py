@@ -35,7 +35,7 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class Converted:
+class Samples:
     """Samples of one job; those left out are counted by reason."""
 
     arrays: dict[str, np.ndarray]  # (n, ...) by key of SPIN's vocabulary; others are kept as well
@@ -54,7 +54,7 @@ class Job:
     """
 
     name: str  # different for each job of a set; letters, digits, - _ .
-    read: Callable[[], Converted]
+    read: Callable[[], Samples]
 
 
 @dataclass(frozen=True)
@@ -95,28 +95,28 @@ class Recipe:
         return resolve(self.pictures(root, split) if self.pictures else root)
 
 
-def joined(parts: Sequence[Converted]) -> Converted:
+def joined(parts: Sequence[Samples]) -> Samples:
     """The samples of all, one after the other; `ValueError` where they have not the same keys."""
     some = [part for part in parts if len(part)]
     if any(part.arrays.keys() != some[0].arrays.keys() for part in some):
         raise ValueError("the jobs of a set must find the same keys")
     keys = tuple(some[0].arrays) if some else ()
     arrays = {key: np.concatenate([part.arrays[key] for part in some]) for key in keys}
-    return Converted(arrays, sum((part.skipped for part in parts), Counter()))
+    return Samples(arrays, sum((part.skipped for part in parts), Counter()))
 
 
 def jobs_of(arrays: dict[str, np.ndarray], skipped: Counter[str] | None = None) -> list[Job]:
     """Jobs of samples that are read already, some hundreds in each: their pictures are checked."""
     jobs = []
     for first in range(0, max(len(arrays["imgname"]), 1), AT_ONCE):
-        some = {key: value[first : first + AT_ONCE] for key, value in arrays.items()}
-        found = Converted(some, Counter() if first else Counter(skipped))
-        jobs.append(Job(f"from-{first:06d}", partial(_unchanged, found)))
+        rows = {key: value[first : first + AT_ONCE] for key, value in arrays.items()}
+        samples = Samples(rows, Counter() if first else Counter(skipped))
+        jobs.append(Job(f"from-{first:06d}", partial(_unchanged, samples)))
     return jobs
 
 
-def _unchanged(found: Converted) -> Converted:
-    return found
+def _unchanged(samples: Samples) -> Samples:
+    return samples
 
 
 def picture_names(path: Path, key: str, names: Sequence[str]) -> np.ndarray:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe, joined
+from hmrlab.data.prepare.recipe import Job, Needed, Recipe, Samples, joined
 from hmrlab.data.prepared import PreparedSet, note_set, prepared_folder, read_set, set_problem
 from hmrlab.data.records import NUMBERS, Records
 from hmrlab.data.static_fits import NAME as FITS
@@ -101,17 +101,17 @@ def prepare(
     done = [read_part(_part(parts, job)) for job in jobs]
     if None in done:
         raise FileProblem("a part has gone while the others were made: run the command again.")
-    found = joined(done)
-    if len(found) == 0:
+    samples = joined(done)
+    if len(samples) == 0:
         shutil.rmtree(parts, ignore_errors=True)  # pictures may be there the next time
-        reasons = "; ".join(f"{n:,} {reason}" for reason, n in found.skipped.most_common())
+        reasons = "; ".join(f"{n:,} {reason}" for reason, n in samples.skipped.most_common())
         raise FileProblem(
             f"{recipe.name} {split}: nobody below {root} can be used ({reasons or 'no samples'}). "
             "Is the download whole, and unpacked as docs/real-data.md shows?"
         )
     prepared = put_in_place(
-        folder, found.arrays, name=recipe.name, split=split, images=pictures,
-        skipped=found.skipped, box_factor=recipe.box_factor, source=source,
+        folder, samples.arrays, name=recipe.name, split=split, images=pictures,
+        skipped=samples.skipped, box_factor=recipe.box_factor, source=source,
     )  # fmt: skip
     shutil.rmtree(parts, ignore_errors=True)
     return prepared, True
@@ -259,30 +259,30 @@ def do_job(job: Job, parts: Path, pictures: Path) -> None:
     Raises:
         FileProblem: a file of the data set cannot be used, or the part cannot be written.
     """
-    found = _usable(job.read(), pictures)
-    skipped = np.array(json.dumps(found.skipped))
-    save_npz_whole(_part(parts, job), **found.arrays, **{_SKIPPED: skipped})
+    samples = _usable(job.read(), pictures)
+    skipped = np.array(json.dumps(samples.skipped))
+    save_npz_whole(_part(parts, job), **samples.arrays, **{_SKIPPED: skipped})
 
 
-def read_part(path: Path) -> Converted | None:
+def read_part(path: Path) -> Samples | None:
     """What a job found; None where it is still to be done."""
     try:
         arrays = read_npz(path)
         skipped = parse_json(str(arrays.pop(_SKIPPED, "")), dict[str, int])
     except (FileProblem, ValueError):
         return None
-    return Converted(arrays, Counter(skipped))
+    return Samples(arrays, Counter(skipped))
 
 
 def _part(parts: Path, job: Job) -> Path:
     return parts / f"{job.name}.npz"
 
 
-def _usable(found: Converted, pictures: Path) -> Converted:
+def _usable(samples: Samples, pictures: Path) -> Samples:
     """Without the samples that nobody could train on, each counted by its reason."""
-    if len(found) == 0:
-        return found
-    keep = np.ones(len(found), bool)
+    if len(samples) == 0:
+        return samples
+    keep = np.ones(len(samples), bool)
     reasons: Counter[str] = Counter()
 
     def drop(bad: np.ndarray, reason: str) -> None:
@@ -290,10 +290,10 @@ def _usable(found: Converted, pictures: Path) -> Converted:
         keep[bad] = False
 
     with np.errstate(over="ignore"):  # records are kept as float32, whose largest is 3e38
-        numbers = {key: value.astype(np.float32) for key, value in found.arrays.items()
+        numbers = {key: value.astype(np.float32) for key, value in samples.arrays.items()
                    if key in NUMBERS}  # fmt: skip
     for key, value in numbers.items():
-        sane = np.isfinite(value.reshape(len(found), -1)).all(1)
+        sane = np.isfinite(value.reshape(len(samples), -1)).all(1)
         drop(~sane, f"NaN or infinite numbers in '{key}'")
     drop(~(numbers["scale"] > 0), "a box without size")
 
@@ -302,13 +302,13 @@ def _usable(found: Converted, pictures: Path) -> Converted:
         return picture_problem(pictures / name)
 
     for key, what in (("imgname", "picture"), ("maskname", "mask"), ("partname", "part mask")):
-        if key in found.arrays:
+        if key in samples.arrays:
             problems = [problem(str(name)) if ok else None
-                        for name, ok in zip(found.arrays[key], keep, strict=True)]  # fmt: skip
+                        for name, ok in zip(samples.arrays[key], keep, strict=True)]  # fmt: skip
             for word in ("missing", "unreadable", "damaged"):
                 drop(np.array([p == word for p in problems]), f"{what} {word}")
-    arrays = {key: value[keep] for key, value in found.arrays.items()}
-    return replace(found, arrays=arrays, skipped=found.skipped + reasons)
+    arrays = {key: value[keep] for key, value in samples.arrays.items()}
+    return replace(samples, arrays=arrays, skipped=samples.skipped + reasons)
 
 
 def picture_problem(path: Path) -> str | None:

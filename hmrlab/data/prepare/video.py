@@ -48,7 +48,7 @@ class Extraction:
 
 
 def extract_frames(
-    video: str | Path, wanted: Mapping[int, Path], *, may_be_short: bool = False
+    video: str | Path, paths: Mapping[int, Path], *, may_be_short: bool = False
 ) -> Extraction:
     """Write single frames of a video as JPEG files, each whole or not at all.
 
@@ -58,19 +58,19 @@ def extract_frames(
 
     Args:
         video: the file, an MP4 or AVI.
-        wanted: where each frame goes, by its number from 0.
+        paths: where each frame goes, by its number from 0.
         may_be_short: take it as it is if the file holds fewer frames than its header says.
 
     Raises:
         FileProblem: the video is missing, damaged or cut short, or a picture cannot be written.
     """
     video = Path(video)
-    todo = {frame: path for frame, path in wanted.items() if not is_whole_jpeg(path)}
-    most_are_there = len(todo) <= len(wanted) / 2
+    todo = {frame: path for frame, path in paths.items() if not is_whole_jpeg(path)}
+    most_are_there = len(todo) <= len(paths) / 2
     if not todo or (most_are_there and not os.path.lexists(video)):
         return Extraction(0, frozenset(), frozenset())
     missing = (
-        f"{len(todo):,} of {len(wanted):,} pictures are missing or cut short (first: "
+        f"{len(todo):,} of {len(paths):,} pictures are missing or cut short (first: "
         f"{next(iter(todo.values()))}), and there is no video to make them from: {video} is "
         "missing. Unpack the videos there, or name the folder that has the pictures."
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.prepare import get_recipe
+from hmrlab.data.prepare import coco, get_recipe
 from hmrlab.data.prepare.coco import ANNOTATIONS, read_annotations
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.records import Records
@@ -171,6 +171,15 @@ def test_another_layout_is_named(home, original, change, says):
     with pytest.raises(FileProblem, match=says) as refused:
         run(original(whole))
     assert "person_keypoints_train2014.json" in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"), [("MAX_BYTES", "at most 9"), ("MAX_LISTS", "more than 9")]
+)
+def test_more_than_annotations_have_is_not_parsed(home, original, monkeypatch, limit, says):
+    monkeypatch.setattr(coco, limit, 9)
+    with pytest.raises(FileProblem, match=rf"keypoints_train2014\.json .*{says}"):
+        run(original(content()))
 
 
 def test_annotations_that_are_cut_short_are_named(home, original):

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from hmrlab.data.prepare import runner
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
+from hmrlab.data.prepare.recipe import Job, Needed, Recipe, Samples
 from hmrlab.data.prepare.runner import check_needed, picture_problem, prepare, read_part
 from hmrlab.data.prepared import open_prepared, prepared_folder, prepared_sets
 from hmrlab.data.records import Records
@@ -29,12 +29,12 @@ def people(names: list[str], **more) -> dict[str, np.ndarray]:
     } | more
 
 
-def read(name: str, found: Converted) -> Converted:
+def read(name: str, found: Samples) -> Samples:
     calls.append(name)
     return found
 
 
-def recipe(jobs: dict[str, Converted], **more) -> Recipe:
+def recipe(jobs: dict[str, Samples], **more) -> Recipe:
     return Recipe(
         name="zoo",
         splits=("train", "test"),
@@ -73,8 +73,8 @@ def run(one: Recipe, root: Path, split: str = "train", **more):
 
 
 TWO = {
-    "second": Converted(people(names_of("c", "d")), Counter({"asleep": 2})),
-    "first": Converted(
+    "second": Samples(people(names_of("c", "d")), Counter({"asleep": 2})),
+    "first": Samples(
         people(names_of("a"), scale=np.array([0.3])), Counter({"asleep": 1, "out": 1})
     ),
 }
@@ -99,7 +99,7 @@ def test_jobs_are_joined_in_the_order_of_the_list(home, root):
 
 
 def test_arrays_beyond_the_vocabulary_are_kept(home, root):
-    jobs = {"one": Converted(people(names_of("a", "b"), activity=np.array(["sit", "stand"])))}
+    jobs = {"one": Samples(people(names_of("a", "b"), activity=np.array(["sit", "stand"])))}
     found, _ = run(recipe(jobs), root)
     with np.load(found.folder / "records.npz") as arrays:
         assert list(arrays["activity"]) == ["sit", "stand"]
@@ -133,7 +133,7 @@ def test_it_is_made_again_where_something_has_changed(home, root, change):
     assert len(open_prepared("zoo", "train")) == 3
 
 
-def fails(found: Converted) -> Converted:
+def fails(found: Samples) -> Samples:
     raise FileProblem("seq_2.dat is cut short")
 
 
@@ -198,7 +198,7 @@ def test_numbers_that_no_record_holds_are_left_out_and_counted(home, root):
     part = np.ones((4, 24, 3))
     part[0, 3, 1], part[1, 3, 1] = 1e300, 1e30
     scale = np.array([0.1, 0.1, 1e-60, 0.1])
-    jobs = {"one": Converted(people(names_of("a", "b", "c", "d"), part=part, scale=scale))}
+    jobs = {"one": Samples(people(names_of("a", "b", "c", "d"), part=part, scale=scale))}
     found, _ = run(recipe(jobs), root)
     assert found.skipped == {"NaN or infinite numbers in 'part'": 1, "a box without size": 1}
 
@@ -275,7 +275,7 @@ def test_unusable_samples_are_counted_by_reason(home, root):
     scale = np.full(8, 0.1)
     scale[7] = 0
     jobs = {
-        "one": Converted(people(names, part=part, pose=pose, shape=np.zeros((8, 10)), scale=scale))
+        "one": Samples(people(names, part=part, pose=pose, shape=np.zeros((8, 10)), scale=scale))
     }
     found, _ = run(recipe(jobs), root)
     assert found.count == 1
@@ -292,7 +292,7 @@ def test_unusable_samples_are_counted_by_reason(home, root):
 
 
 def test_a_set_with_nobody_left_is_not_written(home, root):
-    jobs = {"one": Converted(people(names_of("x", "y")))}
+    jobs = {"one": Samples(people(names_of("x", "y")))}
     with pytest.raises(FileProblem, match=r"nobody below .*zoo.*2 picture missing"):
         run(recipe(jobs), root)
     assert not (prepared_folder("zoo", "train") / "set.json").exists()
@@ -300,7 +300,7 @@ def test_a_set_with_nobody_left_is_not_written(home, root):
 
 def test_a_wrong_array_is_found_before_an_old_set_is_replaced(home, root):
     run(recipe(TWO), root)
-    wrong = {"one": Converted(people(names_of("a", "b"), part=np.ones((2, 14, 3))))}
+    wrong = {"one": Samples(people(names_of("a", "b"), part=np.ones((2, 14, 3))))}
     with pytest.raises(FileProblem, match="14 joints"):
         run(recipe(wrong), root, force=True)
     assert len(open_prepared("zoo", "train")) == 3
@@ -314,7 +314,7 @@ def test_where_nothing_can_be_written_it_is_told(home, root):
 
 
 def test_pictures_may_lie_elsewhere(home, root):
-    jobs = {"one": Converted(people(["a.jpg", "b.jpg"]))}
+    jobs = {"one": Samples(people(["a.jpg", "b.jpg"]))}
     one = recipe(jobs, pictures=lambda root, split: root / "pictures")
     found, _ = run(one, root)
     assert found.images == root / "pictures"
@@ -329,8 +329,8 @@ def test_a_split_or_a_job_that_makes_no_sense_is_refused(home, root):
     with pytest.raises(ValueError, match="different names"):
         run(twice, root)
     other = {
-        "a": Converted(people(names_of("a"))),
-        "b": Converted(people(names_of("b"), more=np.ones(1))),
+        "a": Samples(people(names_of("a"))),
+        "b": Samples(people(names_of("b"), more=np.ones(1))),
     }
     with pytest.raises(ValueError, match="same keys"):
         run(recipe(other), root)

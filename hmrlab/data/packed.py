@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 
 FORMAT = "hmrlab-packed-1"
 STORES = ("jpeg", "raw")
+_RANGES = {
+    "resolution": (16, 2048), "margin": (1, 2), "quality": (1, 100), "rows_per_shard": (1, 10**5),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -54,15 +57,9 @@ class PackPlan:
     def __post_init__(self) -> None:
         if self.store not in STORES:
             raise ValueError(f"unknown store {self.store!r}; choose {' or '.join(STORES)}")
-        if not 16 <= self.resolution <= 2048:
-            raise ValueError(f"a resolution is 16 to 2048 pixels, not {self.resolution}")
-        if not 1 <= self.margin <= 2 or not 1 <= self.quality <= 100:
-            raise ValueError(
-                f"a margin is 1 to 2 boxes and a quality 1 to 100, not {self.margin} and "
-                f"{self.quality}"
-            )
-        if not 1 <= self.rows_per_shard <= 10**5:
-            raise ValueError(f"a shard has 1 to 100,000 rows, not {self.rows_per_shard}")
+        for name, (low, high) in _RANGES.items():
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name} is {low:,} to {high:,}, not {getattr(self, name)}")
 
     @property
     def size(self) -> int:
@@ -99,22 +96,15 @@ def packed_folder(folder: Path) -> Path:
 
 
 def read_note(packed: Path) -> PackedNote:
-    """What a packed form says of itself.
-
-    Raises:
-        FileProblem: `packed.json` is missing or damaged, or of another version.
-    """
+    """What a packed form says of itself; `FileProblem` where `packed.json` is not whole."""
     path = packed / "packed.json"
     return read_json(path, PackedNote, remedy="", missing=f"{path} is missing.")
 
 
 def packed_problem(packed: Path, records_sha256: str, resolution: int | None = None) -> str | None:
-    """Why a packed form cannot stand for a set's pictures, in words; None if it can.
+    """Why a packed form cannot stand for the pictures of these records; None if it can.
 
-    Args:
-        packed: its folder.
-        records_sha256: of the set's records now.
-        resolution: of the crops that are wanted, pixels; None for whatever there is.
+    A resolution, pixels, is that of the crops to be cut out of it; None for whatever there is.
     """
     if not (packed / "packed.json").is_file():
         return "is not finished" if packed.is_dir() else "is not there"
@@ -136,11 +126,7 @@ def packed_problem(packed: Path, records_sha256: str, resolution: int | None = N
 
 
 def open_packed(packed: Path, name: str) -> PoseDataset:
-    """The packed form as a data set.
-
-    Raises:
-        FileProblem: a file of it cannot be used.
-    """
+    """The packed form as a data set; `FileProblem` where a file of it cannot be used."""
     from hmrlab.data.dataset import PoseDataset  # to look at a note takes no torch
 
     note = read_note(packed)

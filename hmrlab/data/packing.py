@@ -35,6 +35,7 @@ from hmrlab.ledger.machine import usable_cores
 from hmrlab.processes import work_in_processes
 
 PLAN = "plan.json"  # of a packed form that is not finished
+DAMAGED = "damaged-{:05d}.json"  # what was wrong with a shard's pictures, until the set is whole
 BYTES_TO_SPARE = 200_000_000
 TRIED = 32  # crops that are made to foretell what jpegs will take
 LABELS = 1500  # bytes a person: more than their records take
@@ -64,11 +65,7 @@ class Estimate:
 
 
 def is_packed(folder: Path, plan: PackPlan) -> bool:
-    """Whether a set's packed form is there, whole, and made by this plan.
-
-    Raises:
-        FileProblem: one is there that is good, but made by another plan.
-    """
+    """Whether a set's packed form is there, whole; `FileProblem` if it is, but by another plan."""
     packed = packed_folder(folder)
     if packed_problem(packed, plan.records_sha256) is not None:
         return False
@@ -168,9 +165,6 @@ def write_shard(
         images: folder of the official pictures.
         number: of the shard.
         names, centers, scales: `imgname`, `center` and `scale` of its rows.
-
-    Raises:
-        FileProblem: the shard cannot be written.
     """
     crops: list = []
     damaged: dict[int, str] = {}
@@ -180,7 +174,7 @@ def write_shard(
             damaged[number * plan.rows_per_shard + row] = printable(crop)
             crop = np.zeros((plan.size, plan.size, 3), np.uint8)
         crops.append(crop if plan.store == "raw" else to_jpeg(crop, plan.quality))
-    write_text_whole(_damage_note(packed, number), json.dumps(damaged))
+    write_text_whole(packed / DAMAGED.format(number), json.dumps(damaged))
     write = write_raw_shard if plan.store == "raw" else write_jpeg_shard
     write(packed / plan.shard_name(number), crops)
 
@@ -277,7 +271,7 @@ def _finish(packed: Path, plan: PackPlan, records: Records) -> PackedNote:
     damaged: dict[int, str] = {}
     remedy = f"Delete {packed} and pack the set again."
     for number in range(plan.shards(len(records))):
-        damaged |= read_json(_damage_note(packed, number), dict[int, str], remedy=remedy)
+        damaged |= read_json(packed / DAMAGED.format(number), dict[int, str], remedy=remedy)
     if len(damaged) == len(records):
         shutil.rmtree(packed)  # pictures may be there the next time
         raise FileProblem(
@@ -310,11 +304,6 @@ def _in_pixels_of_crops(records: Records, plan: PackPlan) -> Records:
         scale=np.full(len(records), plan.size / plan.margin / 200, np.float32),
         keypoints=keypoints,
     )
-
-
-def _damage_note(packed: Path, number: int) -> Path:
-    """Where what was wrong with a shard's pictures is kept until the set is whole."""
-    return packed / f"damaged-{number:05d}.json"
 
 
 def _in_words(size: float) -> str:

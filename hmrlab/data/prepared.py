@@ -71,14 +71,9 @@ class PreparedSet:
         return "\n".join(lines)
 
 
-def real_dir() -> Path:
-    """Where prepared real sets live."""
-    return paths.data_dir() / "real"
-
-
 def prepared_folder(name: str, split: str) -> Path:
     """Where a real set's split lies or would lie."""
-    return real_dir() / name / split
+    return paths.data_dir() / "real" / name / split
 
 
 def open_prepared(
@@ -89,8 +84,7 @@ def open_prepared(
     A packed form that cannot be used gives a warning.
 
     Args:
-        name: of the set.
-        split: of the set's.
+        name, split: of the set.
         packed: whether the packed form will do; it has no whole frames.
         resolution: side of the crops that will be cut out, pixels, if known; a packed form that was
             made for smaller ones is of no use.
@@ -114,11 +108,7 @@ def open_prepared(
 
 
 def require_set(name: str, split: str) -> PreparedSet:
-    """What a prepared set says of itself.
-
-    Raises:
-        FileProblem: it is not prepared, or damaged; the message has the command.
-    """
+    """What a prepared set says of itself; `FileProblem`, with the command, where there is none."""
     folder = prepared_folder(name, split)
     if not os.path.exists(folder / "set.json"):
         raise FileProblem(
@@ -153,7 +143,7 @@ def _has_packed(prepared: PreparedSet, resolution: int | None) -> bool:
 def prepared_sets() -> list[PreparedSet]:
     """All prepared sets whose `set.json` can be read, by name and split."""
     sets = []
-    for note in sorted(real_dir().glob("*/*/set.json")):
+    for note in sorted((paths.data_dir() / "real").glob("*/*/set.json")):
         try:
             sets.append(read_set(note.parent))
         except FileProblem:  # `set_problem` tells of it
@@ -176,11 +166,7 @@ def set_problem(folder: Path) -> str | None:
 
 
 def read_set(folder: Path) -> PreparedSet:
-    """What a set's folder says of itself.
-
-    Raises:
-        FileProblem: `set.json` is missing or damaged, or of another version.
-    """
+    """What a set's folder says of itself; `FileProblem` where `set.json` is not whole."""
     path = folder / "set.json"
     note = read_json(path, _Note, remedy="", missing=f"{path} is missing.")
     return PreparedSet(
@@ -200,11 +186,7 @@ def note_set(
     box_factor: float,
     source: str = "",
 ) -> None:
-    """Write `set.json` for the `records.npz` that lies in a folder.
-
-    Raises:
-        FileProblem: it cannot be written.
-    """
+    """Write `set.json` for the `records.npz` that lies in a folder."""
     note = _Note(
         FORMAT, name, split, _in_json(images), count, dict(skipped), box_factor,
         f"hmrlab {__version__}", sha256_of(folder / "records.npz"), source,

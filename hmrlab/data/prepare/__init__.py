@@ -21,11 +21,7 @@ RECIPES: dict[str, Recipe] = {
 
 
 def get_recipe(name: str) -> Recipe:
-    """A recipe by its set's name.
-
-    Raises:
-        ValueError: there is none.
-    """
+    """A recipe by its set's name; `ValueError` where there is none."""
     if name not in RECIPES:
         raise ValueError(f"no recipe for {name!r}; there are {', '.join(RECIPES)}")
     return RECIPES[name]

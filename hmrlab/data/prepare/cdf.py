@@ -35,8 +35,7 @@ _MOST = 10_000  # variables, dimensions, parts
 def read_cdf(path: Path, variable: str) -> np.ndarray:
     """One variable of numbers, (records, ...).
 
-    Raises:
-        FileProblem: the file is missing, damaged, cut short or too large, or has no such variable.
+    `FileProblem` where the file is missing, damaged, cut short or too large, or has no such one.
     """
     data = read_bytes(path, MAX_BYTES, missing(path))
     try:

@@ -47,11 +47,7 @@ def missing(path: Path) -> str:
 
 
 def numbers(path: Path, name: str, value: object, shape: tuple[int | None, ...]) -> np.ndarray:
-    """A float64 array of this shape, None for any length.
-
-    Raises:
-        FileProblem: it is something else.
-    """
+    """A float64 array of this shape, None for any length; `FileProblem` for anything else."""
     try:
         array = np.asarray(value)
     except (ValueError, TypeError, OverflowError, RecursionError) as error:
@@ -91,11 +87,7 @@ def read_mat(path: Path, *names: str) -> dict[str, np.ndarray]:
 
 
 def _check_variables(content: bytes, names: Collection[str]) -> None:
-    """Add up what the variables of these names take in memory.
-
-    Raises:
-        BadArrayError: one is damaged, or they take more than `MAX_MAT_BYTES`.
-    """
+    """`BadArrayError` where a variable is damaged, or these take more than `MAX_MAT_BYTES`."""
     order = {b"IM": "<", b"MI": ">"}.get(content[126:128])
     if order is None:
         raise BadArrayError("its first bytes are others")
@@ -227,8 +219,7 @@ class Hdf5File:
     def read(self, key: str) -> np.ndarray:
         """An array of numbers, texts or references at the file's top.
 
-        Raises:
-            FileProblem: there is none, it is damaged or too large, or lies in another file.
+        `FileProblem` where there is none, it is damaged or too large, or lies in another file.
         """
         import h5py
 
@@ -241,11 +232,7 @@ class Hdf5File:
             return self._array(self._file[key])
 
     def referred(self, reference: Any, key: str) -> np.ndarray:
-        """The array that an element of `read`'s points to; `key` is for messages.
-
-        Raises:
-            FileProblem: it points to none, or see `read`.
-        """
+        """The array that an element of `read`'s points to; `key` is for messages."""
         import h5py
 
         with _in_words(self._path, key):
@@ -282,11 +269,7 @@ class Hdf5File:
 
 @contextmanager
 def open_hdf5(path: Path) -> Iterator[Hdf5File]:
-    """An HDF5 file.
-
-    Raises:
-        FileProblem: the file is missing or damaged.
-    """
+    """An HDF5 file; `FileProblem` where it is missing or damaged."""
     import h5py
 
     with open_regular(path, missing=missing(path)):

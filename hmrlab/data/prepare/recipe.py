@@ -120,11 +120,7 @@ def _unchanged(samples: Samples) -> Samples:
 
 
 def picture_names(path: Path, key: str, names: Sequence[str]) -> np.ndarray:
-    """Names of pictures as a file of annotations has them, (N,) text.
-
-    Raises:
-        FileProblem: there are too many, or one is no name of a file.
-    """
+    """Names (N,) of a file of annotations; `FileProblem` where one could not be a picture's."""
     if len(names) > MAX_PEOPLE:
         raise FileProblem(
             f"{path}: '{key}' names {len(names):,} pictures; at most {MAX_PEOPLE:,} are expected."
@@ -148,8 +144,8 @@ def named(
 
     Args:
         points: (N, J, d) places.
-        names: of the J in the order wanted, each of them in `into`.
-        into: the order wanted, by default that of the 24 annotated ones.
+        names: of the J, each of them in `into`.
+        into: the names in the other order, by default those of the 24 annotated ones.
         confidence: (N, J), or one for all.
 
     Returns:

@@ -58,9 +58,7 @@ def data_prepare(
     from hmrlab.files import resolve
 
     root = resolve(root)
-    recipes = _recipes(names, split, root)
-    if images is not None:
-        recipes = [_with_pictures_in(images, recipe) for recipe in recipes]
+    recipes = _recipes(names, split, root, images)
     alone = len(names) == 1 and names != ["all"]
     plans = [
         (recipe, root if alone else recipe.root_below(root), name)
@@ -182,9 +180,12 @@ def data_status() -> None:
             )
 
 
-def _recipes(names: list[str], splits: list[str] | None, root: Path) -> list[Recipe]:
+def _recipes(
+    names: list[str], splits: list[str] | None, root: Path, images: Path | None
+) -> list[Recipe]:
     """The recipes named; of "all" those that have a folder in ROOT."""
     from hmrlab.data.prepare import RECIPES, get_recipe
+    from hmrlab.files import resolve
 
     if names == ["all"]:
         recipes = [recipe for recipe in RECIPES.values() if recipe.root_below(root) != root]
@@ -203,17 +204,11 @@ def _recipes(names: list[str], splits: list[str] | None, root: Path) -> list[Rec
             raise typer.BadParameter(
                 f"{recipe.name} has the splits {', '.join(recipe.splits)}", param_hint="--split"
             )
-    return recipes
-
-
-def _with_pictures_in(images: Path, recipe: Recipe) -> Recipe:
-    from hmrlab.files import resolve
-
-    if recipe.elsewhere is None:
-        raise typer.BadParameter(
-            f"{recipe.name} comes as pictures, which stay where they are", param_hint="--images"
-        )
-    return recipe.elsewhere(resolve(images))
+        if images is not None and recipe.elsewhere is None:
+            raise typer.BadParameter(
+                f"{recipe.name} comes as pictures, which stay where they are", param_hint="--images"
+            )
+    return recipes if images is None else [one.elsewhere(resolve(images)) for one in recipes]
 
 
 def _specs(scale: Scale) -> Iterator[SetSpec]:

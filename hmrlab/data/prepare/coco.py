@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.prepare.recipe import Job, Needed, Recipe, jobs_of, named, picture_names
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, jobs_of, named, picture_names
 from hmrlab.files import FileProblem, listed, parse_json, read_bytes
 
 BOX_FACTOR = 1.2
@@ -43,7 +43,7 @@ def needed(root: Path, split: str) -> list[Needed]:
     ]
 
 
-def jobs(root: Path, split: str) -> list[Job]:
+def jobs(root: Path, split: str) -> Jobs:
     """All people with whole limbs, some hundreds in a job."""
     return jobs_of(*read_annotations(root / ANNOTATIONS))
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from hmrlab.data.prepare.cdf import read_cdf
 from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_mat
-from hmrlab.data.prepare.recipe import Job, Needed, Recipe, Samples, centred, named
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, Samples, centred, named
 from hmrlab.data.prepare.video import extract_frames
 from hmrlab.files import FileProblem
 
@@ -233,16 +233,15 @@ def _of_subject(subject: str, pictures: Path, root: Path, split: str) -> list[Ne
     return needed
 
 
-def _jobs(images: Path | None, root: Path, split: str) -> list[Job]:
+def _jobs(images: Path | None, root: Path, split: str) -> Jobs:
     folder = _pictures(images, root, split)
-    return [
-        Job(
-            f"{subject}_{stem.replace(' ', '_')}",
-            partial(read_sequence, root, folder, split, subject, stem),
+    return {
+        f"{subject}_{stem.replace(' ', '_')}": partial(
+            read_sequence, root, folder, split, subject, stem
         )
         for subject in (f"S{number}" for number in SUBJECTS[split])
         for stem in _stems(root / subject / _JOINTS_3D, split)
-    ]
+    }
 
 
 RECIPE = h36m_recipe()

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from hmrlab.data.prepare.containers import numbers, read_mat
-from hmrlab.data.prepare.recipe import Job, Needed, Recipe, boxes, jobs_of, named
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, boxes, jobs_of, named
 from hmrlab.files import FileProblem
 
 BOX_FACTOR = 1.2
@@ -75,7 +75,7 @@ def needed_lsp(archive: str, root: Path, split: str) -> list[Needed]:
     return needed
 
 
-def jobs_lsp(archive: str, root: Path, split: str) -> list[Job]:
+def jobs_lsp(archive: str, root: Path, split: str) -> Jobs:
     """Half of the pictures, some hundreds in a job."""
     joints = read_joints(root / "joints.mat")
     if len(joints) != PICTURES:
@@ -102,7 +102,7 @@ def needed_lspet(root: Path, split: str) -> list[Needed]:
     ]
 
 
-def jobs_lspet(root: Path, split: str) -> list[Job]:
+def jobs_lspet(root: Path, split: str) -> Jobs:
     """All pictures, some hundreds in a job.
 
     The annotations have no names: they go with the pictures in the order of these; or by number

@@ -28,7 +28,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_mat
-from hmrlab.data.prepare.recipe import Job, Needed, Recipe, Samples, boxes, centred, named
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, Samples, boxes, centred, named
 from hmrlab.data.prepare.video import extract_frames, picture_size
 from hmrlab.files import FileProblem, read_text
 
@@ -333,17 +333,16 @@ def _needed(images: Path | None, root: Path, split: str) -> list[Needed]:
     return needed
 
 
-def _jobs(images: Path | None, root: Path, split: str) -> list[Job]:
+def _jobs(images: Path | None, root: Path, split: str) -> Jobs:
     if split == "test":
-        return [Job(f"TS{number}", partial(read_test_sequence, root, number))
-                for number in TEST_SEQUENCES]  # fmt: skip
+        return {f"TS{n}": partial(read_test_sequence, root, n) for n in TEST_SEQUENCES}
     folder = _pictures(images, root, split)
-    return [
-        Job(f"S{s}_Seq{q}_video_{camera}", partial(read_video, root, folder, s, q, camera))
+    return {
+        f"S{s}_Seq{q}_video_{camera}": partial(read_video, root, folder, s, q, camera)
         for s in SUBJECTS
         for q in SEQUENCES
         for camera in CAMERAS
-    ]
+    }
 
 
 RECIPE = mpi_inf_3dhp_recipe()

@@ -23,7 +23,7 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.data.prepare.containers import numbers, open_hdf5, read_mat
-from hmrlab.data.prepare.recipe import Job, Needed, Recipe, jobs_of, named, picture_names
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, jobs_of, named, picture_names
 from hmrlab.files import FileProblem, listed
 
 BOX_FACTOR = 1.25  # of the annotated height, not of the keypoints' box
@@ -49,7 +49,7 @@ def needed(root: Path, split: str) -> list[Needed]:
     ]
 
 
-def jobs(root: Path, split: str) -> list[Job]:
+def jobs(root: Path, split: str) -> Jobs:
     """All people for training, some hundreds in a job."""
     path = root / _annotations(root)
     people = read_h5(path) if path.suffix == ".h5" else read_release(path)

@@ -26,7 +26,7 @@ import numpy as np
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.data.prepare.containers import numbers
 from hmrlab.data.prepare.recipe import (
-    Job,
+    Jobs,
     Needed,
     Recipe,
     Samples,
@@ -63,9 +63,9 @@ def needed(root: Path, split: str) -> list[Needed]:
     ]
 
 
-def jobs(root: Path, split: str) -> list[Job]:
+def jobs(root: Path, split: str) -> Jobs:
     """One for each sequence, in the order of their names."""
-    return [Job(path.stem, partial(read_sequence, path)) for path in _sequences(root, split)]
+    return {path.stem: partial(read_sequence, path) for path in _sequences(root, split)}
 
 
 def read_sequence(path: Path) -> Samples:

@@ -45,16 +45,12 @@ class Samples:
         return len(next(iter(self.arrays.values()), ()))
 
 
-@dataclass(frozen=True)
-class Job:
-    """A piece of work that is done whole or not at all, in any process.
+Jobs = dict[str, Callable[[], Samples]]
+"""Pieces of work by name (letters, digits, - _ .), each done whole or not at all, in any process.
 
-    `read` must be picklable: a function at the top level of a module, or `functools.partial` of
-    one. It raises `FileProblem` where a file that was there cannot be used at all.
-    """
-
-    name: str  # different for each job of a set; letters, digits, - _ .
-    read: Callable[[], Samples]
+Each is a function at the top level of a module, or `functools.partial` of one, as pickle can send
+them. It raises `FileProblem` where a file that was there cannot be used at all.
+"""
 
 
 @dataclass(frozen=True)
@@ -62,7 +58,7 @@ class Recipe:
     """One data set.
 
     `needed` and `jobs` are called with ROOT and the split; `jobs` only once all that is needed is
-    there. Jobs are joined in the order of the list, which must not depend on the machine.
+    there. Jobs are joined in their order, which must not depend on the machine.
     """
 
     name: str  # as in the command: "3dpw"
@@ -73,7 +69,7 @@ class Recipe:
     disk: str  # in words: what is downloaded, and what it takes unpacked
     box_factor: float  # the box's side is so many times the longer side of the keypoints' own box
     needed: Callable[[Path, str], list[Needed]]
-    jobs: Callable[[Path, str], list[Job]]
+    jobs: Callable[[Path, str], Jobs]
     pictures: Callable[[Path, str], Path] | None = None
     """Folder that imgname, maskname and partname are relative to; by default ROOT."""
     expected: Mapping[str, int] = field(default_factory=dict)
@@ -105,13 +101,13 @@ def joined(parts: Sequence[Samples]) -> Samples:
     return Samples(arrays, sum((part.skipped for part in parts), Counter()))
 
 
-def jobs_of(arrays: dict[str, np.ndarray], skipped: Counter[str] | None = None) -> list[Job]:
+def jobs_of(arrays: dict[str, np.ndarray], skipped: Counter[str] | None = None) -> Jobs:
     """Jobs of samples that are read already, some hundreds in each: their pictures are checked."""
-    jobs = []
+    jobs: Jobs = {}
     for first in range(0, max(len(arrays["imgname"]), 1), AT_ONCE):
         rows = {key: value[first : first + AT_ONCE] for key, value in arrays.items()}
         samples = Samples(rows, Counter() if first else Counter(skipped))
-        jobs.append(Job(f"from-{first:06d}", partial(_unchanged, samples)))
+        jobs[f"from-{first:06d}"] = partial(_unchanged, samples)
     return jobs
 
 

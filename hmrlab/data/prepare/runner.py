@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from tqdm.auto import tqdm
 
-from hmrlab.data.prepare.recipe import Job, Needed, Recipe, Samples, joined
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, Samples, joined
 from hmrlab.data.prepared import PreparedSet, note_set, prepared_folder, read_set, set_problem
 from hmrlab.data.records import NUMBERS, Records
 from hmrlab.data.static_fits import NAME as FITS
@@ -86,7 +86,7 @@ def prepare(
         tqdm.write(f"{recipe.name} {split}: reading what {root} holds", file=sys.stderr)
     jobs = recipe.jobs(root, split)
     parts = folder / ".parts"
-    _begin(parts, source, jobs, force)
+    _begin(parts, "\n".join([source, *jobs]), force)
     pictures = recipe.picture_folder(root, split)
     try:
         _work(jobs, parts, pictures, f"{recipe.name} {split}", workers or usable_cores(), progress)
@@ -98,7 +98,7 @@ def prepare(
             ) from problem
         shutil.rmtree(parts, ignore_errors=True)
         raise
-    done = [read_part(_part(parts, job)) for job in jobs]
+    done = [read_part(parts / f"{name}.npz") for name in jobs]
     if None in done:
         raise FileProblem("a part has gone while the others were made: run the command again.")
     samples = joined(done)
@@ -219,12 +219,8 @@ def _source(recipe: Recipe, root: Path, split: str) -> str:
 # The work, in parts that are kept until all are there.
 
 
-def _begin(parts: Path, source: str, jobs: list[Job], force: bool) -> None:
-    """An empty folder for parts, or the one of an earlier run with the same source and jobs."""
-    names = [job.name for job in jobs]
-    if len(set(names)) < len(names):
-        raise ValueError("the jobs of a set must have different names")
-    plan = "\n".join([source, *names])
+def _begin(parts: Path, plan: str, force: bool) -> None:
+    """An empty folder for parts, or the one of an earlier run by the same plan."""
     note = parts / "plan.txt"
     try:
         same = read_text(note) == plan
@@ -236,32 +232,30 @@ def _begin(parts: Path, source: str, jobs: list[Job], force: bool) -> None:
         write_text_whole(note, plan)
 
 
-def _work(
-    jobs: list[Job], parts: Path, pictures: Path, name: str, workers: int, progress: bool
-) -> None:
+def _work(jobs: Jobs, parts: Path, pictures: Path, name: str, workers: int, progress: bool) -> None:
     """Do the jobs whose part is not there or cannot be read."""
-    left = [job for job in jobs if read_part(_part(parts, job)) is None]
+    files = {job: parts / f"{job}.npz" for job in jobs}
+    left = {
+        job: partial(do_job, read, files[job], pictures)
+        for job, read in jobs.items()
+        if read_part(files[job]) is None
+    }
     bar = tqdm(
         total=len(jobs), initial=len(jobs) - len(left), desc=name, unit="part", disable=not progress
     )
     begun = time.monotonic()
     with bar:
         while left and (workers == 1 or len(left) == 1 or time.monotonic() - begun < PATIENCE):
-            do_job(left.pop(0), parts, pictures)
+            left.pop(next(iter(left)))()
             bar.update()
-        work = {job.name: partial(do_job, job, parts, pictures) for job in left}
-        work_in_processes(work, workers, bar.update, "Fewer of them (--workers 1) need less.")
+        work_in_processes(left, workers, bar.update, "Fewer of them (--workers 1) need less.")
 
 
-def do_job(job: Job, parts: Path, pictures: Path) -> None:
-    """One job, from its files to its part, without the samples that cannot be used.
-
-    Raises:
-        FileProblem: a file of the data set cannot be used, or the part cannot be written.
-    """
-    samples = _usable(job.read(), pictures)
+def do_job(read: Callable[[], Samples], part: Path, pictures: Path) -> None:
+    """One job, from its files to its part, without the samples that cannot be used."""
+    samples = _usable(read(), pictures)
     skipped = np.array(json.dumps(samples.skipped))
-    save_npz_whole(_part(parts, job), **samples.arrays, **{_SKIPPED: skipped})
+    save_npz_whole(part, **samples.arrays, **{_SKIPPED: skipped})
 
 
 def read_part(path: Path) -> Samples | None:
@@ -272,10 +266,6 @@ def read_part(path: Path) -> Samples | None:
     except (FileProblem, ValueError):
         return None
     return Samples(arrays, Counter(skipped))
-
-
-def _part(parts: Path, job: Job) -> Path:
-    return parts / f"{job.name}.npz"
 
 
 def _usable(samples: Samples, pictures: Path) -> Samples:

@@ -19,9 +19,9 @@ FRAMES = 3  # of a miniature sequence of 3DPW
 SLEEPS = """
 import time
 from hmrlab.data.prepare.runner import do_job as really_do
-def do_job(job, *given):
-    time.sleep(600 if job.name == {name!r} else 0)
-    really_do(job, *given)
+def do_job(read, part, pictures):
+    time.sleep(600 if part.stem == {name!r} else 0)
+    really_do(read, part, pictures)
 """
 
 

@@ -37,8 +37,7 @@ from hmrlab.data.augment import (
 )
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.data.pack_shards import PackPlan
-from hmrlab.data.packed import packed_folder
+from hmrlab.data.packed import PackPlan, packed_folder
 from hmrlab.data.packing import pack
 from hmrlab.data.prepared import note_set, open_prepared, prepared_folder, read_set
 from hmrlab.data.records import Records

@@ -14,7 +14,6 @@ from hmrlab.cli import (
     bodies,
     fits,
     networks,
-    packing,
     photographs,
     series,
     sets,
@@ -53,7 +52,6 @@ for name, module in (  # groups: `hmrlab body import`
     ("table", tables),
 ):
     app.add_typer(module.app, name=name)
-sets.app.add_typer(packing.app)  # `hmrlab data pack`
 
 
 def main() -> None:

@@ -1,20 +1,24 @@
-"""Commands about the data sets: the synthetic ones here, the real ones in `real_sets`."""
+"""Commands about the data sets: synthetic ones are made, real ones prepared and packed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli import real_sets
 from hmrlab.cli.shared import ScaleName, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.config import Scale
+    from hmrlab.data.prepare.recipe import Recipe
     from hmrlab.data.synthetic.generate import SetSpec
 
 app = typer.Typer(help="Data sets: make synthetic ones, prepare real ones.", no_args_is_help=True)
-app.add_typer(real_sets.app)
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Processes; by default one for each core.")
+]
 
 
 @app.command("make")
@@ -26,38 +30,241 @@ def data_make(scale: ScaleName = "quick") -> None:
         typer.echo(f"{spec.folder_name}: {ensure_set(spec)}")
 
 
+@app.command("prepare")
+def data_prepare(
+    names: Annotated[
+        list[str],
+        typer.Argument(metavar="NAME", help="Sets: see hmrlab data status; or all."),
+    ],
+    root: Annotated[
+        Path, typer.Option(metavar="DIR", help="Where the official download was unpacked.")
+    ],
+    split: Annotated[
+        list[str] | None, typer.Option(help="A split; may be repeated. By default all.")
+    ] = None,
+    images: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Where pictures made of videos go; by default in ROOT."),
+    ] = None,
+    workers: Workers = None,
+    force: Annotated[bool, typer.Option(help="Make anew what is there.")] = False,
+) -> None:
+    """Turn the official download of a real set into records.
+
+    All files are looked for before any work. A run that is stopped goes on. With several names, or
+    all, DIR holds a folder for each set, called as the set or as its archive.
+    """
+    from hmrlab.data.prepare.runner import check_needed, prepare
+    from hmrlab.files import resolve
+
+    root = resolve(root)
+    recipes = _recipes(names, split, root, images)
+    alone = len(names) == 1 and names != ["all"]
+    plans = [
+        (recipe, root if alone else recipe.root_below(root), name)
+        for recipe in recipes
+        for name in recipe.splits
+        if not split or name in split
+    ]
+    check_needed(plans)
+    for recipe, folder, name in plans:
+        prepared, made = prepare(recipe, folder, name, workers=workers, force=force)
+        if not made:
+            typer.echo("was prepared already, from the same files (--force makes it anew)")
+        typer.echo(prepared.summary())
+        expected = recipe.expected.get(name)
+        if expected is not None and expected != prepared.count:
+            typer.echo(f"for comparison: SPIN's released file of it has {expected:,} samples")
+
+
+@app.command("adopt")
+def data_adopt(
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="One of SPIN's dataset_extras.")],
+    root: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder that its picture names are relative to.")
+    ],
+    name: Annotated[
+        str | None, typer.Option(help="Set that it is; by default as SPIN's file name says.")
+    ] = None,
+    split: Annotated[str | None, typer.Option(help="Its split; by default likewise.")] = None,
+    masks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="UPi-S1h's folder, for LSP's test half.")
+    ] = None,
+    fits: Annotated[
+        Path | None,
+        typer.Option(metavar="FITS", help="Released fits of its rows, to begin trainings with."),
+    ] = None,
+) -> None:
+    """Use a record file that SPIN released, and the pictures that it names, as a prepared set."""
+    from hmrlab.data.prepare.extras import adopt
+
+    try:
+        prepared, missing = adopt(file, root, name=name, split=split, masks=masks, fits=fits)
+    except ValueError as error:
+        raise typer.BadParameter(str(error), param_hint="--name, --split") from error
+    typer.echo(prepared.summary())
+    if missing:
+        typer.echo(f"{missing:,} of them have no picture there and are left out when read")
+    if fits is not None:
+        typer.echo(f"with the fits of {fits}")
+
+
+@app.command("pack")
+def data_pack(
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Prepared sets: see hmrlab data status.")
+    ],
+    split: Annotated[str, typer.Option(help="Which split of each.")] = "train",
+    resolution: Annotated[
+        int, typer.Option(metavar="PIXELS", help="Side of the crops that trainings want.")
+    ] = 224,
+    store: Annotated[
+        str, typer.Option(help="jpeg; or raw: read twice as fast, ten times as large.")
+    ] = "jpeg",
+    workers: Workers = None,
+    force: Annotated[bool, typer.Option(help="Pack anew what is there.")] = False,
+) -> None:
+    """Crop every person of a prepared set once, so that trainings decode no whole picture again.
+
+    What it will take on the disk is told, and looked for, before the work. A run that is stopped
+    goes on.
+    """
+    from collections import Counter
+
+    from hmrlab.data.packed import PackPlan, packed_folder
+    from hmrlab.data.packing import estimate, is_packed, pack
+    from hmrlab.data.prepared import require_set
+
+    for name in names:
+        prepared = require_set(name, split)
+        folder = prepared.folder
+        try:
+            plan = PackPlan(prepared.records_sha256, store=store, resolution=resolution)
+        except ValueError as error:
+            raise typer.BadParameter(str(error)) from error
+        if not force and is_packed(folder, plan):
+            typer.echo(f"{name} {split} is packed already: {packed_folder(folder)}")
+            continue
+        typer.echo(estimate(folder, plan))
+        note = pack(folder, plan, workers=workers)
+        size = sum(note.files.values()) / 1e6
+        typer.echo(
+            f"{name} {split}: {note.count - len(note.damaged):,} people packed, "
+            f"{size:,.0f} MB in {packed_folder(folder)}"
+        )
+        if note.damaged:
+            typer.echo(f"left out, their pictures are damaged: {len(note.damaged):,}")
+            for reason, count in Counter(note.damaged.values()).most_common(5):
+                typer.echo(f"  {count:,}: {reason}")
+
+
 @app.command("status")
 def data_status() -> None:
     """Which sets are there, what they take, and where to register for those that are not."""
+    from hmrlab.data.prepare import RECIPES
+    from hmrlab.tables import Table
+
+    header = ("scale", "set (synthetic)", "people", "state", "size")
+    typer.echo(Table(header, tuple(_synthetic_sets())).to_markdown())
+    rows = [_real_set(recipe, split) for recipe in RECIPES.values() for split in recipe.splits]
+    header = ("set (real)", "split", "state", "people", "left out", "size")
+    typer.echo(f"\n{Table(header, tuple(rows)).to_markdown()}")
+    lacking = {name for name, _, state, *_ in rows if state.startswith("not prepared")}
+    if lacking:
+        typer.echo("\nNot prepared (hmrlab data prepare NAME --root DIR):")
+    for recipe in RECIPES.values():
+        if recipe.name in lacking:
+            typer.echo(
+                f"{recipe.name}: {recipe.title}\n  register: {recipe.registration}\n"
+                f"  licence: {recipe.licence}\n  size: {recipe.disk}"
+            )
+
+
+def _recipes(
+    names: list[str], splits: list[str] | None, root: Path, images: Path | None
+) -> list[Recipe]:
+    """The recipes named; of "all" those that have a folder in ROOT."""
+    from hmrlab.data.prepare import RECIPES, get_recipe
+    from hmrlab.files import resolve
+
+    if names == ["all"]:
+        recipes = [recipe for recipe in RECIPES.values() if recipe.root_below(root) != root]
+        if not recipes:
+            wanted = ", ".join("/".join((one.name, *one.folders)) for one in RECIPES.values())
+            raise typer.BadParameter(
+                f"{root} has none of the folders {wanted}", param_hint="--root"
+            )
+    else:
+        try:
+            recipes = [get_recipe(name) for name in names]
+        except ValueError as error:
+            raise typer.BadParameter(str(error), param_hint="NAME") from error
+    for recipe in recipes:
+        if splits and not set(splits) & set(recipe.splits):
+            raise typer.BadParameter(
+                f"{recipe.name} has the splits {', '.join(recipe.splits)}", param_hint="--split"
+            )
+        if images is not None and recipe.elsewhere is None:
+            raise typer.BadParameter(
+                f"{recipe.name} comes as pictures, which stay where they are", param_hint="--images"
+            )
+    return recipes if images is None else [one.elsewhere(resolve(images)) for one in recipes]
+
+
+def _specs(scale: Scale) -> Iterator[SetSpec]:
+    """The settings of every synthetic set that a scale has."""
+    from hmrlab.data.synthetic.generate import SETS, SPLITS, set_spec
+
+    for name in SETS:
+        for split in SPLITS:
+            try:
+                yield set_spec(name, split, scale)
+            except ValueError:  # no scale has all of them
+                continue
+
+
+def _synthetic_sets() -> Iterator[tuple[str, ...]]:
+    """Rows of the table of synthetic sets."""
     from hmrlab import paths
     from hmrlab.config import SCALES
     from hmrlab.data.synthetic.generate import find_damage
-    from hmrlab.doctor import gigabytes
-    from hmrlab.tables import Table
 
-    rows = []
     for scale in SCALES.values():
         for spec in _specs(scale):
             folder = paths.data_dir() / "synthetic" / spec.folder_name
             state, size = "not made yet", "-"
             if folder.is_dir():
-                state = find_damage(folder) or "there"
-                size = gigabytes(sum(file.stat().st_size for file in folder.iterdir()))
-            rows.append((scale.name, f"{spec.name} {spec.split}", f"{spec.count:,}", state, size))
-    header = ("scale", "set (synthetic)", "people", "state", "size")
-    typer.echo(Table(header, tuple(rows)).to_markdown())
-    typer.echo(real_sets.status())
+                state, size = find_damage(folder) or "there", _size(folder)
+            yield scale.name, f"{spec.name} {spec.split}", f"{spec.count:,}", state, size
 
 
-def _specs(scale: Scale) -> list[SetSpec]:
-    """The settings of every synthetic set that a scale has."""
-    from hmrlab.data.synthetic.generate import SETS, SPLITS, set_spec
+def _real_set(recipe: Recipe, split: str) -> tuple[str, ...]:
+    """A row of the table of real sets."""
+    from hmrlab.data.packed import packed_folder, packed_problem
+    from hmrlab.data.prepared import prepared_folder, read_set, set_problem
 
-    found = []
-    for name in SETS:
-        for split in SPLITS:
-            try:
-                found.append(set_spec(name, split, scale))
-            except ValueError:  # no scale has all of them
-                continue
-    return found
+    folder = prepared_folder(recipe.name, split)
+    if not (folder / "set.json").is_file():
+        begun = (folder / ".parts").is_dir()
+        state = "not prepared, but begun" if begun else "not prepared"
+        return recipe.name, split, state, "-", "-", "-"
+    problem = set_problem(folder)
+    if problem is not None:
+        return recipe.name, split, f"damaged: {problem}", "-", "-", _size(folder)
+    prepared = read_set(folder)
+    state = "prepared"
+    if not prepared.images.is_dir():
+        state = f"its pictures are gone from {prepared.images}"
+    packed = packed_folder(folder)
+    if packed.is_dir():
+        problem = packed_problem(packed, prepared.records_sha256)
+        state += f"; its packed form {problem}" if problem else ", packed"
+    left_out = f"{sum(prepared.skipped.values()):,}"
+    return recipe.name, split, state, f"{prepared.count:,}", left_out, _size(folder)
+
+
+def _size(folder: Path) -> str:
+    """What a folder takes on the disk."""
+    from hmrlab.doctor import gigabytes
+
+    return gigabytes(sum(file.stat().st_size for file in folder.rglob("*") if file.is_file()))

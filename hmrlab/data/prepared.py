@@ -12,9 +12,9 @@ import os
 import warnings
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import unquote_to_bytes
 
 from hmrlab import __version__, paths
@@ -71,14 +71,9 @@ class PreparedSet:
         return "\n".join(lines)
 
 
-def real_dir() -> Path:
-    """Where prepared real sets live."""
-    return paths.data_dir() / "real"
-
-
 def prepared_folder(name: str, split: str) -> Path:
     """Where a real set's split lies or would lie."""
-    return real_dir() / name / split
+    return paths.data_dir() / "real" / name / split
 
 
 def open_prepared(
@@ -89,8 +84,7 @@ def open_prepared(
     A packed form that cannot be used gives a warning.
 
     Args:
-        name: of the set.
-        split: of the set's.
+        name, split: of the set.
         packed: whether the packed form will do; it has no whole frames.
         resolution: side of the crops that will be cut out, pixels, if known; a packed form that was
             made for smaller ones is of no use.
@@ -99,26 +93,22 @@ def open_prepared(
         FileProblem: it is not prepared (the message has the command), damaged, or its pictures
             are no longer where they were.
     """
-    found = require_set(name, split)
-    folder = found.folder
-    if packed and _has_packed(found, resolution):
+    prepared = require_set(name, split)
+    folder = prepared.folder
+    if packed and _has_packed(prepared, resolution):
         return open_packed(packed_folder(folder), name)
-    if not os.path.isdir(found.images):
+    if not os.path.isdir(prepared.images):
         raise FileProblem(
-            f"{name} {split}: its pictures were in {found.images}, which is not there. Is a disk "
-            f"not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
+            f"{name} {split}: its pictures were in {prepared.images}, which is not there. Is a "
+            f"disk not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
         )
     from hmrlab.data.dataset import PoseDataset  # to look at a set takes no torch
 
-    return PoseDataset(Records.open(folder / "records.npz"), ImageSource(found.images), name)
+    return PoseDataset(Records.open(folder / "records.npz"), ImageSource(prepared.images), name)
 
 
 def require_set(name: str, split: str) -> PreparedSet:
-    """What a prepared set says of itself.
-
-    Raises:
-        FileProblem: it is not prepared, or damaged; the message has the command.
-    """
+    """What a prepared set says of itself; `FileProblem`, with the command, where there is none."""
     folder = prepared_folder(name, split)
     if not os.path.exists(folder / "set.json"):
         raise FileProblem(
@@ -135,15 +125,16 @@ def require_set(name: str, split: str) -> PreparedSet:
     return read_set(folder)
 
 
-def _has_packed(found: PreparedSet, resolution: int | None) -> bool:
-    packed = packed_folder(found.folder)
+def _has_packed(prepared: PreparedSet, resolution: int | None) -> bool:
+    name, split = prepared.name, prepared.split
+    packed = packed_folder(prepared.folder)
     if not packed.is_dir():
         return False
-    problem = packed_problem(packed, found.records_sha256, resolution)
+    problem = packed_problem(packed, prepared.records_sha256, resolution)
     if problem is not None:
         warnings.warn(
-            f"{found.name} {found.split}: its packed form {problem}. Its official pictures are "
-            f"read, which is slow; hmrlab data pack {found.name} --split {found.split} packs it.",
+            f"{name} {split}: its packed form {problem}. Its official pictures are read, which is "
+            f"slow; hmrlab data pack {name} --split {split} packs it.",
             stacklevel=3,
         )
     return problem is None
@@ -151,13 +142,13 @@ def _has_packed(found: PreparedSet, resolution: int | None) -> bool:
 
 def prepared_sets() -> list[PreparedSet]:
     """All prepared sets whose `set.json` can be read, by name and split."""
-    found = []
-    for note in sorted(real_dir().glob("*/*/set.json")):
+    sets = []
+    for note in sorted((paths.data_dir() / "real").glob("*/*/set.json")):
         try:
-            found.append(read_set(note.parent))
+            sets.append(read_set(note.parent))
         except FileProblem:  # `set_problem` tells of it
             continue
-    return found
+    return sets
 
 
 def set_problem(folder: Path) -> str | None:
@@ -175,20 +166,13 @@ def set_problem(folder: Path) -> str | None:
 
 
 def read_set(folder: Path) -> PreparedSet:
-    """What a set's folder says of itself.
-
-    Raises:
-        FileProblem: `set.json` is missing or damaged, or of another version.
-    """
+    """What a set's folder says of itself; `FileProblem` where `set.json` is not whole."""
     path = folder / "set.json"
     note = read_json(path, _Note, remedy="", missing=f"{path} is missing.")
-    content = vars(note) | {
-        "folder": folder,
-        "images": _path_of(note.images),
-        "skipped": Counter(note.skipped),
-    }
-    del content["format"]
-    return PreparedSet(**content)
+    return PreparedSet(
+        note.name, note.split, folder, _path_of(note.images), note.count, Counter(note.skipped),
+        note.box_factor, note.made_by, note.records_sha256, note.source,
+    )  # fmt: skip
 
 
 def note_set(
@@ -202,24 +186,12 @@ def note_set(
     box_factor: float,
     source: str = "",
 ) -> None:
-    """Write `set.json` for the `records.npz` that lies in a folder.
-
-    Raises:
-        FileProblem: it cannot be written.
-    """
-    content: dict[str, Any] = {
-        "format": FORMAT,
-        "name": name,
-        "split": split,
-        "images": _in_json(images),
-        "count": count,
-        "skipped": dict(skipped),
-        "box_factor": box_factor,
-        "made_by": f"hmrlab {__version__}",
-        "records_sha256": sha256_of(folder / "records.npz"),
-        "source": source,
-    }
-    write_text_whole(folder / "set.json", json.dumps(content, indent=1) + "\n")
+    """Write `set.json` for the `records.npz` that lies in a folder."""
+    note = _Note(
+        FORMAT, name, split, _in_json(images), count, dict(skipped), box_factor,
+        f"hmrlab {__version__}", sha256_of(folder / "records.npz"), source,
+    )  # fmt: skip
+    write_text_whole(folder / "set.json", json.dumps(asdict(note), indent=1) + "\n")
 
 
 def _in_json(path: Path) -> str:

@@ -34,16 +34,11 @@ class DamagedImageError(Exception):
 
 
 class Shard(Protocol):
-    """N pictures (H, W, 3) uint8 of one size."""
+    """N pictures (H, W, 3) uint8 of one size; `DamagedImageError` for one that is damaged."""
 
     shape: tuple[int, ...]  # N, H, W, 3
 
-    def __getitem__(self, row: int) -> np.ndarray:
-        """One of them.
-
-        Raises:
-            DamagedImageError: it cannot be decoded.
-        """
+    def __getitem__(self, row: int) -> np.ndarray: ...
 
 
 class JpegShard:
@@ -70,11 +65,7 @@ class JpegShard:
         self.shape = (len(self._offsets) - 1, height, width, 3)
 
     def __getitem__(self, row: int) -> np.ndarray:
-        """Picture `row`, (H, W, 3) uint8.
-
-        Raises:
-            DamagedImageError: it cannot be decoded, or has another size than the first.
-        """
+        """Picture `row`, which must have the size of the first."""
         jpeg = self._opened(row)
         if jpeg.size != (self.shape[2], self.shape[1]):
             raise DamagedImageError(f"picture {row} of {self.path} has another size than the first")
@@ -98,11 +89,7 @@ class JpegShard:
 
 
 def _check_offsets(offsets: np.ndarray, size: int) -> None:
-    """Whether they are where N pictures begin and end in `size` bytes.
-
-    Raises:
-        ValueError: they are not.
-    """
+    """`ValueError` unless they are where N pictures begin and end in `size` bytes."""
     if offsets.ndim != 1 or offsets.dtype.kind != "i" or len(offsets) < 2:
         raise ValueError("no offsets at its begin")
     if offsets[0] != 0 or (offsets[1:] < offsets[:-1]).any():
@@ -123,15 +110,14 @@ def open_raw_shard(path: Path) -> np.ndarray:
         "be packed again."
     )
     array = read_npy(path, mmap=True, what="array of pictures", remedy=remedy)
+    expected = ""
     if array.ndim != 4 or array.shape[3] != 3 or array.dtype != np.uint8:
+        expected = "uint8 pictures (N, H, W, 3)"
+    elif not 1 <= min(array.shape[1:3]) <= max(array.shape[1:3]) <= MAX_SIDE:
+        expected = f"pictures of 1 to {MAX_SIDE:,} pixels a side"
+    if expected:
         raise FileProblem(
-            f"{path}: expected uint8 pictures (N, H, W, 3), found {array.dtype} {array.shape}. "
-            f"{remedy}"
-        )
-    if not 1 <= min(array.shape[1:3]) <= max(array.shape[1:3]) <= MAX_SIDE:
-        raise FileProblem(
-            f"{path}: expected pictures of 1 to {MAX_SIDE:,} pixels a side, found {array.shape}. "
-            f"{remedy}"
+            f"{path}: expected {expected}, found {array.dtype} {array.shape}. {remedy}"
         )
     return array
 
@@ -175,24 +161,19 @@ class PackedPictures:
         return index[np.lexsort((self._rows[index], self._which[index]))]
 
     def block(self, working_size: int) -> int:
-        """How many stored pixels, each way, are averaged to one where so many are enough.
-
-        For a working size of 0, which asks for the pictures as they are: 1.
-        """
+        """How many stored pixels, each way, are averaged to one; a working size of 0 is theirs."""
         return max(1, min(self.shape[:2]) // working_size) if working_size else 1
 
     def read(self, index: np.ndarray, block: int = 1) -> tuple[np.ndarray, dict[int, str]]:
-        """The pictures of these rows of the records.
-
-        Args:
-            index: (B,) rows.
-            block: see `block`.
+        """The pictures of these rows of the records (B,), averaged by `block`.
 
         Returns:
             (B, H, W, 3) uint8, black where a picture is damaged, and what is wrong with it by row.
         """
         if len(self._shards) == 1 and isinstance(self._shards[0], np.ndarray) and block == 1:
             return self._shards[0][self._rows[index]], {}
+        from PIL import Image
+
         height, width = (-(-side // block) for side in self.shape[:2])
         pictures = np.zeros((len(index), height, width, 3), np.uint8)
         damaged: dict[int, str] = {}
@@ -201,16 +182,12 @@ class PackedPictures:
             row = int(index[place])
             try:
                 picture = self._shards[self._which[row]][self._rows[row]]
-                pictures[place] = picture if block == 1 else _averaged(picture, block)
+                if block > 1:
+                    picture = np.asarray(Image.fromarray(picture).reduce(block))
+                pictures[place] = picture
             except DamagedImageError as error:
                 damaged[row] = str(error)
 
         with ThreadPoolExecutor(DECODING_THREADS) as pool:
             list(pool.map(fill, range(len(index))))
         return pictures, damaged
-
-
-def _averaged(picture: np.ndarray, block: int) -> np.ndarray:
-    from PIL import Image
-
-    return np.asarray(Image.fromarray(picture).reduce(block))

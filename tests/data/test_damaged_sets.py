@@ -9,9 +9,8 @@ import pytest
 from PIL import Image
 
 from hmrlab.data.images import DamagedImageError
-from hmrlab.data.pack_shards import PLAN, PackPlan, read_plan
-from hmrlab.data.packed import packed_folder, packed_problem, read_note
-from hmrlab.data.packing import pack
+from hmrlab.data.packed import PackPlan, packed_folder, packed_problem, read_note
+from hmrlab.data.packing import PLAN, pack, read_plan
 from hmrlab.data.prepared import (
     note_set,
     open_prepared,
@@ -168,6 +167,20 @@ def jpeg(width=8, height=6, mode="RGB"):
     buffer = io.BytesIO()
     Image.new(mode, (width, height)).save(buffer, "JPEG")
     return buffer.getvalue()
+
+
+def test_a_file_of_jpegs_that_is_cut_short_or_none_is_refused(tmp_path):
+    path = write_jpeg_shard(tmp_path / "a.jpegs", [b"not a jpeg"])
+    with pytest.raises(FileProblem, match=r"a\.jpegs is not a readable file of packed pictures"):
+        JpegShard(path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(FileProblem, match="3 bytes are missing"):
+        JpegShard(path)
+    path.write_bytes(b"\x93NUMPY")
+    with pytest.raises(FileProblem, match=r"a\.jpegs"):
+        JpegShard(path)
+    with pytest.raises(FileProblem, match=r"b\.jpegs"):
+        JpegShard(tmp_path / "b.jpegs")
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 """Packing a prepared set: the crops, the shards, going on after a kill, and what is read back."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -10,17 +11,18 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
+from typer.testing import CliRunner
 
+from hmrlab.cli import app
 from hmrlab.data.augment import AugmentationSettings
 from hmrlab.data.dataset import MixedDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.data.pack_shards import PackPlan, read_frames, write_shard
-from hmrlab.data.packed import matrix_to_crops, packed_folder, packed_problem, read_note
-from hmrlab.data.packing import estimate, is_packed, pack
+from hmrlab.data.packed import PackPlan, packed_folder, packed_problem, read_note
+from hmrlab.data.packing import estimate, is_packed, pack, write_shard
 from hmrlab.data.prepared import open_prepared, prepared_folder, read_set
 from hmrlab.data.records import Records
-from hmrlab.data.shards import JpegShard, write_jpeg_shard
 from hmrlab.files import FileProblem
+from hmrlab.geometry import crop_matrix
 
 RESOLUTION = 32
 PEOPLE = 23  # as `prepared` has them
@@ -81,9 +83,9 @@ def test_keypoints_lie_where_they_lay_and_lead_back_to_the_frame(prepared):
     plan = plan_for(folder)
     pack(folder, plan, workers=1, progress=False)
     original, packed = Records.open(folder / "records.npz"), packed_folder(folder)
-    crops, frames = Records.open(packed / "records.npz"), read_frames(packed)
-    assert (frames.imgname == original.imgname).all()
-    back = torch.linalg.inv(matrix_to_crops(frames, plan).double())
+    crops = Records.open(packed / "records.npz")
+    center, scale = torch.from_numpy(original.center), torch.from_numpy(original.scale)
+    back = torch.linalg.inv(crop_matrix(center, scale * plan.margin, plan.size).double())
     points = torch.from_numpy(crops.keypoints[..., :2]).double()
     again = points @ back[:, :2, :2].mT + back[:, None, :2, 2]
     np.testing.assert_allclose(again, original.keypoints[..., :2], atol=1e-3)
@@ -140,20 +142,6 @@ def test_without_one_whole_shard_the_pictures_are_read_and_that_is_said(prepared
     with pytest.warns(UserWarning, match=r"lacks a file: crops-00002.*hmrlab data pack coco"):
         dataset = open_prepared("coco", "train")
     assert str(dataset.records.imgname[0]) == "0.png"
-
-
-def test_a_file_of_jpegs_that_is_cut_short_or_none_is_refused(tmp_path):
-    path = write_jpeg_shard(tmp_path / "a.jpegs", [b"not a jpeg"])
-    with pytest.raises(FileProblem, match=r"a\.jpegs is not a readable file of packed pictures"):
-        JpegShard(path)
-    path.write_bytes(path.read_bytes()[:-3])
-    with pytest.raises(FileProblem, match="3 bytes are missing"):
-        JpegShard(path)
-    path.write_bytes(b"\x93NUMPY")
-    with pytest.raises(FileProblem, match=r"a\.jpegs"):
-        JpegShard(path)
-    with pytest.raises(FileProblem, match=r"b\.jpegs"):
-        JpegShard(tmp_path / "b.jpegs")
 
 
 def test_a_packed_form_of_other_records_or_for_smaller_crops_is_not_taken(prepared):
@@ -223,21 +211,19 @@ def test_processes_make_the_files_that_one_makes(prepared, store):
     assert made[0] == made[1]
     suffix = "npy" if store == "raw" else "jpegs"
     assert set(made[0]) == {
-        f"crops-00000.{suffix}", f"crops-00001.{suffix}", "frames.npz", "packed.json",
-        "records.npz",
+        f"crops-00000.{suffix}", f"crops-00001.{suffix}", "packed.json", "records.npz",
     }  # fmt: skip
 
 
 KILLED = """
 import sys, time
 from pathlib import Path
-from hmrlab.data import pack_shards
-from hmrlab.data.packing import pack
+from hmrlab.data import packing
 
-quick = pack_shards.crop_box
-pack_shards.crop_box = lambda *given: (time.sleep(0.02), quick(*given))[1]
+quick = packing.crop_box
+packing.crop_box = lambda *given: (time.sleep(0.02), quick(*given))[1]
 folder = Path(sys.argv[1])
-pack(folder, pack_shards.read_plan(folder / "packed"), workers=1, progress=False)
+packing.pack(folder, packing.read_plan(folder / "packed"), workers=1, progress=False)
 """
 
 
@@ -274,7 +260,7 @@ def test_a_kill_leaves_whole_shards_and_the_next_run_goes_on(prepared, monkeypat
     made = []
     monkeypatch.setattr(
         "hmrlab.data.packing.write_shard",
-        lambda *given: (made.append(given[-1]), write_shard(*given)),
+        lambda *given: (made.append(given[3]), write_shard(*given)),
     )
     resumed = pack(folder, plan, workers=1, progress=False)
     assert made == list(range(len(left), plan.shards(PEOPLE)))
@@ -365,3 +351,41 @@ def test_the_estimate_is_near_and_a_full_disk_is_told_before_the_work(prepared, 
     monkeypatch.setattr("hmrlab.data.packing.shutil.disk_usage", lambda _: full)
     with pytest.raises(FileProblem, match=r"not enough room.*--store jpeg takes less"):
         estimate(folder, plan_for(folder))
+
+
+# `hmrlab data pack`
+
+
+def pack_command(*arguments):
+    return CliRunner().invoke(app, ["data", "pack", *arguments])
+
+
+def test_the_command_tells_what_it_takes_then_packs_then_says_what_was_left_out(prepared):
+    folder = prepared()
+    (read_set(folder).images / "7.png").write_bytes(b"no picture")
+    result = pack_command("coco", "--resolution", "32", "--workers", "1")
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert lines[0].startswith("coco train: 23 people in crops of 57 px, jpegs of quality 95:")
+    assert "21 people packed" in result.output
+    assert "left out, their pictures are damaged: 2" in result.output
+    assert json.loads((packed_folder(folder) / "packed.json").read_text())["count"] == 23
+    assert "is packed already" in pack_command("coco", "--resolution", "32").output
+
+
+def test_the_command_keeps_a_good_form_unless_forced(prepared):
+    folder = prepared()
+    plan = PackPlan(read_set(folder).records_sha256, "raw", 32)
+    pack(folder, plan, workers=1, progress=False)
+    result = pack_command("coco", "--resolution", "64")
+    assert isinstance(result.exception, FileProblem)
+    assert "packed already, as raw for 32 px" in str(result.exception)
+    assert pack_command("coco", "--resolution", "64", "--workers", "1", "--force").exit_code == 0
+    assert read_note(packed_folder(folder)).plan.resolution == 64
+
+
+def test_the_command_says_how_to_prepare_and_what_can_be_chosen(prepared):
+    result = pack_command("coco")
+    assert "hmrlab data prepare coco" in str(result.exception)
+    prepared()
+    assert "unknown store 'png'" in pack_command("coco", "--store", "png").output

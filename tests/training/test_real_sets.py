@@ -13,7 +13,7 @@ from hmrlab import find_result, get_scale, load_training_set, preset, run_traini
 from hmrlab import runs as subject
 from hmrlab.cli import app
 from hmrlab.data.dataset import MixedDataset
-from hmrlab.data.pack_shards import PackPlan
+from hmrlab.data.packed import PackPlan
 from hmrlab.data.packing import pack
 from hmrlab.data.prepared import note_set, prepared_folder, read_set
 from hmrlab.files import FileProblem, save_npz_whole

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import struct
 import zlib
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -35,8 +35,7 @@ _MOST = 10_000  # variables, dimensions, parts
 def read_cdf(path: Path, variable: str) -> np.ndarray:
     """One variable of numbers, (records, ...).
 
-    Raises:
-        FileProblem: the file is missing, damaged, cut short or too large, or has no such variable.
+    `FileProblem` where the file is missing, damaged, cut short or too large, or has no such one.
     """
     data = read_bytes(path, MAX_BYTES, missing(path))
     try:
@@ -46,11 +45,9 @@ def read_cdf(path: Path, variable: str) -> np.ndarray:
         raise FileProblem(f"{path}: is no CDF file, or damaged ({why}). {AGAIN}") from error
 
 
-@dataclass(frozen=True)
-class _Variable:
+class _Variable(NamedTuple):
     """What a VDR says of a variable."""
 
-    name: str
     dtype: np.dtype
     n_records: int
     shape: tuple[int, ...]  # of each record
@@ -82,30 +79,29 @@ class _Cdf:
         variables = self._variables()
         if name not in variables:
             raise BadArrayError(f"no variable '{name}', only: {', '.join(variables) or 'nothing'}")
-        variable = self._variable(variables[name])
-        each = prod(variable.shape) * variable.dtype.itemsize
-        if each * variable.n_records > MAX_BYTES:
+        dtype, n_records, shape, parts = self._variable(variables[name])
+        each = prod(shape) * dtype.itemsize
+        if each * n_records > MAX_BYTES:
             raise BadArrayError(
-                f"'{name}' has {variable.n_records:,} records of {variable.shape} "
-                f"{variable.dtype}, more than the {MAX_BYTES:,} bytes that are read"
+                f"'{name}' has {n_records:,} records of {shape} {dtype}, more than the "
+                f"{MAX_BYTES:,} bytes that are read"
             )
         data, n = bytearray(), 0
-        for first, last, place in sorted(self._parts(variable.parts)):
-            if n >= variable.n_records:
+        for first, last, place in sorted(self._parts(parts)):
+            if n >= n_records:
                 break
-            count = min(last + 1, variable.n_records) - first
+            count = min(last + 1, n_records) - first
             part = self._part(place, each * (last + 1 - first))[: each * count]
             if first != n or len(part) != each * count:
                 raise BadArrayError(f"'{name}' lacks records behind number {n:,}")
             data += part
             n += count
-        if n < variable.n_records:
-            raise BadArrayError(f"'{name}' has {n:,} of {variable.n_records:,} records")
-        array = np.frombuffer(data, variable.dtype)
+        if n < n_records:
+            raise BadArrayError(f"'{name}' has {n:,} of {n_records:,} records")
+        array = np.frombuffer(data, dtype)
         if self._by_rows:
-            return array.reshape(n, *variable.shape)
-        axes = range(len(variable.shape), 0, -1)
-        return array.reshape(n, *variable.shape[::-1]).transpose(0, *axes)
+            return array.reshape(n, *shape)
+        return array.reshape(n, *shape[::-1]).transpose(0, *range(len(shape), 0, -1))
 
     def _take(self, data: memoryview, fields: str) -> tuple[tuple[int, ...], memoryview]:
         """Numbers at the beginning of bytes, "o" for a place and "i" for others, and the rest."""
@@ -130,13 +126,13 @@ class _Cdf:
         (r_head, z_head, _, _, n_r, _, _, _, n_z, *_), _ = self._take(gdr, _GDR_FIELDS)
         if n_r + n_z > _MOST:
             raise BadArrayError(f"{n_r + n_z:,} variables")
-        found = {}
+        places = {}
         for at, count in ((z_head, n_z), (r_head, n_r)):
             for _ in range(count):
                 (following, *_), rest = self._take(self._record(at, _R_VDR, _Z_VDR)[1], _VDR_FIELDS)
-                found[self._text(rest)] = at
+                places[self._text(rest)] = at
                 at = following
-        return found
+        return places
 
     def _variable(self, at: int) -> _Variable:
         kind, vdr = self._record(at, _R_VDR, _Z_VDR)
@@ -155,12 +151,12 @@ class _Cdf:
         if type_number not in _TYPES or n_elements != 1 or sparse or min(shape, default=1) < 1:
             raise BadArrayError(f"'{name}' is no array of numbers with all its records")
         n_records = max(last + 1, 0) if flags & 1 else 1
-        return _Variable(name, np.dtype(self._order + _TYPES[type_number]), n_records, shape, parts)
+        return _Variable(np.dtype(self._order + _TYPES[type_number]), n_records, shape, parts)
 
     def _parts(self, at: int) -> list[tuple[int, int, int]]:
         """First and last record, and the place, of each part of a variable."""
-        found, todo, seen = [], [at], set()
-        while todo and len(seen) + len(found) < _MOST:
+        parts, todo, seen = [], [at], set()
+        while todo and len(seen) + len(parts) < _MOST:
             at = todo.pop()
             if at in seen:
                 raise BadArrayError("lists of records that lead back to themselves")
@@ -175,10 +171,10 @@ class _Cdf:
                 if self._record(place, _VXR, _VVR, _CVVR)[0] == _VXR:
                     todo.append(place)
                 else:
-                    found.append((first, last, place))
+                    parts.append((first, last, place))
             if following:
                 todo.append(following)
-        return found
+        return parts
 
     def _part(self, at: int, size: int) -> bytes | memoryview:
         kind, content = self._record(at, _VVR, _CVVR)
@@ -196,7 +192,7 @@ def _few(count: int) -> int:
 
 def _inflated(data: memoryview, size: int) -> bytes:
     """Gzip's bytes unpacked, of this size at most."""
-    found = zlib.decompressobj(wbits=47).decompress(data, size + 1)  # gzip's header or zlib's
-    if len(found) > size:
+    unpacked = zlib.decompressobj(wbits=47).decompress(data, size + 1)  # gzip's header or zlib's
+    if len(unpacked) > size:
         raise BadArrayError(f"a part that unpacks to more than {size:,} bytes")
-    return found
+    return unpacked

@@ -14,20 +14,20 @@ from __future__ import annotations
 from array import array
 from collections import Counter
 from dataclasses import dataclass, field
-from functools import partial
 from math import isfinite
 from pathlib import Path
 
 import numpy as np
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.prepare.listed import ListedJson
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
-from hmrlab.data.prepare.samples import as_found, in_lots, named, picture_names
-from hmrlab.files import listed
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, jobs_of, named, picture_names
+from hmrlab.files import FileProblem, listed, parse_json, read_bytes
 
 BOX_FACTOR = 1.2
 ANNOTATIONS = "annotations/person_keypoints_train2014.json"
+MAX_BYTES = 2**28  # of the annotations: half as much again as they have
+MAX_LISTS = 10**7  # and objects, each of which takes hundreds of bytes: they have a million
+_REMEDY = "Unpack annotations_trainval2014.zip again."
 LIMBS = tuple(
     f"{side}_{joint}"
     for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
@@ -43,38 +43,37 @@ def needed(root: Path, split: str) -> list[Needed]:
     ]
 
 
-def jobs(root: Path, split: str) -> list[Job]:
+def jobs(root: Path, split: str) -> Jobs:
     """All people with whole limbs, some hundreds in a job."""
-    arrays, skipped = read_annotations(root / ANNOTATIONS)
-    return [
-        Job("left-out", partial(as_found, Converted({}, skipped))),
-        *(Job(name, partial(as_found, lot)) for name, lot in in_lots(arrays)),
-    ]
+    return jobs_of(*read_annotations(root / ANNOTATIONS))
 
 
 @dataclass(frozen=True)
 class _Picture:
-    """One of the file's `images`."""
-
     id: int
     file_name: str
 
 
 @dataclass(frozen=True)
 class _Category:
-    """One of the file's `categories`."""
-
     keypoints: list[str]
 
 
 @dataclass(frozen=True)
 class _Person:
-    """One of the file's `annotations`."""
-
     image_id: int
     bbox: tuple[float, float, float, float]  # left, top, width, height: pixels
     keypoints: list[float] = field(default_factory=list)  # x, y, flag of each
     iscrowd: int = 0
+
+
+@dataclass(frozen=True)
+class _Annotations:
+    """The layout of a file of keypoints."""
+
+    categories: list[_Category]
+    images: list[_Picture]
+    annotations: list[_Person]
 
 
 def read_annotations(path: Path) -> tuple[dict[str, np.ndarray], Counter[str]]:
@@ -83,53 +82,55 @@ def read_annotations(path: Path) -> tuple[dict[str, np.ndarray], Counter[str]]:
     Raises:
         FileProblem: it is damaged, or of another layout.
     """
-    file = ListedJson(
-        path, ("categories", "images", "annotations"), "Unpack annotations_trainval2014.zip again."
-    )
-    names = next((one.keypoints for one in file.items("categories", _Category)), [])
+    content = read_bytes(path, MAX_BYTES, f"{path} is missing. {_REMEDY}")
+    if content.count(b"[") + content.count(b"{") > MAX_LISTS:
+        raise _another_layout(path, f"it has more than {MAX_LISTS:,} lists and objects")
+    try:
+        file = parse_json(content, _Annotations)
+    except ValueError as error:
+        raise FileProblem(f"{path}: {error}. {_REMEDY}") from error
+    names = file.categories[0].keypoints if file.categories else []
     if not set(LIMBS) <= set(names) <= set(ANNOTATED_NAMES) or len(set(names)) < len(names):
-        raise file.problem(f"the keypoints are {listed(names)}")
+        raise _another_layout(path, f"the keypoints are {listed(names)}")
     limbs = [3 * names.index(name) + 2 for name in LIMBS]
-    pictures = {one.id: one.file_name for one in file.items("images", _Picture)}
-    found, numbers, skipped = [], array("d"), Counter()
-    for row, person in enumerate(file.items("annotations", _Person)):
+    pictures = {picture.id: picture.file_name for picture in file.images}
+    images, numbers, skipped = [], array("d"), Counter()
+    for row, person in enumerate(file.annotations):
         points = person.keypoints or [0.0] * (3 * len(names))
         where = f"annotations[{row}]"
         if len(points) != 3 * len(names) or not all(map(isfinite, (*points, *person.bbox))):
-            raise file.problem(
+            raise _another_layout(
+                path,
                 f"{where}: expected {3 * len(names)} finite numbers in 'keypoints' and 4 in "
-                f"'bbox', found {len(points)} and {person.bbox}"
+                f"'bbox', found {len(points)} and {person.bbox}",
             )
         if person.image_id not in pictures:
-            raise file.problem(f"{where}.image_id: there is no picture {str(person.image_id)[:40]}")
+            number = str(person.image_id)[:40]
+            raise _another_layout(path, f"{where}.image_id: there is no picture {number}")
         reason = _why_not(person, points, limbs)
         if reason:
             skipped[reason] += 1
         else:
-            found.append(pictures[person.image_id])
+            images.append(pictures[person.image_id])
             numbers.extend((*person.bbox, *points))
-    images = np.char.add("train2014/", picture_names(path, "file_name", found))
-    rows = np.frombuffer(numbers).reshape(len(found), 4 + 3 * len(names))
-    box, points = rows[:, :4], rows[:, 4:].reshape(-1, len(names), 3).copy()
-    points[:, :, 2] = points[:, :, 2] > 0
-    points *= points[:, :, 2:]
+    rows = np.frombuffer(numbers).reshape(len(images), 4 + 3 * len(names))
+    box, points = rows[:, :4], rows[:, 4:].reshape(-1, len(names), 3)
+    annotated = points[:, :, 2] > 0
     arrays = {
-        "imgname": images,
+        "imgname": np.char.add("train2014/", picture_names(path, "file_name", images)),
         "center": box[:, :2] + box[:, 2:] / 2,
         "scale": BOX_FACTOR * box[:, 2:].max(1) / 200,
-        "part": named(points, names),
+        "part": named(points[:, :, :2] * annotated[..., None], names, confidence=annotated),
     }
     return arrays, skipped
 
 
-def _why_not(person: _Person, points: list[float], limbs: list[int]) -> str:
-    """Why somebody is left out; empty for those who are kept.
+def _another_layout(path: Path, why: str) -> FileProblem:
+    return FileProblem(f"{path} is of another layout: {why}. {_REMEDY}")
 
-    Args:
-        person: of the file.
-        points: x, y, flag of each keypoint.
-        limbs: places of the limbs' flags among them.
-    """
+
+def _why_not(person: _Person, points: list[float], limbs: list[int]) -> str:
+    """Why somebody is left out, by the flags of the limbs, whose places these are; empty if not."""
     if person.iscrowd:
         return "a crowd"
     if not any(flag > 0 for flag in points[2::3]):

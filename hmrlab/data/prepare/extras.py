@@ -3,19 +3,14 @@
 from __future__ import annotations
 
 import os
-import shutil
-from collections import Counter
 from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.prepare.catalogue import get_recipe
-from hmrlab.data.prepare.checking import near
-from hmrlab.data.prepared import PreparedSet, note_set, prepared_folder, read_set
-from hmrlab.data.records import Records
-from hmrlab.data.static_fits import NAME as FITS
-from hmrlab.data.static_fits import read_static_fits, save_static_fits
-from hmrlab.files import FileProblem, listed, resolve, save_npz_whole, user_path
+from hmrlab.data.prepare import get_recipe
+from hmrlab.data.prepare.runner import near, put_in_place
+from hmrlab.data.prepared import PreparedSet, prepared_folder
+from hmrlab.files import FileProblem, listed, resolve, user_path
 from hmrlab.unpickling import load_plain
 
 RELEASED = {
@@ -81,31 +76,19 @@ def adopt(
         if key in arrays:
             arrays[key] = _rebased(arrays[key], root, masks)
     folder = prepared_folder(name, split)
-    unchecked = save_npz_whole(folder / ".adopted" / "records.npz", **arrays)
     try:
-        records = Records.open(unchecked)
-        chosen = None if fits is None else read_static_fits(user_path(fits), records)
-        (folder / FITS).unlink(missing_ok=True)
-        os.replace(unchecked, folder / "records.npz")
+        prepared = put_in_place(
+            folder, arrays, fits=None if fits is None else user_path(fits), name=name, split=split,
+            images=root, skipped={}, box_factor=recipe.box_factor,
+        )  # fmt: skip
     except FileProblem as problem:
+        unchecked = folder / ".unchecked" / "records.npz"
         raise FileProblem(str(problem).replace(str(unchecked), str(file))) from problem
-    finally:
-        shutil.rmtree(folder / ".adopted", ignore_errors=True)
-    if chosen is not None:
-        save_static_fits(chosen, folder)
-    note_set(
-        folder, name=name, split=split, images=root, count=len(records), skipped=Counter(),
-        box_factor=recipe.box_factor,
-    )  # fmt: skip
-    return read_set(folder), missing
+    return prepared, missing
 
 
 def _arrays(file: Path) -> dict[str, np.ndarray]:
-    """What a released file holds, as plain arrays; texts that were saved as objects as well.
-
-    Raises:
-        FileProblem: it is no record file.
-    """
+    """What a released file holds, as plain arrays; texts that were saved as objects as well."""
     content = load_plain(file)
     if "imgname" not in content:
         raise FileProblem(
@@ -117,21 +100,15 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
         try:
             arrays[key] = _plain(key, value)
         except (ValueError, TypeError, OverflowError, RecursionError) as error:
-            raise FileProblem(
-                f"{file}: '{key}' holds no {'texts' if key in _TEXTS else 'numbers of one shape'} "
-                f"({error})."
-            ) from error
+            what = "texts" if key in _TEXTS else "numbers of one shape"
+            raise FileProblem(f"{file}: '{key}' holds no {what} ({error}).") from error
         if key == "has_smpl":
             arrays[key] = arrays[key].reshape(-1)
     return arrays
 
 
 def _plain(key: str, value: object) -> np.ndarray:
-    """An array of texts or numbers of what may be objects.
-
-    Raises:
-        ValueError, TypeError, OverflowError, RecursionError: it is neither.
-    """
+    """An array of texts or numbers of what may be objects; it raises anything for others."""
     array = np.atleast_1d(np.asarray(value))
     if key in _TEXTS:
         return np.array([_text(one) for one in array.reshape(-1)], str)
@@ -148,11 +125,7 @@ def _text(value: object) -> str:
 
 
 def _missing_pictures(file: Path, root: Path, names: np.ndarray) -> int:
-    """How many rows name a picture that is not there.
-
-    Raises:
-        FileProblem: none is there.
-    """
+    """How many rows name a picture that is not there; `FileProblem` if none is there."""
     distinct, rows = np.unique(names, return_counts=True)
     there = np.array([os.path.isfile(root / name) for name in distinct])
     if there.any():
@@ -167,11 +140,7 @@ def _missing_pictures(file: Path, root: Path, names: np.ndarray) -> int:
 
 
 def _rebased(names: np.ndarray, root: Path, masks: str | Path | None) -> np.ndarray:
-    """Names of masks relative to ROOT instead of UPi-S1h's folder.
-
-    Raises:
-        FileProblem: the first one is not where it should be.
-    """
+    """Names of masks relative to ROOT, not UPi-S1h's folder; `FileProblem` if that is elsewhere."""
     if len(names) == 0:
         return names
     places = _MASKS if masks is None else (str(resolve(masks)),)

@@ -21,12 +21,9 @@ from pathlib import Path
 import numpy as np
 
 from hmrlab.data.prepare.cdf import read_cdf
-from hmrlab.data.prepare.containers import AGAIN, numbers
-from hmrlab.data.prepare.hdf5 import open_hdf5
-from hmrlab.data.prepare.matlab import read_mat
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
-from hmrlab.data.prepare.skeletons import H36M_32, H36M_TO_ANNOTATED, centred, chosen, placed
-from hmrlab.data.prepare.video import extract_frames, left_out
+from hmrlab.data.prepare.containers import AGAIN, numbers, open_hdf5, read_mat
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, Samples, centred, named
+from hmrlab.data.prepare.video import extract_frames
 from hmrlab.files import FileProblem
 
 SUBJECTS = {"train": (1, 5, 6, 7, 8), "p1": (9, 11), "p2": (9, 11)}
@@ -36,6 +33,25 @@ EVERY = 5
 BOX_FACTOR = 0.9
 SEQUENCES = 30  # of each subject: 15 actions, twice
 BROKEN_VIDEOS = (("S11", "Directions.54138969"),)  # damaged as released
+JOINTS_32: tuple[str, ...] = (
+    "Hips", "RightUpLeg", "RightLeg", "RightFoot", "RightToeBase", "RightToeEnd",
+    "LeftUpLeg", "LeftLeg", "LeftFoot", "LeftToeBase", "LeftToeEnd",
+    "Spine", "Spine1", "Neck", "Head", "HeadEnd",
+    "LeftShoulder", "LeftArm", "LeftForeArm", "LeftHand", "LeftHandThumb", "LeftThumbEnd",
+    "LeftWristEnd", "LeftHandEnd",
+    "RightShoulder", "RightArm", "RightForeArm", "RightHand", "RightHandThumb", "RightThumbEnd",
+    "RightWristEnd", "RightHandEnd",
+)  # fmt: skip
+"""All joints of the CDF files; names as in its skeleton, the ends of chains named here."""
+TO_ANNOTATED: dict[str, str] = {
+    "RightFoot": "right_ankle", "RightLeg": "right_knee", "RightUpLeg": "right_hip",
+    "LeftUpLeg": "left_hip", "LeftLeg": "left_knee", "LeftFoot": "left_ankle",
+    "RightHand": "right_wrist", "RightForeArm": "right_elbow", "RightArm": "right_shoulder",
+    "LeftArm": "left_shoulder", "LeftForeArm": "left_elbow", "LeftHand": "left_wrist",
+    "RightShoulder": "neck_lsp", "Spine": "pelvis_mpii", "Spine1": "spine_h36m",
+    "Head": "jaw_h36m", "HeadEnd": "head_h36m",
+}  # fmt: skip
+"""SPIN's 17. `Spine` begins where `Hips` is, and `RightShoulder` where `Neck` is."""
 
 _JOINTS_3D = "MyPoseFeatures/D3_Positions_mono"
 _JOINTS_2D = "MyPoseFeatures/D2_Positions"
@@ -45,11 +61,7 @@ _STEM = re.compile(r"(?P<stem>[A-Za-z][^.]*\.\d{8})\.cdf(\.mat)?")
 
 
 def h36m_recipe(images: Path | None = None) -> Recipe:
-    """How Human3.6M is prepared.
-
-    Args:
-        images: folder where the pictures are, or are written to; by default ROOT/images.
-    """
+    """How Human3.6M is prepared; pictures are, or are written to, in `images` or ROOT/images."""
     return Recipe(
         name="h36m",
         splits=("train", "p1", "p2"),
@@ -67,8 +79,8 @@ def h36m_recipe(images: Path | None = None) -> Recipe:
     )
 
 
-def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str) -> Converted:
-    """The samples of one video.
+def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str) -> Samples:
+    """The samples of one video; `FileProblem` where a file of it is missing or damaged.
 
     Args:
         root: folder with S1, S5, ...
@@ -76,16 +88,13 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
         split: p1 and p2 need no joints in 2D.
         subject: S1, ...
         stem: "Directions 1.54138969": action and camera, as its files are called.
-
-    Raises:
-        FileProblem: a file is missing or damaged; the message says what to do.
     """
     folder = root / subject
     joints = read_joints(folder / _JOINTS_3D, stem, 3)
     frames = np.arange(0, len(joints), EVERY)
     if (subject, stem) in BROKEN_VIDEOS:
-        return Converted.of([], {"the video is damaged as released": len(frames)})
-    annotations = {"S": _annotated(centred(joints, H36M_32, "Spine")[frames])}
+        return Samples({}, Counter({"the video is damaged as released": len(frames)}))
+    annotations = {"S": _annotated(centred(joints[frames], JOINTS_32.index("Spine")))}
     if split == "train":
         points = read_joints(folder / _JOINTS_2D, stem, 2)
         if len(points) != len(joints):
@@ -97,12 +106,11 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
     names = np.array([picture_name(subject, stem, frame) for frame in frames])
     boxes = read_boxes(folder / _MASKS / f"{stem}.mat", frames)
     boxed = np.isfinite(boxes).all(1)
-    wanted = {int(frame): images / name
+    paths = {int(frame): images / name
               for frame, name in zip(frames[boxed], names[boxed], strict=True)}  # fmt: skip
-    extraction = extract_frames(folder / _VIDEOS / f"{stem}.mp4", wanted)
-    gone = extraction.absent | extraction.damaged
-    keep = boxed & np.array([int(frame) not in gone for frame in frames], bool)
-    skipped = left_out(extraction, wanted) + Counter({"the mask is empty": int((~boxed).sum())})
+    extraction = extract_frames(folder / _VIDEOS / f"{stem}.mp4", paths)
+    keep = boxed & ~extraction.lacks(frames)
+    skipped = extraction.skipped + Counter({"the mask is empty": int((~boxed).sum())})
     x0, y0, x1, y1 = boxes[keep].T
     arrays = {
         "imgname": names[keep],
@@ -110,11 +118,13 @@ def read_sequence(root: Path, images: Path, split: str, subject: str, stem: str)
         "scale": BOX_FACTOR * np.maximum(x1 - x0, y1 - y0) / 200,
         **{key: value[keep] for key, value in annotations.items()},
     }
-    return Converted(arrays, skipped)
+    return Samples(arrays, skipped)
 
 
 def _annotated(points: np.ndarray) -> np.ndarray:
-    return placed(chosen(points, H36M_32, H36M_TO_ANNOTATED), H36M_TO_ANNOTATED)
+    """(n, 32, d) -> (n, 24, d + 1): those of the 17 at their places among the 24."""
+    chosen = points[:, [JOINTS_32.index(name) for name in TO_ANNOTATED]]
+    return named(chosen, tuple(TO_ANNOTATED.values())).astype(np.float32)
 
 
 def picture_name(subject: str, stem: str, frame: int) -> str:
@@ -138,10 +148,10 @@ def read_joints(folder: Path, stem: str, d: int) -> np.ndarray:
         path = converted
         value = read_mat(path, "data").get("data", np.zeros(0))
         value = value.flat[0] if value.dtype == object and value.size == 1 else value
-    joints = numbers(path, "Pose", value, (None, len(H36M_32) * d))
+    joints = numbers(path, "Pose", value, (None, len(JOINTS_32) * d))
     if not len(joints):
         raise FileProblem(f"{path}: holds no frame. {AGAIN}")
-    return joints.reshape(-1, len(H36M_32), d)
+    return joints.reshape(-1, len(JOINTS_32), d)
 
 
 def read_boxes(path: Path, frames: np.ndarray) -> np.ndarray:
@@ -182,68 +192,56 @@ def _stems(folder: Path, split: str) -> list[str]:
 
 
 def _needed(images: Path | None, root: Path, split: str) -> list[Needed]:
-    needed = []
     pictures = _pictures(images, root, split)
+    subjects = [f"S{number}" for number in SUBJECTS[split]]
+    return [item for subject in subjects for item in _of_subject(subject, pictures, root, split)]
+
+
+def _of_subject(subject: str, pictures: Path, root: Path, split: str) -> list[Needed]:
+    """What is needed of a subject: files for each sequence whose joints in 3D are there."""
     cameras = (P2_CAMERA,) if split == "p2" else CAMERAS
-    for subject in (f"S{number}" for number in SUBJECTS[split]):
-        broken = {stem for name, stem in BROKEN_VIDEOS if name == subject}
-        count = SEQUENCES * len(cameras) - sum(stem.endswith(cameras) for stem in broken)
-        needed.append(
-            Needed(
-                f"{subject}/{_JOINTS_3D}/*.{cameras[0] if split == 'p2' else '*'}.cdf*",
-                "joints in 3D",
-                f"Poses_D3_Positions_mono_{subject}.tgz",
-                count,
-            )
-        )
-        stems = [stem for stem in _stems(root / subject / _JOINTS_3D, split) if stem not in broken]
-        each = partial(_each, root, subject, stems, count)
-        if split == "train":
-            needed += each(_JOINTS_2D, ".cdf", "joints in 2D", f"Poses_D2_Positions_{subject}.tgz")
-        needed += each(_MASKS, ".mat", "masks of boxes", f"Segments_mat_gt_bb_{subject}.tgz")
-        # Where a video's pictures are there, it may have been deleted; where both are, it counts,
-        # so that what is needed does not change while pictures are made.
-        videos = [
-            stem
-            for stem in stems
-            if (root / subject / _VIDEOS / f"{stem}.mp4").is_file()
-            or not (pictures / picture_name(subject, stem, 0)).is_file()
-        ]
-        if videos or not stems:
-            each = partial(_each, root, subject, videos, count)
-            needed += each(_VIDEOS, ".mp4", "videos", f"Videos_{subject}.tgz")
+    broken = {stem for name, stem in BROKEN_VIDEOS if name == subject}
+    count = SEQUENCES * len(cameras) - sum(stem.endswith(cameras) for stem in broken)
+    stems = [stem for stem in _stems(root / subject / _JOINTS_3D, split) if stem not in broken]
+
+    def each(folder: str, ending: str, what: str, archive: str, stems: list[str]) -> list[Needed]:
+        """A file for each of these sequences; one line for all where there is none."""
+        names = [f"{subject}/{folder}/{stem}{ending}" for stem in stems]
+        names = [f"{name}.mat" if ending == ".cdf" and (root / f"{name}.mat").is_file() else name
+                 for name in names]  # fmt: skip
+        archive = f"{archive}_{subject}.tgz"
+        if not any((root / name).is_file() for name in names):
+            return [Needed(f"{subject}/{folder}/*{ending}*", what, archive, len(stems) or count)]
+        return [Needed(name, what, archive) for name in names]
+
+    camera = P2_CAMERA if split == "p2" else "*"
+    pattern = f"{subject}/{_JOINTS_3D}/*.{camera}.cdf*"
+    needed = [Needed(pattern, "joints in 3D", f"Poses_D3_Positions_mono_{subject}.tgz", count)]
+    if split == "train":
+        needed += each(_JOINTS_2D, ".cdf", "joints in 2D", "Poses_D2_Positions", stems)
+    needed += each(_MASKS, ".mat", "masks of boxes", "Segments_mat_gt_bb", stems)
+    # Where a video's pictures are there, it may have been deleted; where both are, it counts,
+    # so that what is needed does not change while pictures are made.
+    videos = [
+        stem
+        for stem in stems
+        if (root / subject / _VIDEOS / f"{stem}.mp4").is_file()
+        or not (pictures / picture_name(subject, stem, 0)).is_file()
+    ]
+    if videos or not stems:
+        needed += each(_VIDEOS, ".mp4", "videos", "Videos", videos)
     return needed
 
 
-def _each(
-    root: Path,
-    subject: str,
-    stems: list[str],
-    count: int,
-    folder: str,
-    ending: str,
-    what: str,
-    download: str,
-) -> list[Needed]:
-    """A file for each sequence; one line for all where there is none."""
-    names = [f"{subject}/{folder}/{stem}{ending}" for stem in stems]
-    names = [f"{name}.mat" if ending == ".cdf" and (root / f"{name}.mat").is_file() else name
-             for name in names]  # fmt: skip
-    if not any((root / name).is_file() for name in names):
-        return [Needed(f"{subject}/{folder}/*{ending}*", what, download, len(stems) or count)]
-    return [Needed(name, what, download) for name in names]
-
-
-def _jobs(images: Path | None, root: Path, split: str) -> list[Job]:
+def _jobs(images: Path | None, root: Path, split: str) -> Jobs:
     folder = _pictures(images, root, split)
-    return [
-        Job(
-            f"{subject}_{stem.replace(' ', '_')}",
-            partial(read_sequence, root, folder, split, subject, stem),
+    return {
+        f"{subject}_{stem.replace(' ', '_')}": partial(
+            read_sequence, root, folder, split, subject, stem
         )
         for subject in (f"S{number}" for number in SUBJECTS[split])
         for stem in _stems(root / subject / _JOINTS_3D, split)
-    ]
+    }
 
 
 RECIPE = h36m_recipe()

@@ -19,13 +19,12 @@ from __future__ import annotations
 import re
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from hmrlab.data.prepare.containers import numbers
-from hmrlab.data.prepare.matlab import read_mat
-from hmrlab.data.prepare.recipe import Job, Needed, Recipe
-from hmrlab.data.prepare.samples import as_found, boxes, in_lots, named
+from hmrlab.data.prepare.containers import numbers, read_mat
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, boxes, jobs_of, named
 from hmrlab.files import FileProblem
 
 BOX_FACTOR = 1.2
@@ -43,10 +42,7 @@ _LICENCE = "free for academic research; no registration"
 
 
 def read_joints(path: Path) -> np.ndarray:
-    """Annotated joints from a `joints.mat` of either order of axes.
-
-    Returns:
-        (N, 14, 3) x, y in pixels, visible.
+    """Joints (N, 14, 3) x, y in pixels, visible, from a `joints.mat` of either order of axes.
 
     Raises:
         FileProblem: it is damaged or of another shape.
@@ -65,21 +61,21 @@ def read_joints(path: Path) -> np.ndarray:
 
 def needed_lsp(archive: str, root: Path, split: str) -> list[Needed]:
     """Joints and pictures; of low-resolution LSP's test half the masks, too."""
-    found = [
+    needed = [
         Needed("joints.mat", "annotated joints", archive),
         Needed("images/im*.jpg", "pictures", archive),
     ]
     if archive == "lsp_dataset.zip" and split == "test":
-        masks = _mask_folder(root) or _MASKS[1]
-        words = ("silhouettes", "masks of the body's parts")
-        found += [
-            Needed(f"{masks}/im*[0-9]{end}.png", what, "upi-s1h.zip (UPi-S1h)")
-            for end, what in zip(("_segmentation", "_part_segmentation"), words, strict=True)
+        names = f"{_mask_folder(root) or _MASKS[1]}/im*[0-9]"
+        masks = "upi-s1h.zip (UPi-S1h)"
+        needed += [
+            Needed(f"{names}_segmentation.png", "silhouettes", masks),
+            Needed(f"{names}_part_segmentation.png", "masks of the body's parts", masks),
         ]
-    return found
+    return needed
 
 
-def jobs_lsp(archive: str, root: Path, split: str) -> list[Job]:
+def jobs_lsp(archive: str, root: Path, split: str) -> Jobs:
     """Half of the pictures, some hundreds in a job."""
     joints = read_joints(root / "joints.mat")
     if len(joints) != PICTURES:
@@ -95,19 +91,18 @@ def jobs_lsp(archive: str, root: Path, split: str) -> list[Job]:
     if archive == "lsp_dataset.zip" and split == "test" and masks:
         arrays["maskname"] = np.array([f"{masks}/im{k:04d}_segmentation.png" for k in rows])
         arrays["partname"] = np.array([f"{masks}/im{k:04d}_part_segmentation.png" for k in rows])
-    return [Job(name, partial(as_found, lot)) for name, lot in in_lots(arrays)]
+    return jobs_of(arrays)
 
 
 def needed_lspet(root: Path, split: str) -> list[Needed]:
     """Joints and pictures."""
-    archive = "hr-lspet.zip"
     return [
-        Needed("joints.mat", "annotated joints", archive),
-        Needed("im*.png", "pictures", archive),
+        Needed("joints.mat", "annotated joints", "hr-lspet.zip"),
+        Needed("im*.png", "pictures", "hr-lspet.zip"),
     ]
 
 
-def jobs_lspet(root: Path, split: str) -> list[Job]:
+def jobs_lspet(root: Path, split: str) -> Jobs:
     """All pictures, some hundreds in a job.
 
     The annotations have no names: they go with the pictures in the order of these; or by number
@@ -124,12 +119,11 @@ def jobs_lspet(root: Path, split: str) -> list[Job]:
                 "missing all would be wrong: unpack hr-lspet.zip again, into an empty folder."
             )
         joints = joints[rows - 1]
-    arrays = _arrays(names, joints)
-    return [Job(name, partial(as_found, lot)) for name, lot in in_lots(arrays)]
+    return jobs_of(_arrays(names, joints))
 
 
 def _arrays(names: list[str], joints: np.ndarray) -> dict[str, np.ndarray]:
-    center, scale = boxes(*_all(joints), BOX_FACTOR)
+    center, scale = boxes(joints[..., :2], BOX_FACTOR)
     part = named(joints[..., :2], JOINTS_14)
     return {"imgname": np.array(names), "center": center, "scale": scale, "part": part}
 
@@ -137,10 +131,9 @@ def _arrays(names: list[str], joints: np.ndarray) -> dict[str, np.ndarray]:
 def _must_be_of(archive: str, root: Path, joints: np.ndarray) -> None:
     """Tell LSP, whose people are scaled to some 150 pixels, from LSP in full size.
 
-    Raises:
-        FileProblem: it is the other one; the masks belong to the small pictures alone.
+    The masks belong to the small pictures alone.
     """
-    size = float(np.nanmedian(200 * boxes(*_all(joints), 1.0)[1]))
+    size = float(np.nanmedian(200 * boxes(joints[..., :2], 1.0)[1]))
     is_small = archive == "lsp_dataset.zip"
     if size > LARGEST_OF_SMALL if is_small else size < SMALLEST_OF_LARGE:
         kind, name = ("full-size", "lsp-orig") if is_small else ("small", "lsp")
@@ -150,41 +143,38 @@ def _must_be_of(archive: str, root: Path, joints: np.ndarray) -> None:
         )
 
 
-def _all(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Places, and that all of them count."""
-    return joints[..., :2], np.ones(joints.shape[:2], bool)
-
-
 def _mask_folder(root: Path) -> str | None:
     """Where UPi-S1h's masks lie, relative to ROOT."""
     return next((name for name in _MASKS if (root / name).is_dir()), None)
 
 
-LSP = Recipe(
+def _lsp(archive: str, **about: Any) -> Recipe:
+    return Recipe(
+        splits=("train", "test"),
+        box_factor=BOX_FACTOR,
+        needed=partial(needed_lsp, archive),
+        jobs=partial(jobs_lsp, archive),
+        expected={"train": 1000, "test": 1000},
+        folders=(archive.removesuffix(".zip"),),
+        **about,
+    )
+
+
+LSP = _lsp(
+    "lsp_dataset.zip",
     name="lsp",
-    splits=("train", "test"),
     title="Leeds Sports Pose (LSP), with UPi-S1h's masks for its test half",
     registration=f"{_PAGE}; masks: http://files.is.tuebingen.mpg.de/classner/up/",
     licence=f"{_LICENCE}; UPi-S1h: research only",
     disk="lsp_dataset.zip, some 35 MB; upi-s1h.zip",
-    box_factor=BOX_FACTOR,
-    needed=partial(needed_lsp, "lsp_dataset.zip"),
-    jobs=partial(jobs_lsp, "lsp_dataset.zip"),
-    expected={"train": 1000, "test": 1000},
-    folders=("lsp_dataset",),
 )
-LSP_ORIGINAL = Recipe(
+LSP_ORIGINAL = _lsp(
+    "lsp_dataset_original.zip",
     name="lsp-orig",
-    splits=("train", "test"),
     title="Leeds Sports Pose in full size (LSP original)",
     registration=_PAGE,
     licence=_LICENCE,
     disk="lsp_dataset_original.zip, some 200 MB",
-    box_factor=BOX_FACTOR,
-    needed=partial(needed_lsp, "lsp_dataset_original.zip"),
-    jobs=partial(jobs_lsp, "lsp_dataset_original.zip"),
-    expected={"train": 1000, "test": 1000},
-    folders=("lsp_dataset_original",),
 )
 LSPET = Recipe(
     name="lspet",

@@ -18,16 +18,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.prepare.containers import numbers
-from hmrlab.data.prepare.hdf5 import open_hdf5
-from hmrlab.data.prepare.matlab import read_mat
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
-from hmrlab.data.prepare.samples import as_found, in_lots, named, picture_names
+from hmrlab.data.prepare.containers import numbers, open_hdf5, read_mat
+from hmrlab.data.prepare.recipe import Jobs, Needed, Recipe, jobs_of, named, picture_names
 from hmrlab.files import FileProblem, listed
 
 BOX_FACTOR = 1.25  # of the annotated height, not of the keypoints' box
@@ -47,31 +43,24 @@ _MAT = tuple(
 
 def needed(root: Path, split: str) -> list[Needed]:
     """One file of annotations, and pictures."""
-    annotations = _annotations(root)
     return [
-        Needed(annotations or _MAT[0], "annotations", "mpii_human_pose_v1_u12_2.zip"),
+        Needed(_annotations(root), "annotations", "mpii_human_pose_v1_u12_2.zip"),
         Needed("images/*.jpg", "pictures", "mpii_human_pose_v1.tar.gz"),
     ]
 
 
-def jobs(root: Path, split: str) -> list[Job]:
+def jobs(root: Path, split: str) -> Jobs:
     """All people for training, some hundreds in a job."""
-    path = root / (_annotations(root) or _MAT[0])
+    path = root / _annotations(root)
     people = read_h5(path) if path.suffix == ".h5" else read_release(path)
     known = (people["joints"] > 0).all((1, 2))  # unknown ones are at 0
-    arrays = {key: value[known] for key, value in people.items()}
-    lots = in_lots({
-        "imgname": np.char.add("images/", arrays["imgname"]),
-        "center": arrays["center"],
-        "scale": arrays["scale"],
-        "part": named(arrays["joints"], JOINTS_16),
-    })  # fmt: skip
-    unknown = int((~known).sum())
-    skipped = Converted({}, Counter({"not all 16 joints annotated": unknown} if unknown else {}))
-    return [
-        Job("left-out", partial(as_found, skipped)),
-        *(Job(name, partial(as_found, lot)) for name, lot in lots),
-    ]
+    arrays = {
+        "imgname": np.char.add("images/", people["imgname"][known]),
+        "center": people["center"][known],
+        "scale": people["scale"][known],
+        "part": named(people["joints"][known], JOINTS_16),
+    }
+    return jobs_of(arrays, +Counter({"not all 16 joints annotated": int((~known).sum())}))
 
 
 def read_h5(path: Path) -> dict[str, np.ndarray]:
@@ -83,32 +72,27 @@ def read_h5(path: Path) -> dict[str, np.ndarray]:
     Raises:
         FileProblem: it is damaged, or of another layout.
     """
-    wanted = {"imgname": None, "center": (2,), "scale": (), "part": (len(JOINTS_16), 2)}
+    shapes = {"center": (2,), "scale": (), "part": (len(JOINTS_16), 2)}
     with open_hdf5(path) as file:
-        missing = [key for key in wanted if key not in file.names()]
+        missing = [key for key in ("imgname", *shapes) if key not in file.names()]
         if missing:
             raise FileProblem(
                 f"{path}: has no {', '.join(missing)}; it has {listed(file.names())}. "
                 "Expected the stacked hourglass network's annotations of MPII."
             )
-        found = {key: file.read(key) for key in wanted}
-    names = _texts(path, found.pop("imgname"))
-    for key, shape in wanted.items():
-        if shape is not None:
-            found[key] = numbers(path, key, found[key], (len(names), *shape))
-    found["joints"] = found.pop("part")
-    return {"imgname": names, **found}
+        names = _texts(path, file.read("imgname"))
+        arrays = {
+            key: numbers(path, key, file.read(key), (len(names), *shape))
+            for key, shape in shapes.items()
+        }
+    return {"imgname": names, "joints": arrays.pop("part"), **arrays}
 
 
 def read_release(path: Path) -> dict[str, np.ndarray]:
-    """The training people of the official `.mat`, in its order.
+    """The training people of the official `.mat`, in its order; see `read_h5`.
 
-    Returns:
-        as `read_h5`; joints that are not annotated are at 0. People without box or joints are
-        left out: nothing is known of them.
-
-    Raises:
-        FileProblem: it is damaged, or of another layout.
+    Joints that are not annotated are at 0. People without box or joints are left out: nothing is
+    known of them.
     """
     release = read_mat(path, "RELEASE").get("RELEASE")
     names, people = [], []
@@ -118,10 +102,10 @@ def read_release(path: Path) -> dict[str, np.ndarray]:
         for picture, is_training in zip(pictures, training, strict=True):
             rectangles = _field(picture, "annorect") if is_training else None
             for person in () if rectangles is None else rectangles.flatten():
-                found = _person(person)
-                if found is not None:
+                box_and_joints = _person(person)
+                if box_and_joints is not None:
                     names.append(str(_field(_field(picture, "image"), "name").item()))
-                    people.append(found)
+                    people.append(box_and_joints)
     except Exception as error:  # structs in structs of anything else may raise anything
         raise FileProblem(
             f"{path}: not the layout of mpii_human_pose_v1_u12_1.mat, of whose RELEASE the fields "
@@ -181,9 +165,9 @@ def _texts(path: Path, names: np.ndarray) -> np.ndarray:
         raise FileProblem(f"{path}: 'imgname' is no UTF-8 text: {error.object!r:.60}.") from error
 
 
-def _annotations(root: Path) -> str | None:
-    """The file of annotations that is there, relative to ROOT."""
-    return next((name for name in (*_H5, *_MAT) if os.path.lexists(root / name)), None)
+def _annotations(root: Path) -> str:
+    """The file of annotations that is there, relative to ROOT; else the one to be there."""
+    return next((name for name in (*_H5, *_MAT) if os.path.lexists(root / name)), _MAT[0])
 
 
 RECIPE = Recipe(

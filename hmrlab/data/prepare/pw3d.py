@@ -25,8 +25,16 @@ import numpy as np
 
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.data.prepare.containers import numbers
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
-from hmrlab.data.prepare.samples import boxes, named, picture_names
+from hmrlab.data.prepare.recipe import (
+    Jobs,
+    Needed,
+    Recipe,
+    Samples,
+    boxes,
+    joined,
+    named,
+    picture_names,
+)
 from hmrlab.files import FileProblem, listed
 from hmrlab.unpickling import load_plain
 
@@ -45,22 +53,22 @@ _KEYS = ("sequence", "poses", "betas", "genders", "poses2d", "cam_poses", "campo
 
 def needed(root: Path, split: str) -> list[Needed]:
     """The sequences of a split, and a folder of pictures for each that is there."""
-    found = [
+    needed = [
         Needed(f"sequenceFiles/{split}/*.pkl", "poses of the sequences", "sequenceFiles.zip"),
         Needed("imageFiles/*/image_*.jpg", "pictures of the sequences", "imageFiles.zip"),
     ]
-    return found + [
+    return needed + [
         Needed(f"imageFiles/{path.stem}/image_*.jpg", "a sequence's pictures", "imageFiles.zip")
         for path in _sequences(root, split)
     ]
 
 
-def jobs(root: Path, split: str) -> list[Job]:
+def jobs(root: Path, split: str) -> Jobs:
     """One for each sequence, in the order of their names."""
-    return [Job(path.stem, partial(read_sequence, path)) for path in _sequences(root, split)]
+    return {path.stem: partial(read_sequence, path) for path in _sequences(root, split)}
 
 
-def read_sequence(path: Path) -> Converted:
+def read_sequence(path: Path) -> Samples:
     """All people of a sequence in all frames with a valid camera, one after the other.
 
     Raises:
@@ -79,17 +87,12 @@ def read_sequence(path: Path) -> Converted:
     n_people = len(content["poses"])
     if n_people > MAX_PEOPLE:
         raise FileProblem(f"{path}: 'poses' has {n_people:,} people; two or so are expected.")
-    people = [_person(path, content, k, pictures, cameras) for k in range(n_people)]
-    arrays = {
-        key: np.concatenate([person.arrays[key] for person in people])
-        for key in (people[0].arrays if people else ())
-    }
-    return Converted(arrays, sum((person.skipped for person in people), Counter()))
+    return joined([_person(path, content, k, pictures, cameras) for k in range(n_people)])
 
 
 def _person(
     path: Path, content: dict[str, Any], number: int, pictures: np.ndarray, cameras: np.ndarray
-) -> Converted:
+) -> Samples:
     """One actor of a sequence."""
 
     def array(key: str, *shape: int) -> np.ndarray:
@@ -105,14 +108,15 @@ def _person(
     seen_2d = array("poses2d", 3, len(KEYPOINTS_18))
     valid = array("campose_valid") > 0
     betas = array("betas")
-    said = _of(path, content, "genders", number)
-    gender = said[:1].lower() if isinstance(said, str) else ""
+    text = _of(path, content, "genders", number)
+    gender = text[:1].lower() if isinstance(text, str) else ""
     if len(betas) < 10 or gender not in ("m", "f", "n"):
         raise FileProblem(
             f"{path}: person {number} needs 10 betas and a gender m, f or n; found {len(betas)} "
-            f"and {said!r:.40}."
+            f"and {text!r:.40}."
         )
-    keypoints = named(seen_2d.transpose(0, 2, 1), KEYPOINTS_18, OPENPOSE_NAMES)
+    points = seen_2d.transpose(0, 2, 1)
+    keypoints = named(points[..., :2], KEYPOINTS_18, OPENPOSE_NAMES, points[..., 2])
     confident = keypoints[..., 2] > 0
     skipped = Counter({
         "camera pose not valid": int((~valid).sum()),
@@ -120,7 +124,7 @@ def _person(
     })  # fmt: skip
     keep = valid & confident.any(1)
     keypoints, confident = keypoints[keep], confident[keep]
-    center, scale = boxes(keypoints[..., :2], confident, BOX_FACTOR)
+    center, scale = boxes(keypoints[..., :2], BOX_FACTOR, confident)
     rows = np.flatnonzero(keep)
     _must_be_rotations(path, number, rows, cameras, poses)
     arrays = {
@@ -133,18 +137,14 @@ def _person(
         "gender": np.full(len(rows), gender),
         "actor": np.full(len(rows), number),
     }
-    return Converted(arrays, +skipped)
+    return Samples(arrays, +skipped)
 
 
 def seen_by(cameras: np.ndarray, poses: np.ndarray) -> np.ndarray:
-    """Poses with the root in the camera's frame instead of the world's.
+    """Poses (N, 72) with the root in the camera's frame instead of the world's.
 
-    Args:
-        cameras: (N, 3, 3) rotations from world to camera.
-        poses: (N, 72) axis-angles.
-
-    Returns:
-        (N, 72); rows with a number that is not finite have none in the root either.
+    By rotations (N, 3, 3) from world to camera. Rows with a number that is not finite have none in
+    the root either.
     """
     from scipy.spatial.transform import Rotation
 
@@ -160,11 +160,7 @@ def seen_by(cameras: np.ndarray, poses: np.ndarray) -> np.ndarray:
 def _must_be_rotations(
     path: Path, number: int, rows: np.ndarray, cameras: np.ndarray, poses: np.ndarray
 ) -> None:
-    """Refuse poses and cameras that turn nothing; numbers that are not finite are left alone.
-
-    Raises:
-        FileProblem: one in these rows is none.
-    """
+    """Refuse poses and cameras in these rows that are no turns, whatever is not finite aside."""
     largest = np.abs(poses[rows, :3]).max(1)
     wild = rows[np.isfinite(largest) & (largest > _MAX_ANGLE)]
     if len(wild):
@@ -184,11 +180,7 @@ def _must_be_rotations(
 
 
 def _of(path: Path, content: dict[str, Any], key: str, number: int) -> Any:
-    """What a sequence's list has for a person.
-
-    Raises:
-        FileProblem: it is no list, or has nothing for that person.
-    """
+    """What a sequence's list has for a person; `FileProblem` where it has nothing."""
     values = content[key]
     if not isinstance(values, list | tuple | np.ndarray) or getattr(values, "ndim", 1) == 0:
         raise FileProblem(

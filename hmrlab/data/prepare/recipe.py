@@ -11,12 +11,17 @@ import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from hmrlab.files import resolve
+from hmrlab.bodies.joints import ANNOTATED_NAMES
+from hmrlab.files import FileProblem, resolve
+
+AT_ONCE = 500  # samples in a job, where a set comes with one file of annotations for all
+MAX_PEOPLE = 200_000  # in one file of annotations: seven times those of COCO
+_MAX_NAME = 100  # characters
 
 
 @dataclass(frozen=True)
@@ -30,41 +35,22 @@ class Needed:
 
 
 @dataclass(frozen=True)
-class Converted:
+class Samples:
     """Samples of one job; those left out are counted by reason."""
 
     arrays: dict[str, np.ndarray]  # (n, ...) by key of SPIN's vocabulary; others are kept as well
     skipped: Counter[str] = field(default_factory=Counter)
 
-    @classmethod
-    def of(
-        cls, samples: Sequence[Mapping[str, Any]], skipped: Mapping[str, int] | None = None
-    ) -> Converted:
-        """From samples one by one; all must have the same keys.
-
-        Raises:
-            ValueError: they have not.
-        """
-        keys = tuple(samples[0]) if samples else ()
-        if any(set(sample) != set(keys) for sample in samples):
-            raise ValueError("samples of one job must have the same keys")
-        arrays = {key: np.stack([np.asarray(sample[key]) for sample in samples]) for key in keys}
-        return cls(arrays, Counter(skipped or {}))
-
     def __len__(self) -> int:
         return len(next(iter(self.arrays.values()), ()))
 
 
-@dataclass(frozen=True)
-class Job:
-    """A piece of work that is done whole or not at all, in any process.
+Jobs = dict[str, Callable[[], Samples]]
+"""Pieces of work by name (letters, digits, - _ .), each done whole or not at all, in any process.
 
-    `read` must be picklable: a function at the top level of a module, or `functools.partial` of
-    one. It raises `FileProblem` where a file that was there cannot be used at all.
-    """
-
-    name: str  # different for each job of a set; letters, digits, - _ .
-    read: Callable[[], Converted]
+Each is a function at the top level of a module, or `functools.partial` of one, as pickle can send
+them. It raises `FileProblem` where a file that was there cannot be used at all.
+"""
 
 
 @dataclass(frozen=True)
@@ -72,7 +58,7 @@ class Recipe:
     """One data set.
 
     `needed` and `jobs` are called with ROOT and the split; `jobs` only once all that is needed is
-    there. Jobs are joined in the order of the list, which must not depend on the machine.
+    there. Jobs are joined in their order, which must not depend on the machine.
     """
 
     name: str  # as in the command: "3dpw"
@@ -83,7 +69,7 @@ class Recipe:
     disk: str  # in words: what is downloaded, and what it takes unpacked
     box_factor: float  # the box's side is so many times the longer side of the keypoints' own box
     needed: Callable[[Path, str], list[Needed]]
-    jobs: Callable[[Path, str], list[Job]]
+    jobs: Callable[[Path, str], Jobs]
     pictures: Callable[[Path, str], Path] | None = None
     """Folder that imgname, maskname and partname are relative to; by default ROOT."""
     expected: Mapping[str, int] = field(default_factory=dict)
@@ -103,3 +89,95 @@ class Recipe:
     def picture_folder(self, root: Path, split: str) -> Path:
         """Where this split's pictures lie, absolute."""
         return resolve(self.pictures(root, split) if self.pictures else root)
+
+
+def joined(parts: Sequence[Samples]) -> Samples:
+    """The samples of all, one after the other; `ValueError` where they have not the same keys."""
+    some = [part for part in parts if len(part)]
+    if any(part.arrays.keys() != some[0].arrays.keys() for part in some):
+        raise ValueError("the jobs of a set must find the same keys")
+    keys = tuple(some[0].arrays) if some else ()
+    arrays = {key: np.concatenate([part.arrays[key] for part in some]) for key in keys}
+    return Samples(arrays, sum((part.skipped for part in parts), Counter()))
+
+
+def jobs_of(arrays: dict[str, np.ndarray], skipped: Counter[str] | None = None) -> Jobs:
+    """Jobs of samples that are read already, some hundreds in each: their pictures are checked."""
+    jobs: Jobs = {}
+    for first in range(0, max(len(arrays["imgname"]), 1), AT_ONCE):
+        rows = {key: value[first : first + AT_ONCE] for key, value in arrays.items()}
+        samples = Samples(rows, Counter() if first else Counter(skipped))
+        jobs[f"from-{first:06d}"] = partial(_unchanged, samples)
+    return jobs
+
+
+def _unchanged(samples: Samples) -> Samples:
+    return samples
+
+
+def picture_names(path: Path, key: str, names: Sequence[str]) -> np.ndarray:
+    """Names (N,) of a file of annotations; `FileProblem` where one could not be a picture's."""
+    if len(names) > MAX_PEOPLE:
+        raise FileProblem(
+            f"{path}: '{key}' names {len(names):,} pictures; at most {MAX_PEOPLE:,} are expected."
+        )
+    for row, name in enumerate(names):
+        inside = not name.startswith("/") and ".." not in name.split("/")
+        if not (name and inside and len(name) <= _MAX_NAME and name.isprintable()):
+            raise FileProblem(
+                f"{path}: '{key}' of row {row} is no name of a picture: {name[:60]!r}."
+            )
+    return np.array(names, str)
+
+
+def named(
+    points: np.ndarray,
+    names: Sequence[str],
+    into: Sequence[str] = ANNOTATED_NAMES,
+    confidence: np.ndarray | float = 1.0,
+) -> np.ndarray:
+    """Keypoints in another order, by name.
+
+    Args:
+        points: (N, J, d) places.
+        names: of the J, each of them in `into`.
+        into: the names in the other order, by default those of the 24 annotated ones.
+        confidence: (N, J), or one for all.
+
+    Returns:
+        (N, len(into), d + 1) places and confidence; zero where there is no such keypoint.
+    """
+    n, n_joints, d = points.shape
+    if n_joints != len(names):
+        raise ValueError(f"{n_joints} keypoints with {len(names)} names")
+    result = np.zeros((n, len(into), d + 1))
+    columns = [into.index(name) for name in names]
+    result[:, columns, :d] = points
+    result[:, columns, d] = confidence
+    return result
+
+
+def boxes(
+    points: np.ndarray, factor: float, seen: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """The square about the middle of each person's keypoints' box.
+
+    Args:
+        points: (N, J, 2) pixels.
+        factor: the square's side by the longer side of the box.
+        seen: (N, J) bool, which of them count; by default all.
+
+    Returns:
+        center (N, 2) and scale (N,), the side by 200 pixels; 0 for somebody without keypoints.
+    """
+    seen = np.ones(points.shape[:2], bool) if seen is None else seen
+    high = np.where(seen[..., None], points, -np.inf).max(1)
+    low = np.where(seen[..., None], points, np.inf).min(1)
+    some = seen.any(1)
+    high, low = np.where(some[:, None], high, 0), np.where(some[:, None], low, 0)
+    return (low + high) / 2, factor * (high - low).max(1) / 200
+
+
+def centred(points: np.ndarray, root: int) -> np.ndarray:
+    """(n, J, 3) in mm -> in metres from the root joint, by its number."""
+    return (points - points[:, [root]]) / 1000.0

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+import numpy as np
 
 from hmrlab.files import FileProblem, open_picture, open_regular, write_whole
 
@@ -32,9 +34,21 @@ class Extraction:
     absent: frozenset[int]  # the video ends before them
     damaged: frozenset[int]  # the decoder filled holes in them
 
+    def lacks(self, frames: np.ndarray) -> np.ndarray:
+        """Which of these have no picture, (n,) bool."""
+        return np.isin(frames, [*self.absent, *self.damaged])
+
+    @property
+    def skipped(self) -> Counter[str]:
+        """How many have no picture, by reason; reasons that never occur are absent."""
+        return +Counter({
+            "the video ends before this frame": len(self.absent),
+            "the frame is damaged in the video": len(self.damaged),
+        })  # fmt: skip
+
 
 def extract_frames(
-    video: str | Path, wanted: Mapping[int, Path], *, may_be_short: bool = False
+    video: str | Path, paths: Mapping[int, Path], *, may_be_short: bool = False
 ) -> Extraction:
     """Write single frames of a video as JPEG files, each whole or not at all.
 
@@ -44,19 +58,19 @@ def extract_frames(
 
     Args:
         video: the file, an MP4 or AVI.
-        wanted: where each frame goes, by its number from 0.
+        paths: where each frame goes, by its number from 0.
         may_be_short: take it as it is if the file holds fewer frames than its header says.
 
     Raises:
         FileProblem: the video is missing, damaged or cut short, or a picture cannot be written.
     """
     video = Path(video)
-    todo = {frame: path for frame, path in wanted.items() if not is_whole_jpeg(path)}
-    most_are_there = len(todo) <= len(wanted) / 2
+    todo = {frame: path for frame, path in paths.items() if not is_whole_jpeg(path)}
+    most_are_there = len(todo) <= len(paths) / 2
     if not todo or (most_are_there and not os.path.lexists(video)):
         return Extraction(0, frozenset(), frozenset())
     missing = (
-        f"{len(todo):,} of {len(wanted):,} pictures are missing or cut short (first: "
+        f"{len(todo):,} of {len(paths):,} pictures are missing or cut short (first: "
         f"{next(iter(todo.values()))}), and there is no video to make them from: {video} is "
         "missing. Unpack the videos there, or name the folder that has the pictures."
     )
@@ -75,11 +89,7 @@ def is_whole_jpeg(path: str | Path) -> bool:
 
 
 def picture_size(path: str | Path) -> tuple[int, int]:
-    """Width and height of a picture, pixels, from its header alone.
-
-    Raises:
-        FileProblem: it is missing or no picture.
-    """
+    """Width and height of a picture, pixels, from its header; `FileProblem` where it is none."""
     with open_picture(path) as picture:
         return picture.size
 
@@ -98,7 +108,7 @@ def _extract(
             stream = container.streams.video[0]
             stream.codec_context.options = limit
             stream.codec_context.thread_count = 1  # there is a process for each core already
-            said = stream.frames  # 0 where the header does not say
+            announced = stream.frames  # 0 where the header does not say
             for frame in container.decode(stream):
                 if count in todo:
                     if frame.is_corrupt:
@@ -117,10 +127,10 @@ def _extract(
             "again, and download it again if that does not help."
         ) from error
     absent = frozenset(frame for frame in todo if frame >= count)
-    if absent and not may_be_short and said - count > max(_FEW, said // 100):
+    if absent and not may_be_short and announced - count > max(_FEW, announced // 100):
         raise FileProblem(
-            f"{video}: is cut short. Its header says {said:,} frames, but only {count:,} are there."
-            " Unpack the archive again, and download it again if that does not help."
+            f"{video}: is cut short. Its header says {announced:,} frames, but only {count:,} are "
+            "there. Unpack the archive again, and download it again if that does not help."
         )
     return Extraction(len(todo) - len(absent) - len(damaged), absent, frozenset(damaged))
 
@@ -131,14 +141,3 @@ def _save(image, path: Path) -> None:
         write_whole(path, lambda file: image.save(file, "JPEG", quality=QUALITY), durable=False)
     except FileProblem as problem:
         raise FileProblem(f"{problem} Pictures of videos go elsewhere with --images.") from problem
-
-
-def left_out(extraction: Extraction, frames: Iterable[int]) -> Counter[str]:
-    """Of these frames, how many have no picture, by reason; reasons that never occur are absent."""
-    frames = set(frames)
-    return +Counter(
-        {
-            "the video ends before this frame": len(frames & extraction.absent),
-            "the frame is damaged in the video": len(frames & extraction.damaged),
-        }
-    )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.prepare.catalogue import get_recipe
+from hmrlab.data.prepare import coco, get_recipe
 from hmrlab.data.prepare.coco import ANNOTATIONS, read_annotations
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.records import Records
@@ -131,7 +131,7 @@ def test_the_names_are_those_of_the_file(home, original):
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        (lambda c: c.pop("categories"), "it has no list 'categories'"),
+        (lambda c: c.pop("categories"), r"categories: .*required"),
         (lambda c: c["categories"][0].update(keypoints=["tail"]), "the keypoints are tail"),
         (lambda c: c["categories"][0].update(keypoints=2 * NAMES), "the keypoints are nose"),
         (lambda c: c.update(categories=[]), "the keypoints are nothing"),
@@ -143,22 +143,22 @@ def test_the_names_are_those_of_the_file(home, original):
             lambda c: c["annotations"][3].update(keypoints=[1, 2, 2]),
             r"\[3\]: expected 51 .*found 3",
         ),
-        (lambda c: c["annotations"].__setitem__(1, [1, 2]), r"annotations\[1\]: its content"),
-        (lambda c: c["annotations"].__setitem__(1, "person"), "expected an object of a list"),
-        (lambda c: c["annotations"].__setitem__(1, None), "expected an object of a list"),
-        (lambda c: c.update(annotations={"1": {}}), "it has no list 'annotations'"),
-        (lambda c: c.update(annotations=None), "it has no list 'annotations'"),
-        (lambda c: c["annotations"][2].update(keypoints=[[1]]), r"\[2\]: keypoints\[0\]"),
-        (lambda c: c["annotations"][2].update(keypoints=nested(300)), "too deep ones"),
-        (lambda c: c["annotations"][2].update(other=nested(300)), "too deep ones"),
-        (lambda c: c.update(other=nested(300)), "too deep ones"),
-        (lambda c: c["annotations"][0]["keypoints"].__setitem__(3, 10**400), r"\[0\]: .*finite"),
+        (lambda c: c["annotations"].__setitem__(1, [1, 2]), r"annotations\[1\]: .*object"),
+        (lambda c: c["annotations"].__setitem__(1, "person"), r"annotations\[1\]: .*object"),
+        (lambda c: c["annotations"].__setitem__(1, None), r"annotations\[1\]: .*object"),
+        (lambda c: c.update(annotations={"1": {}}), "annotations: .*array"),
+        (lambda c: c.update(annotations=None), "annotations: .*array"),
+        (lambda c: c["annotations"][2].update(keypoints=[[1]]), r"\[2\]\.keypoints\[0\]"),
+        (lambda c: c["annotations"][2].update(keypoints=nested(300)), "not readable as JSON"),
+        (lambda c: c["annotations"][2].update(other=nested(300)), "not readable as JSON"),
+        (lambda c: c.update(other=nested(300)), "not readable as JSON"),
+        (lambda c: c["annotations"][0]["keypoints"].__setitem__(3, 10**400), r"\[0\].*finite"),
         (lambda c: c["annotations"][0].update(image_id=10**400), r"\[0\].image_id: there .* 10+\."),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 10**400, 4]), r"\[0\]: expected .*inf"),
-        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"\[0\]: bbox\[3\]: .*required"),
-        (lambda c: c["annotations"][0].update(bbox="1234"), r"\[0\]: bbox: "),
-        (lambda c: c["annotations"][0].pop("bbox"), r"annotations\[0\]: bbox: .*required"),
-        (lambda c: c["images"][1].update(file_name=7), r"images\[1\]: file_name: .*string"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"\[0\]\.bbox\[3\]: .*required"),
+        (lambda c: c["annotations"][0].update(bbox="1234"), r"\[0\]\.bbox: "),
+        (lambda c: c["annotations"][0].pop("bbox"), r"annotations\[0\]\.bbox: .*required"),
+        (lambda c: c["images"][1].update(file_name=7), r"images\[1\]\.file_name: .*string"),
         (lambda c: c["images"][0].update(file_name="../a.jpg"), "no name of a picture: '../a.jpg'"),
         (lambda c: c["images"][0].update(file_name="/a.jpg"), "no name of a picture: '/a.jpg'"),
         (lambda c: c["images"][0].update(file_name="a" * 300), "'file_name' of row 1 is no name"),
@@ -173,11 +173,20 @@ def test_another_layout_is_named(home, original, change, says):
     assert "person_keypoints_train2014.json" in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("limit", "says"), [("MAX_BYTES", "at most 9"), ("MAX_LISTS", "more than 9")]
+)
+def test_more_than_annotations_have_is_not_parsed(home, original, monkeypatch, limit, says):
+    monkeypatch.setattr(coco, limit, 9)
+    with pytest.raises(FileProblem, match=rf"keypoints_train2014\.json .*{says}"):
+        run(original(content()))
+
+
 def test_annotations_that_are_cut_short_are_named(home, original):
     root = original(content())
     path = root / "annotations/person_keypoints_train2014.json"
     path.write_text(path.read_text()[:-30])
-    with pytest.raises(FileProblem, match=r"not readable JSON \(a text.*does not end.*Unpack"):
+    with pytest.raises(FileProblem, match=r"not readable as JSON: .*Unpack"):
         run(root)
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 from scipy.io import savemat
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.prepare.catalogue import get_recipe
+from hmrlab.data.prepare import get_recipe
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.prepared import open_prepared
 from hmrlab.data.records import Records

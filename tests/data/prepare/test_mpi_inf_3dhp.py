@@ -10,9 +10,8 @@ from scipy.io import savemat
 
 import hmrlab.data.prepare.mpi_inf_3dhp as mpi
 from hmrlab.bodies.joints import ANNOTATED_TO_J17
-from hmrlab.data.prepare.mpi_inf_3dhp import RECIPE
+from hmrlab.data.prepare.mpi_inf_3dhp import RECIPE, read_calibration
 from hmrlab.data.prepare.runner import prepare
-from hmrlab.data.prepare.skeletool import read_calibration
 from hmrlab.files import FileProblem
 
 # SPIN's own lists: rows of the 28 and of the 17 joints, and where among the 24 each of them goes.
@@ -356,6 +355,5 @@ def test_pictures_can_lie_elsewhere_and_make_the_videos_unnecessary(train, tmp_p
 
 
 def test_jobs_can_be_sent_to_other_processes(train):
-    job = RECIPE.jobs(train.root, "train")[0]
-    assert job.name == "S1_Seq1_video_0"
-    assert len(pickle.loads(pickle.dumps(job)).read()) > 2
+    read = RECIPE.jobs(train.root, "train")["S1_Seq1_video_0"]
+    assert len(pickle.loads(pickle.dumps(read))()) > 2

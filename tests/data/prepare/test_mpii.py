@@ -9,7 +9,7 @@ import pytest
 from scipy.io import savemat
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES
-from hmrlab.data.prepare.catalogue import get_recipe
+from hmrlab.data.prepare import get_recipe
 from hmrlab.data.prepare.mpii import read_h5, read_release
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.records import Records

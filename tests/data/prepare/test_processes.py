@@ -9,8 +9,7 @@ import threading
 import numpy as np
 import pytest
 
-from hmrlab.data.prepare import runner
-from hmrlab.data.prepare.catalogue import get_recipe
+from hmrlab.data.prepare import get_recipe, runner
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.prepared import prepared_folder
 from hmrlab.data.records import Records
@@ -19,10 +18,10 @@ from hmrlab.files import FileProblem
 FRAMES = 3  # of a miniature sequence of 3DPW
 SLEEPS = """
 import time
-from hmrlab.data.prepare import parts
-def do_job(job, *given):
-    time.sleep(600 if job.name == {name!r} else 0)
-    parts.do_job(job, *given)
+from hmrlab.data.prepare.runner import do_job as really_do
+def do_job(read, part, pictures):
+    time.sleep(600 if part.stem == {name!r} else 0)
+    really_do(read, part, pictures)
 """
 
 

@@ -10,7 +10,7 @@ import torch
 
 from hmrlab.bodies import SMPLParams, load_body
 from hmrlab.bodies.joints import OPENPOSE_NAMES
-from hmrlab.data.prepare.catalogue import get_recipe
+from hmrlab.data.prepare import get_recipe
 from hmrlab.data.prepare.runner import prepare
 from hmrlab.data.prepared import open_prepared, prepared_folder
 from hmrlab.data.records import Records

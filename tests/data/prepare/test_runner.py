@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -10,10 +11,8 @@ import numpy as np
 import pytest
 
 from hmrlab.data.prepare import runner
-from hmrlab.data.prepare.checking import check_all, check_needed, picture_problem
-from hmrlab.data.prepare.parts import read_part
-from hmrlab.data.prepare.recipe import Converted, Job, Needed, Recipe
-from hmrlab.data.prepare.runner import prepare
+from hmrlab.data.prepare.recipe import Needed, Recipe, Samples
+from hmrlab.data.prepare.runner import check_needed, picture_problem, prepare, read_part
 from hmrlab.data.prepared import open_prepared, prepared_folder, prepared_sets
 from hmrlab.data.records import Records
 from hmrlab.files import FileProblem
@@ -31,12 +30,12 @@ def people(names: list[str], **more) -> dict[str, np.ndarray]:
     } | more
 
 
-def read(name: str, found: Converted) -> Converted:
+def read(name: str, found: Samples) -> Samples:
     calls.append(name)
     return found
 
 
-def recipe(jobs: dict[str, Converted], **more) -> Recipe:
+def recipe(jobs: dict[str, Samples], **more) -> Recipe:
     return Recipe(
         name="zoo",
         splits=("train", "test"),
@@ -49,9 +48,7 @@ def recipe(jobs: dict[str, Converted], **more) -> Recipe:
             Needed("labels.txt", "labels", "labels.zip"),
             Needed("pictures/*.jpg", "pictures", "pictures.zip", count=2),
         ],
-        jobs=lambda root, split: [
-            Job(name, partial(read, name, found)) for name, found in jobs.items()
-        ],
+        jobs=lambda root, split: {name: partial(read, name, found) for name, found in jobs.items()},
         **more,
     )
 
@@ -75,8 +72,8 @@ def run(one: Recipe, root: Path, split: str = "train", **more):
 
 
 TWO = {
-    "second": Converted(people(names_of("c", "d")), Counter({"asleep": 2})),
-    "first": Converted(
+    "second": Samples(people(names_of("c", "d")), Counter({"asleep": 2})),
+    "first": Samples(
         people(names_of("a"), scale=np.array([0.3])), Counter({"asleep": 1, "out": 1})
     ),
 }
@@ -101,7 +98,7 @@ def test_jobs_are_joined_in_the_order_of_the_list(home, root):
 
 
 def test_arrays_beyond_the_vocabulary_are_kept(home, root):
-    jobs = {"one": Converted(people(names_of("a", "b"), activity=np.array(["sit", "stand"])))}
+    jobs = {"one": Samples(people(names_of("a", "b"), activity=np.array(["sit", "stand"])))}
     found, _ = run(recipe(jobs), root)
     with np.load(found.folder / "records.npz") as arrays:
         assert list(arrays["activity"]) == ["sit", "stand"]
@@ -135,18 +132,14 @@ def test_it_is_made_again_where_something_has_changed(home, root, change):
     assert len(open_prepared("zoo", "train")) == 3
 
 
-def fails(found: Converted) -> Converted:
+def fails(found: Samples) -> Samples:
     raise FileProblem("seq_2.dat is cut short")
 
 
 def test_after_a_failure_only_the_rest_is_done(home, root):
     one = recipe(TWO)
-    broken = Recipe(
-        **(
-            vars(one)
-            | {"jobs": lambda *_: [one.jobs(root, "train")[0], Job("first", partial(fails, None))]}
-        )
-    )
+    jobs = one.jobs(root, "train") | {"first": partial(fails, None)}
+    broken = replace(one, jobs=lambda *_: jobs)
     with pytest.raises(FileProblem, match=r"seq_2\.dat"):
         run(broken, root)
     assert calls == ["second"]
@@ -157,7 +150,7 @@ def test_after_a_failure_only_the_rest_is_done(home, root):
 
 
 def test_a_damaged_part_is_made_again(home, root, monkeypatch):
-    monkeypatch.setattr(runner, "_joined", lambda parts: pytest.fail("stop here"))
+    monkeypatch.setattr(runner, "joined", lambda parts: pytest.fail("stop here"))
     with pytest.raises(pytest.fail.Exception):
         run(recipe(TWO), root)
     part = prepared_folder("zoo", "train") / ".parts/second.npz"
@@ -200,13 +193,13 @@ def test_numbers_that_no_record_holds_are_left_out_and_counted(home, root):
     part = np.ones((4, 24, 3))
     part[0, 3, 1], part[1, 3, 1] = 1e300, 1e30
     scale = np.array([0.1, 0.1, 1e-60, 0.1])
-    jobs = {"one": Converted(people(names_of("a", "b", "c", "d"), part=part, scale=scale))}
+    jobs = {"one": Samples(people(names_of("a", "b", "c", "d"), part=part, scale=scale))}
     found, _ = run(recipe(jobs), root)
     assert found.skipped == {"NaN or infinite numbers in 'part'": 1, "a box without size": 1}
 
 
 def test_parts_of_other_files_are_not_used(home, root, monkeypatch):
-    monkeypatch.setattr(runner, "_joined", lambda parts: pytest.fail("stop here"))
+    monkeypatch.setattr(runner, "joined", lambda parts: pytest.fail("stop here"))
     with pytest.raises(pytest.fail.Exception):
         run(recipe(TWO), root)
     monkeypatch.undo()
@@ -236,7 +229,7 @@ def test_all_that_is_missing_is_named_before_any_work(home, root):
 def test_the_right_folder_is_named_where_root_is_a_level_off(home, root, given):
     folder = {"above": root.parent, "two above": root.parent.parent, "below": root / "pictures"}
     with pytest.raises(FileProblem) as refused:
-        check_needed(recipe(TWO), folder[given], "train")
+        check_needed([(recipe(TWO), folder[given], "train")])
     assert f"{root} has all of them" in str(refused.value)
     assert f"--root {root}" in str(refused.value)
 
@@ -244,7 +237,7 @@ def test_the_right_folder_is_named_where_root_is_a_level_off(home, root, given):
 def test_a_folder_with_more_of_the_files_is_named_too(home, root, tmp_path):
     (root / "labels.txt").unlink()
     with pytest.raises(FileProblem, match=f"{root} has more of them"):
-        check_needed(recipe(TWO), tmp_path, "train")
+        check_needed([(recipe(TWO), tmp_path, "train")])
 
 
 def test_a_root_that_is_not_there_is_told_with_the_address(home, tmp_path):
@@ -255,10 +248,10 @@ def test_a_root_that_is_not_there_is_told_with_the_address(home, tmp_path):
 def test_several_sets_are_checked_together(home, root, tmp_path):
     empty = tmp_path / "empty"
     empty.mkdir()
-    other = Recipe(**(vars(recipe(TWO)) | {"name": "ark"}))
+    other = replace(recipe(TWO), name="ark")
     with pytest.raises(FileProblem) as refused:
-        check_all([(recipe(TWO), empty, "test"), (recipe(TWO), root, "train"),
-                   (other, empty, "train")])  # fmt: skip
+        check_needed([(recipe(TWO), empty, "test"), (recipe(TWO), root, "train"),
+                      (other, empty, "train")])  # fmt: skip
     assert "zoo test: 2 of 2" in str(refused.value)
     assert "ark train: 2 of 2" in str(refused.value)
     assert "zoo train" not in str(refused.value)
@@ -277,7 +270,7 @@ def test_unusable_samples_are_counted_by_reason(home, root):
     scale = np.full(8, 0.1)
     scale[7] = 0
     jobs = {
-        "one": Converted(people(names, part=part, pose=pose, shape=np.zeros((8, 10)), scale=scale))
+        "one": Samples(people(names, part=part, pose=pose, shape=np.zeros((8, 10)), scale=scale))
     }
     found, _ = run(recipe(jobs), root)
     assert found.count == 1
@@ -294,7 +287,7 @@ def test_unusable_samples_are_counted_by_reason(home, root):
 
 
 def test_a_set_with_nobody_left_is_not_written(home, root):
-    jobs = {"one": Converted(people(names_of("x", "y")))}
+    jobs = {"one": Samples(people(names_of("x", "y")))}
     with pytest.raises(FileProblem, match=r"nobody below .*zoo.*2 picture missing"):
         run(recipe(jobs), root)
     assert not (prepared_folder("zoo", "train") / "set.json").exists()
@@ -302,7 +295,7 @@ def test_a_set_with_nobody_left_is_not_written(home, root):
 
 def test_a_wrong_array_is_found_before_an_old_set_is_replaced(home, root):
     run(recipe(TWO), root)
-    wrong = {"one": Converted(people(names_of("a", "b"), part=np.ones((2, 14, 3))))}
+    wrong = {"one": Samples(people(names_of("a", "b"), part=np.ones((2, 14, 3))))}
     with pytest.raises(FileProblem, match="14 joints"):
         run(recipe(wrong), root, force=True)
     assert len(open_prepared("zoo", "train")) == 3
@@ -316,23 +309,19 @@ def test_where_nothing_can_be_written_it_is_told(home, root):
 
 
 def test_pictures_may_lie_elsewhere(home, root):
-    jobs = {"one": Converted(people(["a.jpg", "b.jpg"]))}
+    jobs = {"one": Samples(people(["a.jpg", "b.jpg"]))}
     one = recipe(jobs, pictures=lambda root, split: root / "pictures")
     found, _ = run(one, root)
     assert found.images == root / "pictures"
     assert open_prepared("zoo", "train").images.read("a.jpg").shape == (30, 40, 3)
 
 
-def test_a_split_or_a_job_that_makes_no_sense_is_refused(home, root):
+def test_a_split_or_jobs_that_make_no_sense_are_refused(home, root):
     with pytest.raises(ValueError, match=r"no split 'val'; it has train, test"):
         run(recipe(TWO), root, "val")
-    one = recipe(TWO)
-    twice = Recipe(**(vars(one) | {"jobs": lambda *_: 2 * one.jobs(root, "train")}))
-    with pytest.raises(ValueError, match="different names"):
-        run(twice, root)
     other = {
-        "a": Converted(people(names_of("a"))),
-        "b": Converted(people(names_of("b"), more=np.ones(1))),
+        "a": Samples(people(names_of("a"))),
+        "b": Samples(people(names_of("b"), more=np.ones(1))),
     }
     with pytest.raises(ValueError, match="same keys"):
         run(recipe(other), root)
@@ -376,14 +365,3 @@ def test_whole_pictures_are_told_from_cut_ones(tmp_path, write_picture, name):
         assert picture_problem(path) == "damaged", share
     path.unlink()
     assert picture_problem(path) == "missing"
-
-
-def test_samples_one_by_one_become_arrays():
-    found = Converted.of([{"a": 1, "b": [1, 2]}, {"b": [3, 4], "a": 2}], {"odd": 3})
-    assert len(found) == 2
-    np.testing.assert_array_equal(found.arrays["b"], [[1, 2], [3, 4]])
-    np.testing.assert_array_equal(found.arrays["a"], [1, 2])
-    assert found.skipped == {"odd": 3}
-    assert len(Converted.of([])) == 0
-    with pytest.raises(ValueError, match="same keys"):
-        Converted.of([{"a": 1}, {"b": 1}])

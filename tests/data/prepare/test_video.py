@@ -8,12 +8,7 @@ import pytest
 from PIL import Image
 
 import hmrlab.data.prepare.video as video_module
-from hmrlab.data.prepare.video import (
-    extract_frames,
-    is_whole_jpeg,
-    left_out,
-    picture_size,
-)
+from hmrlab.data.prepare.video import extract_frames, is_whole_jpeg, picture_size
 from hmrlab.files import FileProblem
 
 
@@ -76,8 +71,8 @@ def test_frames_beyond_the_end_are_told_of_not_invented(tmp_path, numbered_video
     extraction = extract_frames(video, places)
     assert extraction.absent == {20, 25, 30, 35}
     assert extraction.written == 4
-    assert left_out(extraction, places) == {"the video ends before this frame": 4}
-    assert left_out(extraction, [0, 5, 20]) == {"the video ends before this frame": 1}
+    assert extraction.skipped == {"the video ends before this frame": 4}
+    assert extraction.lacks(np.array([0, 5, 20])).tolist() == [False, False, True]
     assert not places[20].exists()
 
 
@@ -173,7 +168,9 @@ def test_a_frame_in_which_the_decoder_filled_holes_is_left_out(tmp_path, numbere
     video.write_bytes(data)
     extraction = extract_frames(video, wanted(tmp_path / "pictures", range(24)))
     assert 12 in extraction.damaged
-    assert left_out(extraction, [12]) == {"the frame is damaged in the video": 1}
+    count = len(extraction.damaged)
+    assert extraction.skipped == {"the frame is damaged in the video": count}
+    assert extraction.lacks(np.array([3, 12])).tolist() == [False, True]
     assert not (tmp_path / "pictures" / "000012.jpg").exists()
 
 

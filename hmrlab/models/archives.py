@@ -191,7 +191,7 @@ def _tidy(storages: Storages) -> None:
 
 def _named(identity: Any) -> tuple[str, torch.dtype, int]:
     """Key, type and count of the storage that a persistent id means."""
-    if type(identity) is not Call or identity.function.key != PERSISTENT:
+    if type(identity) is not Call or identity.function != PERSISTENT:
         raise BadArrayError("a tensor without numbers of its own")
     told = identity.arguments[0]
     if type(told) is not tuple or len(told) not in (5, 6) or told[0] != "storage":

@@ -128,12 +128,12 @@ class _Contents:
             return type(value)(self.plain(item, place, depth) for item in value)
         if type(value) is not Call:
             raise BadArrayError(f"{value}, which is neither a number nor a text")
-        if value.function.key in NUMPY:
+        if value.function in NUMPY:
             return self._array(value)
         return self._called(value, place, depth)
 
     def _called(self, call: Call, place: str, depth: int) -> Any:
-        key, arguments = call.function.key, call.arguments
+        key, arguments = call.function, call.arguments
         if call.state is not None:
             raise BadArrayError(f"a {call.function} with a state, which no tensor's has")
         if key == _SIZE and len(arguments) == 1:
@@ -181,7 +181,7 @@ class _PlacedError(BadArrayError):
 
 def _counts(values: Any) -> tuple[int, ...]:
     """A shape or strides of a tensor."""
-    if type(values) is Call and values.function.key == _SIZE and len(values.arguments) == 1:
+    if type(values) is Call and values.function == _SIZE and len(values.arguments) == 1:
         values = values.arguments[0]
     if type(values) is list:  # as files of torch's first versions have it
         values = tuple(values)
@@ -196,4 +196,4 @@ def _counts(values: Any) -> tuple[int, ...]:
 
 def _may_be_named(name: Global) -> bool:
     """torch's names may stand in a file, since nothing is called: an entry of them is refused."""
-    return name.key in _PLAIN or name.module in _TORCHS
+    return name in _PLAIN or name.module in _TORCHS

@@ -19,10 +19,10 @@ MAX_DEPTH = 64
 MAX_TEXT = 4_096  # characters of one text in an array of them
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")  # before numpy 2, and since
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
-DTYPE, NDARRAY = ("numpy", "dtype"), ("numpy", "ndarray")
-RECONSTRUCT = frozenset((module, "_reconstruct") for module in _MULTIARRAY)
-SCALAR = frozenset((module, "scalar") for module in _MULTIARRAY)
-FROM_BUFFER = frozenset((module, "_frombuffer") for module in _NUMERIC)
+DTYPE, NDARRAY = Global("numpy", "dtype"), Global("numpy", "ndarray")
+RECONSTRUCT = frozenset(Global(module, "_reconstruct") for module in _MULTIARRAY)
+SCALAR = frozenset(Global(module, "scalar") for module in _MULTIARRAY)
+FROM_BUFFER = frozenset(Global(module, "_frombuffer") for module in _NUMERIC)
 NUMPY = frozenset({DTYPE, NDARRAY}) | RECONSTRUCT | SCALAR | FROM_BUFFER
 """Names that pickles of numpy's arrays hold."""
 _PLAIN_FLAGS = (0, 8)  # 8: text, which needs Python to be read
@@ -61,7 +61,7 @@ class _Resolver:
             raise BadArrayError(f"lists more than {MAX_DEPTH} deep")
         if name in self._open:
             raise BadArrayError("a list that holds itself")
-        if type(value) is Call and value.function.key not in NUMPY:
+        if type(value) is Call and value.function not in NUMPY:
             self._done[name] = value, value  # it may well hold itself
             value.state = self.resolve(value.state, depth + 1)
             return value
@@ -93,25 +93,24 @@ class _Resolver:
         return made
 
     def _array(self, call: Call, depth: int) -> Any:
-        key, arguments = call.function.key, call.arguments
-        if key in RECONSTRUCT:
+        function, arguments = call.function, call.arguments
+        if function in RECONSTRUCT:
             return self._reconstructed(call, depth)
-        if key in SCALAR and len(arguments) == 2:
+        if function in SCALAR and len(arguments) == 2:
             dtype = dtype_of(arguments[0])
             if dtype is None:
                 raise BadArrayError("a number of type object")
             return array_of(as_bytes(arguments[1]), dtype, (), False)[()]
-        if key in FROM_BUFFER and len(arguments) == 4:
+        if function in FROM_BUFFER and len(arguments) == 4:
             data, dtype, shape, order = arguments
             if dtype_of(dtype) is None or order not in ("C", "F"):
                 raise BadArrayError("an array of objects out of bytes")
             return array_of(as_bytes(data), dtype_of(dtype), plain_shape(shape), order == "F")
-        raise BadArrayError(f"a {call.function} where an array is expected")
+        raise BadArrayError(f"a {function} where an array is expected")
 
     def _reconstructed(self, call: Call, depth: int) -> Any:
         state = call.state
-        kind = call.arguments[:1]
-        if not kind or type(kind[0]) is not Global or kind[0].key != NDARRAY:
+        if call.arguments[:1] != (NDARRAY,):
             raise BadArrayError("an array that is no numpy.ndarray")
         if type(state) is not tuple or len(state) not in (4, 5):
             raise BadArrayError("an array without its numbers")
@@ -138,7 +137,7 @@ def dtype_of(value: Any) -> np.dtype | None:
     Raises:
         BadArrayError: it is none of numbers or text, or its state says anything else of it.
     """
-    if type(value) is not Call or value.function.key != DTYPE or not value.arguments:
+    if type(value) is not Call or value.function != DTYPE or not value.arguments:
         raise BadArrayError("an array without a type")
     code, state = value.arguments[0], value.state
     if isinstance(code, bytes):

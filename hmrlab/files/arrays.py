@@ -367,14 +367,23 @@ def _read_data(file: BinaryIO, header: ArrayHeader, size: int, max_bytes: int) -
             f"than the {max_bytes:,} that are read of such a file"
         )
     data = bytearray(header.data_bytes)
-    view, at = memoryview(data), 0
-    while at < len(data):
-        chunk = file.read(min(_CHUNK, len(data) - at))
+    fill(file, data)
+    return array_of(data, header.dtype, header.shape, header.fortran_order)
+
+
+def fill(file: BinaryIO, target: bytearray | np.ndarray) -> None:
+    """Read bytes into memory that is there, of one byte each, a piece at a time.
+
+    Raises:
+        BadArrayError: the file has fewer.
+    """
+    view, at = memoryview(target), 0
+    while at < len(view):
+        chunk = file.read(min(_CHUNK, len(view) - at))
         if not chunk:
-            raise BadArrayError("an array that is cut short")
+            raise BadArrayError("it is cut short in an array's numbers")
         view[at : at + len(chunk)] = chunk
         at += len(chunk)
-    return array_of(data, header.dtype, header.shape, header.fortran_order)
 
 
 def _not_readable(path: str | Path, what: str, error: Exception, remedy: str) -> FileProblem:

@@ -1,21 +1,29 @@
-"""Files of torch's as plain data: nothing in them is run, and every failure says what to do."""
+"""Files of torch's as plain data: nothing in them is run, and every failure says what to do.
+
+torch has two formats. Both hold a pickle that names storages by key, and the storages' bytes:
+today's as parts of a zip, the older one's behind the pickle. Nothing here is torch's own code: its
+unpickler calls what the file names, and its tensors take the memory that the file claims.
+"""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
+from zipfile import ZIP_STORED, ZipFile
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from hmrlab.files import BadArrayError, FileProblem, open_regular
-from hmrlab.files.arrays import in_words
-from hmrlab.files.words import printable
-from hmrlab.models.archives import Storages, open_archive
+from hmrlab.files import BadArrayError, FileProblem, open_regular, printable
+from hmrlab.files.arrays import fill, in_words
+from hmrlab.files.zips import open_zip
 from hmrlab.unpickling.arrays import NUMPY, resolve
-from hmrlab.unpickling.program import PERSISTENT, Call, Global
+from hmrlab.unpickling.program import PERSISTENT, Call, Global, read_program
 
 MAX_BYTES = 3 * 2**29
 """Of all tensors and arrays of a file: ResNet-152 with what AdamW keeps of it has half of that."""
@@ -47,6 +55,30 @@ _PLAIN = NUMPY | {
 }
 _TORCHS = ("torch", "torch._utils", "torch._tensor", "torch.serialization", "torch.storage",
            "torch.nn.parameter")  # fmt: skip
+MAX_PICKLE = 2**25  # bytes
+MAX_PARTS = 100_000
+_OLDER_MAGIC = b"\x80\x02\x8a\nl\xfc\x9cF\xf9 j\xa8P\x19."  # a pickled number
+_OLDER_VERSION = b"\x80\x02M\xe9\x03."  # 1001, pickled
+_STORAGES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+_REFUSED_STORAGES = {
+    "ComplexFloatStorage": "complex numbers",
+    "ComplexDoubleStorage": "complex numbers",
+    **dict.fromkeys(
+        ("QInt8Storage", "QUInt8Storage", "QInt32Storage", "QUInt4x2Storage", "QUInt2x4Storage"),
+        "quantised numbers",
+    ),
+}
 
 
 def read_torch(path: str | Path, max_bytes: int = MAX_BYTES) -> Any:
@@ -67,8 +99,8 @@ def read_torch(path: str | Path, max_bytes: int = MAX_BYTES) -> Any:
     missing = f"there is no file {path}; train a model first, or check the path"
     with open_regular(path, missing) as file:
         try:
-            with open_archive(file, _may_be_named, max_bytes) as (said, storages):
-                content = _Contents(storages, max_bytes).plain(said, "")
+            with _open_archive(file, max_bytes) as (program, storages):
+                content = _Contents(storages, max_bytes).plain(program, "")
         except Exception as error:  # a damaged file may raise anything
             raise FileProblem(
                 f"{path} cannot be read as weights ({in_words(error)}): it is cut off, damaged, or "
@@ -97,7 +129,7 @@ def shown(name: Any) -> str:
 class _Contents:
     """Tensors, arrays and plain values in the place of what a pickle says; each taken once."""
 
-    def __init__(self, storages: Storages, max_bytes: int) -> None:
+    def __init__(self, storages: _Storages, max_bytes: int) -> None:
         self._storages, self._left = storages, max_bytes
         self._done: dict[int, tuple[Any, Any]] = {}  # by id: it, kept alive, and what came out
 
@@ -197,3 +229,154 @@ def _counts(values: Any) -> tuple[int, ...]:
 def _may_be_named(name: Global) -> bool:
     """torch's names may stand in a file, since nothing is called: an entry of them is refused."""
     return name in _PLAIN or name.module in _TORCHS
+
+
+class _Storages:
+    """The numbers behind tensors, each storage taken once.
+
+    Args:
+        load: puts a storage's bytes into a tensor (N,) uint8, by its key; now or at the end.
+        most: bytes of all together.
+    """
+
+    def __init__(self, load: Callable[[str, Tensor], None], most: int) -> None:
+        self._load, self._left = load, most
+        self.taken: dict[str, Tensor] = {}
+
+    def take(self, identity: Any) -> Tensor:
+        """The storage (N,) that a pickle's persistent id names.
+
+        Raises:
+            BadArrayError: it names none, one of other numbers than torch's plain ones, or claims
+                more of them than there are.
+        """
+        key, dtype, count = _named(identity)
+        if key not in self.taken:
+            n_bytes = count * dtype.itemsize
+            if n_bytes > self._left:
+                raise BadArrayError(f"a tensor with {n_bytes:,} bytes, more than can be there")
+            self._left -= n_bytes
+            raw = torch.empty(n_bytes, dtype=torch.uint8)
+            self._load(key, raw)
+            self.taken[key] = raw if dtype is torch.uint8 else raw.view(dtype)
+        found = self.taken[key]
+        if (found.dtype, len(found)) != (dtype, count):
+            raise BadArrayError("a tensor whose numbers are another's, of another type or count")
+        return found
+
+    def tidy(self) -> None:
+        """Truth values are 0 or 1: another byte has no meaning in torch."""
+        for storage in self.taken.values():
+            if storage.dtype is torch.bool:
+                storage.view(torch.uint8).clamp_(max=1)
+
+
+@contextmanager
+def _open_archive(file: BinaryIO, most: int) -> Iterator[tuple[Any, _Storages]]:
+    """What a file of torch's says (see `read_program`), and its storages.
+
+    The storages, of `most` bytes together, are whole when the `with` ends: the older format has
+    them behind all else.
+
+    Raises:
+        UnpicklingError: its pickle is damaged, or holds a name that may not.
+        BadArrayError: its other parts are damaged, or too large.
+    """
+    size = os.fstat(file.fileno()).st_size
+    most = min(most, size)
+    start = file.read(len(_OLDER_MAGIC))
+    if start == _OLDER_MAGIC:
+        yield from _older(file, size, most)
+        return
+    file.seek(0)
+    if start[:2] != b"PK":
+        raise BadArrayError("it does not begin as torch's files do" if start else "it is empty")
+    with open_zip(file) as archive:
+        yield from _zipped(archive, size, most)
+
+
+def _zipped(archive: ZipFile, size: int, most: int) -> Iterator[tuple[Any, _Storages]]:
+    parts = {info.filename: info for info in archive.infolist()}
+    if len(parts) > MAX_PARTS:
+        raise BadArrayError(f"a zip of {len(parts):,} parts")
+    claimed = sum(info.file_size for info in parts.values())
+    if claimed > size:
+        raise BadArrayError(f"a zip whose parts claim {claimed:,} bytes; it has {size:,} itself")
+    pickles = [name for name in parts if name.count("/") == 1 and name.endswith("/data.pkl")]
+    if not pickles:
+        raise BadArrayError("a zip, but none of torch's: it holds no data.pkl")
+    folder = pickles[0].removesuffix("data.pkl")
+    if f"{folder}constants.pkl" in parts:
+        raise BadArrayError("a TorchScript program; save its state_dict() instead")
+
+    @contextmanager
+    def part(name: str, least: int, limit: int) -> Iterator[tuple[BinaryIO, int]]:
+        info = parts.get(folder + name)
+        if info is None:
+            raise BadArrayError(f"its part {folder}{name} is missing"[:200])
+        n_bytes = info.file_size
+        if info.compress_type != ZIP_STORED or info.compress_size != n_bytes:
+            raise BadArrayError(f"its part {folder}{name} is compressed, which none of torch's is")
+        if not least <= n_bytes <= limit:
+            raise BadArrayError(
+                f"its part {name} has {n_bytes:,} bytes; {least:,} to {limit:,} are expected"
+            )
+        with archive.open(info) as file:
+            yield file, n_bytes
+
+    def load(key: str, raw: Tensor) -> None:
+        with part(f"data/{key}", len(raw), len(raw)) as (file, _):
+            fill(file, raw.numpy())
+
+    if f"{folder}byteorder" in parts:
+        with part("byteorder", 0, 16) as (file, _):
+            if file.read() != b"little":
+                raise BadArrayError("its numbers are those of a big-endian machine")
+    with part("data.pkl", 0, MAX_PICKLE) as (file, n_bytes):
+        content = read_program(file, n_bytes, _may_be_named)
+    storages = _Storages(load, most)
+    yield content, storages
+    storages.tidy()
+
+
+def _older(file: BinaryIO, size: int, most: int) -> Iterator[tuple[Any, _Storages]]:
+    def program(allowed: Callable[[Global], bool] = lambda name: False) -> Any:
+        return read_program(file, min(size - file.tell(), MAX_PICKLE), allowed)
+
+    if file.read(len(_OLDER_VERSION)) != _OLDER_VERSION:
+        raise BadArrayError("torch's older format in a version that is not known")
+    machine = program()
+    if not isinstance(machine, dict) or machine.get("little_endian") is not True:
+        raise BadArrayError("its numbers are those of a big-endian machine")
+    content = program(_may_be_named)
+    keys = program()
+    storages = _Storages(lambda key, raw: None, most)
+    yield content, storages
+    if not isinstance(keys, list) or sorted(map(str, keys)) != sorted(storages.taken):
+        raise BadArrayError("the numbers behind it are not those of its tensors")
+    for key in keys:
+        storage = storages.taken[str(key)]
+        count = int.from_bytes(file.read(8), "little", signed=True)
+        if count != len(storage):
+            raise BadArrayError(f"a tensor claims {len(storage):,} numbers, {count:,} are there")
+        fill(file, storage.view(torch.uint8).numpy())
+    storages.tidy()
+
+
+def _named(identity: Any) -> tuple[str, torch.dtype, int]:
+    """Key, type and count of the storage that a persistent id means."""
+    if type(identity) is not Call or identity.function != PERSISTENT:
+        raise BadArrayError("a tensor without numbers of its own")
+    entries = identity.arguments[0]
+    if type(entries) is not tuple or len(entries) not in (5, 6) or entries[0] != "storage":
+        raise BadArrayError("a reference to something that is no tensor's numbers")
+    kind, key, _, count = entries[1:5]
+    if type(kind) is not Global or kind.module != "torch" or kind.name not in _STORAGES:
+        name = kind.name if type(kind) is Global else ""
+        what = _REFUSED_STORAGES.get(name, f"another type ({kind})")
+        raise BadArrayError(f"a tensor of {what}"[:120])
+    if len(entries) == 6 and entries[5] is not None:
+        raise BadArrayError("a tensor whose numbers are a part of another's")
+    if type(key) not in (str, int) or type(count) is not int or count < 0:
+        raise BadArrayError(f"a tensor of {str(count)[:20]} numbers")
+    return str(key), _STORAGES[kind.name], count

@@ -3,7 +3,6 @@
 from hmrlab.models.checkpoints import (
     load_encoder_weights,
     load_model,
-    load_spin_checkpoint,
     load_spin_state_dict,
     load_weights,
     save_weights,
@@ -26,7 +25,6 @@ __all__ = [
     "expected_places",
     "load_encoder_weights",
     "load_model",
-    "load_spin_checkpoint",
     "load_spin_state_dict",
     "load_weights",
     "open_checkpoint",

@@ -26,15 +26,16 @@ from hmrlab.models.cost import (
     THROUGHPUT_BATCH,
     Spread,
     asker,
+    count_macs,
+    count_nonzero,
+    count_parameters,
     file_bytes,
     ratios,
     step_bytes,
     time_by_turns,
     weights_bytes,
 )
-from hmrlab.models.counting import count_macs, count_nonzero, count_parameters
-from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
-from hmrlab.models.quantise import quantise_onnx
+from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx, quantise_onnx
 
 RESULTS = ("figures",)  # what stands there is no part of the source
 INT8 = "_int8"  # behind a network's name

@@ -8,8 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from hmrlab.config import Scale
-from hmrlab.models.cost import untrained
-from hmrlab.models.counting import count_parameters
+from hmrlab.models.cost import count_parameters, untrained
 from hmrlab.presets import CARD_ENCODERS, preset
 from hmrlab.tables.recorded import Recorded, find_recorded
 from hmrlab.tables.references import known_records

@@ -10,13 +10,13 @@ from hmrlab.models import HMR, Encoder
 from hmrlab.models.cost import (
     Spread,
     asker,
+    count_parameters,
     file_bytes,
     ratios,
     step_bytes,
     time_by_turns,
     weights_bytes,
 )
-from hmrlab.models.counting import count_parameters
 from hmrlab.models.small import SmallNet
 
 

@@ -6,7 +6,7 @@ import torchvision
 from torch.nn.utils import prune
 
 from hmrlab.models import HMR, create_encoder
-from hmrlab.models.counting import count_macs, count_nonzero, count_parameters
+from hmrlab.models.cost import count_macs, count_nonzero, count_parameters
 
 PASS = 1024 * 1024 + 1024 * (144 + 10 + 3)  # of the regressor, but for its first layer
 

@@ -8,9 +8,16 @@ import torch
 
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR, HMRConfig, create_encoder
-from hmrlab.models.export import OUTPUTS, OnnxHMR, OnnxInfo, check_onnx, export_onnx
+from hmrlab.models.export import (
+    OUTPUTS,
+    OnnxHMR,
+    OnnxInfo,
+    check_onnx,
+    export_onnx,
+    quantise_onnx,
+    quantise_onnx_dynamic,
+)
 from hmrlab.models.pruning import PruneConfig, prune, settle
-from hmrlab.models.quantise import quantise_onnx, quantise_onnx_dynamic
 
 RESOLUTION = 32
 

@@ -7,10 +7,9 @@ import torch
 from torch import nn
 
 from hmrlab.models import HMR, HMRConfig, create_encoder, load_model, save_weights
-from hmrlab.models.counting import count_macs, count_macs_by_module, count_parameters
-from hmrlab.models.pruning import PruneConfig, prune, settle
-from hmrlab.models.pruning.shapes import NORMALISATION
-from hmrlab.models.pruning.tracing import divided_input, trace
+from hmrlab.models.checkpoints import NORMALISATION
+from hmrlab.models.cost import count_macs, count_macs_by_module, count_parameters
+from hmrlab.models.pruning import PruneConfig, divided_input, prune, settle, trace
 
 SIDE = 64
 # ShuffleNet's interleaving is beyond torch-pruning 1.6, ConvNeXt has layers that are not resized.

@@ -6,8 +6,14 @@ import torch
 
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR, create_encoder, load_model, save_weights
-from hmrlab.models.pruning import PruneConfig, measure_sensitivity, prune, settle
-from hmrlab.models.pruning.masks import prunable_layers, share_of_zeros
+from hmrlab.models.pruning import (
+    PruneConfig,
+    measure_sensitivity,
+    prunable_layers,
+    prune,
+    settle,
+    share_of_zeros,
+)
 
 
 @pytest.fixture

@@ -3,8 +3,7 @@
 import torch
 
 from hmrlab.models import HMR, create_encoder
-from hmrlab.models.pruning import PruneConfig, prune, settle
-from hmrlab.models.pruning.masks import prunable_layers, share_of_zeros
+from hmrlab.models.pruning import PruneConfig, prunable_layers, prune, settle, share_of_zeros
 
 
 def test_zeros_beyond_the_share_are_held_in_training_too():

@@ -9,7 +9,9 @@ from hmrlab.files.arrays import (
     MAX_BYTES,
     ArrayHeader,
     NpzArchive,
+    Shape,
     array_of,
+    check_shapes,
     npy_header,
     open_npz,
     plain_dtype,
@@ -19,18 +21,18 @@ from hmrlab.files.arrays import (
 )
 from hmrlab.files.jsons import Count, Positive, parse_json, read_json
 from hmrlab.files.opening import (
+    BadArrayError,
+    FileProblem,
+    listed,
     open_regular,
+    printable,
     read_bytes,
     read_text,
-    reason_of,
     resolve,
     sha256_of,
     user_path,
 )
 from hmrlab.files.pictures import MAX_PIXELS, open_picture, read_rgb
-from hmrlab.files.problem import BadArrayError, FileProblem
-from hmrlab.files.shapes import Shape, check_shapes
-from hmrlab.files.words import listed, printable
 from hmrlab.files.writing import (
     one_at_a_time,
     save_npz_whole,
@@ -69,7 +71,6 @@ __all__ = [
     "read_npz",
     "read_rgb",
     "read_text",
-    "reason_of",
     "resolve",
     "save_npz_whole",
     "scratch_folder",

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
-from hmrlab.files.opening import MAX_TEXT_BYTES, read_bytes
-from hmrlab.files.problem import FileProblem
+from hmrlab.files.opening import MAX_TEXT_BYTES, FileProblem, read_bytes
 
 Count = Annotated[int, Ge(0), Le(10**9)]
 """A number of things, for layouts."""

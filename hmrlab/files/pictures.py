@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from hmrlab.files.opening import open_regular
-from hmrlab.files.problem import FileProblem
+from hmrlab.files.opening import FileProblem, open_regular
 
 if TYPE_CHECKING:
     from PIL import Image

@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from filelock import FileLock, Timeout
 
-from hmrlab.files.problem import FileProblem
+from hmrlab.files.opening import FileProblem
 
 try:
     import fcntl

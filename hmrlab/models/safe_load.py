@@ -20,8 +20,8 @@ import torch
 from torch import Tensor
 
 from hmrlab.files import BadArrayError, FileProblem, open_regular, printable
-from hmrlab.files.arrays import fill, in_words
-from hmrlab.files.zips import open_zip
+from hmrlab.files.arrays import in_words
+from hmrlab.files.opening import fill, open_zip
 from hmrlab.unpickling.arrays import NUMPY, resolve
 from hmrlab.unpickling.program import PERSISTENT, Call, Global, read_program
 

@@ -30,6 +30,7 @@ from hmrlab.files.opening import (
     read_text,
     resolve,
     sha256_of,
+    shown,
     user_path,
 )
 from hmrlab.files.pictures import MAX_PIXELS, open_picture, read_rgb
@@ -75,6 +76,7 @@ __all__ = [
     "save_npz_whole",
     "scratch_folder",
     "sha256_of",
+    "shown",
     "sweep",
     "user_path",
     "whole_folder",

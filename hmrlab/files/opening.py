@@ -50,12 +50,17 @@ def printable(text: object) -> str:
     )
 
 
-def listed(names: Iterable[str], nothing: str = "nothing") -> str:
+def shown(name: object) -> str:
+    """A name out of a file or a folder for a message: short, and what any terminal takes."""
+    text = str(name)
+    return printable(text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}...")
+
+
+def listed(names: Iterable[object], nothing: str = "nothing") -> str:
     """The first of some names, "a, b, c and 40 more", each cut to a readable length."""
     names = list(names)
-    shown = [name if len(name) <= MAX_NAME else f"{name[:MAX_NAME]}..." for name in names]
     more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
-    return printable(", ".join(shown[:MAX_LISTED]) + more) or nothing
+    return ", ".join(map(shown, names[:MAX_LISTED])) + more or nothing
 
 
 def user_path(path: str | Path) -> Path:

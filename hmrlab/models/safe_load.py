@@ -19,18 +19,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmrlab.files import BadArrayError, FileProblem, open_regular, printable
+from hmrlab.files import BadArrayError, FileProblem, open_regular, shown
 from hmrlab.files.arrays import in_words
 from hmrlab.files.opening import fill, open_zip
-from hmrlab.unpickling.arrays import NUMPY, resolve
+from hmrlab.unpickling.arrays import NUMPY, Resolver
 from hmrlab.unpickling.program import PERSISTENT, Call, Global, read_program
 
 MAX_BYTES = 3 * 2**29
 """Of all tensors and arrays of a file: ResNet-152 with what AdamW keeps of it has half of that."""
-MAX_DEPTH = 64
 MAX_DIMENSIONS = 16
-_SHOWN = 80  # characters of a name in a message
-_ATOMS = (str, bytes, int, float, bool, type(None))
 _UTILS = "torch._utils"
 _TENSOR, _TENSOR_2 = (_UTILS, "_rebuild_tensor"), (_UTILS, "_rebuild_tensor_v2")
 _PARAMETER, _SIZE = (_UTILS, "_rebuild_parameter"), ("torch", "Size")
@@ -100,7 +97,7 @@ def read_torch(path: str | Path, max_bytes: int = MAX_BYTES) -> Any:
     with open_regular(path, missing) as file:
         try:
             with _open_archive(file, max_bytes) as (program, storages):
-                content = _Contents(storages, max_bytes).plain(program, "")
+                content = _Contents(storages, max_bytes).resolve(program)
         except Exception as error:  # a damaged file may raise anything
             raise FileProblem(
                 f"{path} cannot be read as weights ({in_words(error)}): it is cut off, damaged, or "
@@ -120,65 +117,41 @@ def not_finite(state: Mapping[str, Any]) -> str:
     return ""
 
 
-def shown(name: Any) -> str:
-    """A name out of a file for a message: short, and without what a terminal would act on."""
-    text = str(name)
-    return printable(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+class _Contents(Resolver):
+    """Tensors, arrays and plain values in the place of what a pickle says."""
 
-
-class _Contents:
-    """Tensors, arrays and plain values in the place of what a pickle says; each taken once."""
+    max_numbers = math.inf  # of lists; what they hold is counted in bytes
 
     def __init__(self, storages: _Storages, max_bytes: int) -> None:
+        super().__init__()
         self._storages, self._left = storages, max_bytes
-        self._done: dict[int, tuple[Any, Any]] = {}  # by id: it, kept alive, and what came out
 
-    def plain(self, value: Any, place: str, depth: int = 0) -> Any:
-        """The value; `place` says where in the file it is, for messages."""
-        if type(value) in _ATOMS:
-            return value
-        if id(value) not in self._done:
-            if depth > MAX_DEPTH:
-                raise BadArrayError(f"lists more than {MAX_DEPTH} deep")
-            try:
-                made = self._made(value, place, depth + 1)
-            except _PlacedError:
-                raise
-            except ValueError as error:
-                what = f"its entry {place} is" if place else "it is"
-                raise _PlacedError(f"{what} {error}") from error
-            self._done[id(value)] = value, made
-        return self._done[id(value)][1]
-
-    def _made(self, value: Any, place: str, depth: int) -> Any:
-        if type(value) is dict:
-            return {
-                key: self.plain(item, f"{place}/{shown(key)}" if place else shown(key), depth)
-                for key, item in value.items()
-            }
-        if type(value) in (list, tuple):
-            return type(value)(self.plain(item, place, depth) for item in value)
-        if type(value) is not Call:
+    def other(self, value: Call | Global, place: tuple, depth: int) -> Any:
+        """What becomes of a call of torch's."""
+        if type(value) is Global:
             raise BadArrayError(f"{value}, which is neither a number nor a text")
-        if value.function in NUMPY:
-            return self._array(value)
-        return self._called(value, place, depth)
-
-    def _called(self, call: Call, place: str, depth: int) -> Any:
-        key, arguments = call.function, call.arguments
-        if call.state is not None:
-            raise BadArrayError(f"a {call.function} with a state, which no tensor's has")
-        if key == _SIZE and len(arguments) == 1:
-            return tuple(self.plain(arguments[0], place, depth))
-        if key == _PARAMETER and len(arguments) == 3 and not arguments[2]:
-            return self.plain(arguments[0], place, depth)
-        if key == _TENSOR and len(arguments) == 4:
+        function, arguments = value.function, value.arguments
+        if value.state is not None:
+            raise BadArrayError(f"a {function} with a state, which no tensor's has")
+        if function == _SIZE and len(arguments) == 1:
+            return tuple(self.resolve(arguments[0], place, depth))
+        if function == _PARAMETER and len(arguments) == 3 and not arguments[2]:
+            return self.resolve(arguments[0], place, depth)
+        if function == _TENSOR and len(arguments) == 4:
             return self._tensor(*arguments)
-        if key == _TENSOR_2 and len(arguments) in (6, 7) and not any(arguments[5:]):
+        if function == _TENSOR_2 and len(arguments) in (6, 7) and not any(arguments[5:]):
             return self._tensor(*arguments[:4])  # the others: its gradient, hooks, and marks
-        if key == _TYPED and len(arguments) > 6:
+        if function == _TYPED and len(arguments) > 6:
             raise BadArrayError(f"a tensor of {shown(arguments[6])}, which no network here has")
-        raise BadArrayError(_REFUSED.get(key, f"more than plain data: {call.function} makes it"))
+        raise BadArrayError(_REFUSED.get(function, f"more than plain data: {function} makes it"))
+
+    def array(self, call: Call, place: tuple, depth: int) -> np.ndarray | np.generic:
+        """What a call of numpy's gives, if that is of numbers or text."""
+        array = super().array(call, place, depth)
+        if not isinstance(array, np.ndarray | np.generic) or array.dtype.hasobject:
+            raise BadArrayError("an array of Python objects")
+        self._spend(array.nbytes)
+        return array
 
     def _tensor(self, identity: Any, offset: Any, size: Any, stride: Any) -> Tensor:
         storage = self._storages.take(identity)
@@ -194,21 +167,10 @@ class _Contents:
         self._spend(count * storage.itemsize)
         return storage.as_strided(size, stride, offset) if count else storage.new_empty(size)
 
-    def _array(self, call: Call) -> np.ndarray | np.generic:
-        array = resolve(call)
-        if not isinstance(array, np.ndarray | np.generic) or array.dtype.hasobject:
-            raise BadArrayError("an array of Python objects")
-        self._spend(array.nbytes)
-        return array
-
     def _spend(self, n_bytes: int) -> None:
         self._left -= n_bytes
         if self._left < 0:
             raise BadArrayError("more than is read of such a file; save the network by itself")
-
-
-class _PlacedError(BadArrayError):
-    """One that says where in the file."""
 
 
 def _counts(values: Any) -> tuple[int, ...]:

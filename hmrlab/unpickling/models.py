@@ -12,7 +12,8 @@ from typing import Any
 import numpy as np
 
 from hmrlab.files import MAX_BYTES, BadArrayError, FileProblem, NpzArchive, open_npz, open_regular
-from hmrlab.unpickling.arrays import NUMPY, resolve
+from hmrlab.files.arrays import in_words
+from hmrlab.unpickling.arrays import NUMPY, Resolver
 from hmrlab.unpickling.program import Call, Global, UnpicklingError, read_program
 
 _BYTES = {("_codecs", "encode"), ("__builtin__", "bytes"), ("builtins", "bytes")}
@@ -207,10 +208,11 @@ def _content(path: str | Path, allowed: Callable[[Global], bool]) -> dict[Any, A
             return _members(path, allowed)
         file.seek(0)
         try:
-            content = resolve(read_program(file, os.fstat(file.fileno()).st_size, allowed))
+            program = read_program(file, os.fstat(file.fileno()).st_size, allowed)
+            content = Resolver().resolve(program)
         except (UnpicklingError, ValueError, OSError, MemoryError) as error:
             raise FileProblem(
-                f"{path} is not a pickle of plain arrays ({type(error).__name__}: {error}). "
+                f"{path} is not a pickle of plain arrays ({in_words(error)}). "
                 "Anything but arrays is refused, because reading it could run code."
             ) from error
     if not isinstance(content, dict):
@@ -241,4 +243,4 @@ def _pickled_member(
     with archive.member(key) as (file, _, size):
         if size > max_bytes:
             raise BadArrayError(f"a pickle of {size:,} bytes")
-        return resolve(read_program(file, size, allowed))
+        return Resolver().resolve(read_program(file, size, allowed))

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, NamedTuple
 
 MAX_READS = 10_000_000  # each step is at least one
 MAX_MEMO = 5_000_000
-MAX_INTEGER = 2**64
+MAX_INTEGER = 2**72  # 64 bits, and a byte for the sign of what has none
 MAX_COPIED = 2**29  # bytes of what `_MADE` makes, since a small file may ask for it often
 _ATOMS = (str, bytes, int, float, bool, type(None))
 

@@ -78,11 +78,7 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def end_with_parent(lifeline: Connection | None = None) -> None:
-    """In a child of `multiprocessing`: end as soon as the parent does.
-
-    Args:
-        lifeline: end, too, as soon as the other end of this pipe is closed.
-    """
+    """In a child of `multiprocessing`: end as soon as the parent does, or closes the pipe's end."""
     parent = multiprocessing.parent_process()
     ends = [parent.sentinel] if lifeline is None else [parent.sentinel, lifeline]
 

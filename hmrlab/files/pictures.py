@@ -35,10 +35,6 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 def open_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """A picture whose header is read, to be decoded inside the `with`.
 
-    Args:
-        path: of the file.
-        max_pixels: that are decoded at most.
-
     Raises:
         FileProblem: it is missing, no regular file, no picture, damaged, or larger.
     """

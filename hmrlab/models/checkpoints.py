@@ -79,7 +79,7 @@ def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
         raise FileProblem(f"{path} holds the encoder '{shown(name)}', wanted is {encoder.name!r}")
     if content.get("pruned") is True:
         raise FileProblem(
-            f"{path} holds a network that channels were cut out of; load it whole, by `load_model`"
+            f"{path} holds a network that channels were cut out of; load it whole, by `open_model`"
         )
     start = "encoder."
     whole = named_state(path, content.get("model"))
@@ -91,17 +91,8 @@ def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
     return encoder
 
 
-def load_model(path: str | Path) -> HMR:
-    """Build the model whose weights `save_weights` saved, in evaluation mode.
-
-    Raises:
-        FileProblem: see `load_weights`.
-    """
-    return build_model(path, _read_ours(path))
-
-
 def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
-    """The model of a file's content, see `load_model`; the path is for messages."""
+    """The model of a file's content, in evaluation mode; the path is for messages."""
     name = content.get("encoder")
     if not isinstance(name, str):
         raise FileProblem(

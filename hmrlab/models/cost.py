@@ -75,15 +75,11 @@ def count_nonzero(model: nn.Module) -> int:
 
 
 def count_macs(model: HMR, resolution: int, n_iter: int = 3) -> int:
-    """Multiply-accumulates for one picture, all passes of the regressor included.
+    """Multiply-accumulates for one picture of so many pixels a side, all corrections included.
 
     Those of convolutions, matrix products and attention; what runs over each element once
-    (normalisation, activations, pooling) is not counted. A multiplication by zero counts.
-
-    Args:
-        model: is run once, in evaluation mode, and left in the mode that it was in.
-        resolution: side of the picture, pixels.
-        n_iter: corrections of the mean body.
+    (normalisation, activations, pooling) is not counted. A multiplication by zero counts. The model
+    is run once, in evaluation mode, and left in the mode that it was in.
     """
     return count_macs_by_module(model, resolution, n_iter)[""]
 
@@ -150,12 +146,9 @@ def step_bytes(
 def asker(
     model: Callable[[torch.Tensor], SMPLParams], images: torch.Tensor, precision: str = "fp32"
 ) -> Callable[[], object]:
-    """What to call to time a network's answer to `images`, as evaluations ask it.
+    """What to call to time a network's answer to images (B, 3, R, R), as evaluations ask it.
 
-    Args:
-        model: in evaluation mode, on the pictures' device.
-        images: (B, 3, R, R), in the memory layout that it is to be asked in.
-        precision: "fp32" or "bf16".
+    The model is in evaluation mode and on the images' device.
 
     Raises:
         ValueError: another precision.

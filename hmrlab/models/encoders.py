@@ -1,9 +1,8 @@
 """Image encoders by name: pictures in, one feature vector each out.
 
-"small" is ours, "timm:NAME" any network of timm's, every other name one of torchvision's, which may
-carry a wiring. "mobilenet_v2" gives the features that the last map averages to, as SPIN
-takes them from its ResNet. "mobilenet_v2:logits" keeps torchvision's whole classifier and hands on
-its 1000 ImageNet logits, as the diary did.
+"mobilenet_v2" gives the features that the last map averages to, as SPIN takes them from its ResNet.
+"mobilenet_v2:logits" keeps torchvision's whole classifier and hands on its 1000 ImageNet logits, as
+the diary did.
 """
 
 from __future__ import annotations
@@ -43,15 +42,8 @@ class Encoder(nn.Module):
     """A backbone that turns (B, 3, H, W) images into (B, feature_size) features.
 
     Images are normalised by ImageNet's mean and standard deviation. Convolutional networks take any
-    side from 32 pixels up, since the features are averaged over the image.
-
-    Args:
-        name: the whole name, wiring included; checkpoints carry it.
-        backbone: the network.
-        feature_size: length of its output; by default the backbone's own word.
-        map_channels: channels of `maps`; by default the backbone's own word, else `feature_size`.
-        maps: takes the backbone and images and gives the last feature map; by default the
-            backbone's own method `maps`, if it has one.
+    side from 32 pixels up, since the features are averaged over the image. Checkpoints carry the
+    whole name. What is not given is the backbone's own `feature_size`, `map_channels` and `maps`.
     """
 
     def __init__(

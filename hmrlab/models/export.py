@@ -103,11 +103,7 @@ def write_onnx(path: str | Path, proto: onnx.ModelProto, info: OnnxInfo) -> Path
 def open_session(
     path: str | Path, threads: int | None = None
 ) -> tuple[onnxruntime.InferenceSession, OnnxInfo]:
-    """An ONNX file of ours in onnxruntime, on the CPU.
-
-    Args:
-        path: of the file.
-        threads: that it may use; by default as many as torch.
+    """An ONNX file of ours in onnxruntime, on the CPU; by default with as many threads as torch.
 
     Raises:
         FileProblem: the file is missing, damaged, or not written by `export_onnx`.
@@ -210,16 +206,15 @@ def check_onnx(
     pictures: Iterable[Tensor] = (),
     tolerance: float = TOLERANCE,
 ) -> float:
-    """Compare an exported network's answers with torch's, on random pictures and on real ones.
+    """The largest difference of an exported network's answers from torch's.
+
+    Of numbers above 1 it is a share of them. The model is left as it is.
 
     Args:
         path: of the file.
-        model: the network that was exported; left as it is.
+        model: the network that was exported.
         pictures: batches (B, 3, R, R) beside the random ones of 1, 2 and 5 pictures.
-        tolerance: the largest difference allowed, of numbers above 1 as a share of them.
-
-    Returns:
-        The largest difference.
+        tolerance: the largest difference allowed.
 
     Raises:
         FileProblem: see `open_session`; the answers differ by more.
@@ -272,10 +267,8 @@ def quantise_onnx(path: str | Path, out: str | Path, batches: Iterable[Tensor]) 
     correct: with them in int8 the rotations' error of the shipped network grew by 0.2 degrees,
     without them by 0.06, and they hold a twentieth of the weights.
 
-    Args:
-        path: of a float32 file that `export_onnx` wrote.
-        out: of the file to write, whole or not at all.
-        batches: (B, 3, R, R) pictures as in training; a hundred or two will do.
+    The batches are (B, 3, R, R) pictures as in training, a hundred or two. `out` is written whole
+    or not at all.
 
     Raises:
         FileProblem: see `open_session`; the file is in int8 already.

@@ -30,13 +30,9 @@ SLACK = 0.05  # by how much of the unpruned cost a cut should go too far at most
 def prune(model: HMR, plan: PruneConfig, resolution: int) -> HMR:
     """Make a model lighter by a plan; the same model and plan give the same network.
 
-    Args:
-        model: is changed. It may have been pruned before, see `PruneConfig`.
-        plan: what is taken away.
-        resolution: side of the pictures, pixels, at which multiply-accumulates are counted.
-
-    Returns:
-        The model that was given. Masks are held while it is trained, until `settle`.
+    The model is changed, and given back. It may have been pruned before, see `PruneConfig`. Masks
+    are held while it is trained, until `settle`. Multiply-accumulates are counted at pictures of
+    `resolution` pixels a side.
 
     Raises:
         ValueError: see `mask_weights` and `cut_channels`.
@@ -149,10 +145,8 @@ def cut_channels(model: HMR, amount: float, resolution: int) -> HMR:
     The shares are weighed by the root of what a block costs. Without, a trained network's cheap
     regressor is starved for next to nothing; by the whole cost, its first stages are.
 
-    Args:
-        model: ordinary, without masks; is changed.
-        amount: share of the unpruned network's multiply-accumulates that is gone afterwards.
-        resolution: side of the pictures at which they are counted, pixels.
+    The amount is the share of the unpruned network's multiply-accumulates, counted at pictures of
+    `resolution` pixels a side, that is gone afterwards. The model has no masks, and is changed.
 
     Raises:
         ValueError: the encoder has parts that no channels can be cut out of; or so few channels

@@ -23,7 +23,7 @@ from hmrlab.files import BadArrayError, FileProblem, open_regular, shown
 from hmrlab.files.arrays import in_words
 from hmrlab.files.opening import fill, open_zip
 from hmrlab.unpickling.arrays import NUMPY, Resolver
-from hmrlab.unpickling.program import PERSISTENT, Call, Global, read_program
+from hmrlab.unpickling.program import BYTES, PERSISTENT, Call, Global, read_program
 
 MAX_BYTES = 3 * 2**29
 """Of all tensors and arrays of a file: ResNet-152 with what AdamW keeps of it has half of that."""
@@ -43,13 +43,7 @@ _REFUSED = {
     (_UTILS, "_rebuild_device_tensor_from_numpy"): "a tensor of a special device",
     (_UTILS, "_rebuild_device_tensor_from_cpu_tensor"): "a tensor of a special device",
 }
-_PLAIN = NUMPY | {
-    PERSISTENT,
-    ("_codecs", "encode"),
-    ("__builtin__", "bytes"),
-    ("builtins", "bytes"),
-    ("collections", "OrderedDict"),
-}
+_PLAIN = NUMPY | BYTES.keys() | {PERSISTENT, ("collections", "OrderedDict")}
 _TORCHS = ("torch", "torch._utils", "torch._tensor", "torch.serialization", "torch.storage",
            "torch.nn.parameter")  # fmt: skip
 MAX_PICKLE = 2**25  # bytes
@@ -83,10 +77,6 @@ def read_torch(path: str | Path, max_bytes: int = MAX_BYTES) -> Any:
 
     Both of torch's formats are read, the zip and the older pickle, onto the CPU. An ordered
     dictionary comes as a plain one, a `torch.Size` as a tuple.
-
-    Args:
-        path: of the file.
-        max_bytes: of all its tensors and arrays.
 
     Raises:
         FileProblem: there is no such file, it is no regular one, cut off, damaged or larger, or
@@ -194,14 +184,10 @@ def _may_be_named(name: Global) -> bool:
 
 
 class _Storages:
-    """The numbers behind tensors, each storage taken once.
-
-    Args:
-        load: puts a storage's bytes into a tensor (N,) uint8, by its key; now or at the end.
-        most: bytes of all together.
-    """
+    """The numbers behind tensors, each storage taken once, of `most` bytes all together."""
 
     def __init__(self, load: Callable[[str, Tensor], None], most: int) -> None:
+        # `load` puts a storage's bytes into a tensor (N,) uint8, by its key; now or at the end
         self._load, self._left = load, most
         self.taken: dict[str, Tensor] = {}
 

@@ -14,24 +14,15 @@ import numpy as np
 from hmrlab.files import MAX_BYTES, BadArrayError, FileProblem, NpzArchive, open_npz, open_regular
 from hmrlab.files.arrays import in_words
 from hmrlab.unpickling.arrays import NUMPY, Resolver
-from hmrlab.unpickling.program import Call, Global, UnpicklingError, read_program
+from hmrlab.unpickling.program import BYTES, MADE, Call, Global, UnpicklingError, read_program
 
-_BYTES = {("_codecs", "encode"), ("__builtin__", "bytes"), ("builtins", "bytes")}
 _SPARSE = {
     (f"scipy.sparse.{module}", f"{kind}_{form}"): kind
     for kind in ("csc", "csr", "coo")
     for module in (kind, f"_{kind}")
     for form in ("matrix", "array")
 }
-_PYTHON_2 = {
-    ("copy_reg", "_reconstructor"),
-    ("copyreg", "_reconstructor"),
-    ("__builtin__", "object"),
-    ("builtins", "object"),
-    ("__builtin__", "set"),  # chumpy's own bookkeeping
-    ("builtins", "set"),
-    ("collections", "OrderedDict"),
-}
+_OBJECTS = {("__builtin__", "object"), ("builtins", "object")}  # what Python 2 made objects of
 MAX_MATRIX = 50_000_000  # numbers of a sparse matrix, written out
 _MAX_NESTED = 8  # chumpy objects inside one another
 
@@ -136,13 +127,13 @@ def _holds_numbers_alone(values: list | tuple) -> bool:
 
 
 def _of_arrays(name: Global) -> bool:
-    return name in NUMPY or name in _BYTES
+    return name in NUMPY or name in BYTES
 
 
 def _of_models(name: Global) -> bool:
     """chumpy's and scipy's objects, too, and what Python 2 makes them by."""
     is_chumpy = name.module.split(".")[0] == "chumpy"
-    return is_chumpy or name in _SPARSE or name in _PYTHON_2 or _of_arrays(name)
+    return is_chumpy or any(name in names for names in (_SPARSE, _OBJECTS, MADE, NUMPY))
 
 
 def _from_chumpy(name: Global, state: dict[str, Any], depth: int) -> np.ndarray:

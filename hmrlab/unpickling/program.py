@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, NamedTuple
 MAX_READS = 10_000_000  # each step is at least one
 MAX_MEMO = 5_000_000
 MAX_INTEGER = 2**72  # 64 bits, and a byte for the sign of what has none
-MAX_COPIED = 2**29  # bytes of what `_MADE` makes, since a small file may ask for it often
+MAX_COPIED = 2**29  # bytes of what `MADE` makes, since a small file may ask for it often
 _ATOMS = (str, bytes, int, float, bool, type(None))
 
 
@@ -99,7 +99,7 @@ class _Machine(pickle._Unpickler):  # the one in Python, whose steps can be repl
             raise UnpicklingError("it calls what is no function")
         if type(arguments) is not tuple:
             raise UnpicklingError(f"it calls {function} with what are no arguments")
-        make = _MADE.get(function)
+        make = MADE.get(function)
         if make and arguments:
             each = 1 if isinstance(arguments[0], str) else 100  # bytes of an item, about
             self._copied += each * len(arguments[0]) if hasattr(arguments[0], "__len__") else each
@@ -228,15 +228,17 @@ def _ordered(pairs: Any = ()) -> dict[Any, Any]:
     return _pairs([part for key, value in pairs for part in (key, value)])
 
 
-_MADE: dict[tuple[str, str], Callable[..., Any]] = {
+BYTES: dict[tuple[str, str], Callable[..., Any]] = {
     ("_codecs", "encode"): _encoded,
+    ("__builtin__", "bytes"): lambda: b"",  # protocols 0 to 2 write no bytes so
+    ("builtins", "bytes"): lambda: b"",
+}
+MADE = BYTES | {
     ("collections", "OrderedDict"): _ordered,
     ("copy_reg", "_reconstructor"): _instance_of,
     ("copyreg", "_reconstructor"): _instance_of,
     ("__builtin__", "set"): lambda values=(): list(values),
     ("builtins", "set"): lambda values=(): list(values),
-    ("__builtin__", "bytes"): lambda: b"",  # protocols 0 to 2 write no bytes so
-    ("builtins", "bytes"): lambda: b"",
 }
 """What comes out of calls whose meaning is plain, by code of this module."""
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from hmrlab.files import FileProblem
-from hmrlab.models import HMR, create_encoder, load_model, save_weights
+from hmrlab.models import HMR, create_encoder, open_model, save_weights
 from hmrlab.models.pruning import (
     PruneConfig,
     measure_sensitivity,
@@ -74,7 +74,7 @@ def test_settled_it_is_an_ordinary_model_that_answers_the_same(model, tmp_path):
     assert settle(settle(model)) is model
     assert set(model.state_dict()) == keys
     assert torch.equal(model(images).rotations, answer.rotations)
-    loaded = load_model(save_weights(tmp_path / "model.pt", model))
+    loaded = open_model(save_weights(tmp_path / "model.pt", model))
     assert not loaded.pruned
     assert torch.equal(loaded(images).rotations, answer.rotations)
 

@@ -86,10 +86,8 @@ def import_files(
     completes those that come later, too. Nothing in a file is run. If one of the files cannot be
     used, nothing is written.
 
-    Args:
-        files: files, or folders in which they are looked for.
-        gender: male, female or neutral, where a body's file does not say it by its name.
-        progress: show a bar.
+    Folders are searched for them. The gender is male, female or neutral, where a body's file does
+    not say it by its name.
 
     Raises:
         FileProblem: a file cannot be used, two bodies are of the same gender, a gender cannot be
@@ -104,7 +102,8 @@ def import_files(
     for name, each in bodies.items():
         cores[name], facts = _core_of(each, name)
         lines += [f"{each.path.name}: {facts[0]}", *(f"  {fact}" for fact in facts[1:])]
-    companions = _one_of_each([each for each in found if each.kind != BODY])
+    kinds = _one_of_each((each.kind, each) for each in found if each.kind != BODY)
+    companions = {kind: check_companion(each) for kind, each in kinds.items()}
     lines += [describe_companion(kind, arrays) for kind, arrays in companions.items()]
     everything = read_kept() | companions
     old = {name: _stored(name) for name in GENDERS if name not in cores}
@@ -152,36 +151,30 @@ def _look_into(paths: Sequence[Path], progress: bool) -> tuple[list[RecognisedFi
 
 
 def _by_gender(bodies: Sequence[RecognisedFile], gender: str | None) -> dict[str, RecognisedFile]:
-    by_gender: dict[str, RecognisedFile] = {}
     if gender is not None and len({each.sha256 for each in bodies}) > 1:
         names = ", ".join(str(each.path) for each in bodies)
         raise FileProblem(f"--gender is for one body at a time, and these are several: {names}.")
-    for each in bodies:
-        own = gender or gender_of(each.path)
-        if own is None:
-            raise FileProblem(
-                f"{each.path}: male, female or neutral? Its name does not say. Import it alone, "
-                f"and say it: hmrlab body import {each.path} --gender {'|'.join(GENDERS)}"
-            )
-        other = by_gender.setdefault(own, each)
+    genders = [gender or gender_of(each.path) for each in bodies]
+    if None in genders:
+        path = bodies[genders.index(None)].path
+        raise FileProblem(
+            f"{path}: male, female or neutral? Its name does not say. Import it alone, "
+            f"and say it: hmrlab body import {path} --gender {'|'.join(GENDERS)}"
+        )
+    return _one_of_each(zip(genders, bodies, strict=True))
+
+
+def _one_of_each(found: Iterable[tuple[str, RecognisedFile]]) -> dict[str, RecognisedFile]:
+    """The file of each name; it may be there twice, but not be two."""
+    chosen: dict[str, RecognisedFile] = {}
+    for name, each in found:
+        other = chosen.setdefault(name, each)
         if other.sha256 != each.sha256:
             raise FileProblem(
-                f"{other.path} and {each.path} are both {own}, and different. Name the one that "
+                f"{other.path} and {each.path} are both {name}, and different. Name the one that "
                 "you want."
             )
-    return by_gender
-
-
-def _one_of_each(found: Sequence[RecognisedFile]) -> dict[str, Arrays]:
-    chosen: dict[str, RecognisedFile] = {}
-    for each in found:
-        other = chosen.setdefault(each.kind, each)
-        if other.sha256 != each.sha256:
-            raise FileProblem(
-                f"{other.path} and {each.path} are both a {each.kind}, and different. Name the one "
-                "that you want."
-            )
-    return {kind: check_companion(each) for kind, each in chosen.items()}
+    return chosen
 
 
 def _stored(name: str) -> Core | None:

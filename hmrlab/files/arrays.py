@@ -151,13 +151,11 @@ class NpzArchive:
     """An `.npz` that is open for reading; see `open_npz`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._members = {}
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
             raise BadArrayError(f"an archive of {len(infos):,} parts")
-        for info in infos:
-            if info.filename.endswith(".npy"):
-                self._members[info.filename.removesuffix(".npy")] = info
+        arrays = [info for info in infos if info.filename.endswith(".npy")]
+        self._members = {info.filename.removesuffix(".npy"): info for info in arrays}
         self._archive = archive
 
     @property
@@ -167,7 +165,7 @@ class NpzArchive:
 
     @contextmanager
     def member(self, key: str) -> Iterator[tuple[BinaryIO, ArrayHeader, int]]:
-        """An array's bytes behind its header, the header, and how many bytes are entries to follow.
+        """An array's bytes behind its header, the header, and how many bytes follow, as it claims.
 
         Raises:
             BadArrayError: it is damaged; the message names it.
@@ -187,20 +185,12 @@ class NpzArchive:
             raise BadArrayError(f"'{key}': {in_words(error)}") from error
 
     def header(self, key: str) -> ArrayHeader:
-        """What an array says of itself.
-
-        Raises:
-            BadArrayError: it is damaged.
-        """
+        """What an array says of itself; see `member`."""
         with self.member(key) as (_, header, _):
             return header
 
     def read(self, key: str, max_bytes: int = MAX_BYTES) -> np.ndarray:
-        """One array, of a stated size at most.
-
-        Raises:
-            BadArrayError: it is damaged, larger, or holds Python objects.
-        """
+        """One array, of a stated size at most and not of Python objects; see `member`."""
         with self.member(key) as (file, header, size):
             return _read_data(file, header, size, max_bytes)
 
@@ -211,11 +201,8 @@ def open_npz(
 ) -> Iterator[NpzArchive]:
     """An `.npz` whose arrays are read one by one.
 
-    Args:
-        path: of the file.
-        what: it should be, for messages: "{path} is not a readable {what} (...)".
-        remedy: what to do where it is not, for messages.
-        missing: the message where nothing is there.
+    The message is "{path} is not a readable {what} (...). {remedy}", or `missing` where nothing is
+    there.
 
     Raises:
         FileProblem: it is missing or no `.npz`, or an array that is read is damaged.
@@ -275,10 +262,7 @@ def read_npy(
 ) -> np.ndarray:
     """The array of an `.npy`, of numbers or text; for `what` and `remedy` see `open_npz`.
 
-    Args:
-        path: of the file.
-        mmap: leave the numbers on the disk, read-only, until they are used; of any size.
-        max_bytes: of its numbers, unless they stay on the disk.
+    With `mmap` the numbers, of any size, stay on the disk, read-only, until they are used.
 
     Raises:
         FileProblem: it is missing, damaged, no `.npy`, holds Python objects, or is larger.
@@ -308,14 +292,9 @@ def npy_header(path: str | Path) -> ArrayHeader:
 def check_shapes(
     found: Mapping[str, tuple[int, ...]], expected: Mapping[str, Shape]
 ) -> dict[str, int]:
-    """Hold shapes against those that are expected, `{"pose": ("N", 24, 3), "betas": ("N", 10)}`.
+    """Hold shapes against those that must be there, `{"pose": ("N", 24, 3), "betas": ("N", 10)}`.
 
-    Args:
-        found: of the arrays, by name.
-        expected: of those that must be there.
-
-    Returns:
-        what each letter stands for.
+    Gives what each letter stands for.
 
     Raises:
         BadArrayError: one is missing, or is of another shape.

@@ -7,9 +7,8 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +19,6 @@ from onnxruntime.quantization import (
     CalibrationDataReader,
     QuantFormat,
     QuantType,
-    quantize_dynamic,
     quantize_static,
 )
 from torch import Tensor, nn
@@ -38,11 +36,7 @@ CHECKED_BATCHES = (1, 2, 5)
 TOLERANCE = 1e-4  # two runtimes that sum float32 in other orders differ by 1e-6 to 1e-5
 _LARGEST = 2**31  # bytes that a protobuf, and so one ONNX file, can hold
 _MOST_READ = 2**29  # bytes of a file; the largest network here has a quarter of that
-# Seven of a weight's eight bits: CPUs without VNNI add up pairs of products in 16 bits, which the
-# eighth would overflow (onnxruntime, "Quantize ONNX models"). The error did not grow by it.
-_SETTINGS = {"per_channel": True, "reduce_range": True, "weight_type": QuantType.QInt8}
 _HIDDEN = ("regressor.fc1.weight", "regressor.fc2.weight")
-_DYNAMIC_ENDINGS = ("", "_MatMul", "_Add")  # a Gemm becomes a product and a sum
 
 
 @dataclass(frozen=True)
@@ -100,10 +94,8 @@ def write_onnx(path: str | Path, proto: onnx.ModelProto, info: OnnxInfo) -> Path
     return write_whole(path, lambda file: file.write(proto.SerializeToString()))
 
 
-def open_session(
-    path: str | Path, threads: int | None = None
-) -> tuple[onnxruntime.InferenceSession, OnnxInfo]:
-    """An ONNX file of ours in onnxruntime, on the CPU; by default with as many threads as torch.
+def open_session(path: str | Path) -> tuple[onnxruntime.InferenceSession, OnnxInfo]:
+    """An ONNX file of ours in onnxruntime, on the CPU, with as many threads as torch.
 
     Raises:
         FileProblem: the file is missing, damaged, or not written by `export_onnx`.
@@ -112,7 +104,7 @@ def open_session(
     missing = f"there is no file {path}; make it: hmrlab export RUN --out {path.name}"
     content = read_bytes(path, _MOST_READ, missing)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or torch.get_num_threads()
+    options.intra_op_num_threads = torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     try:
@@ -169,12 +161,12 @@ class OnnxHMR(nn.Module):
     """An exported network, called as an `HMR` is, so that `evaluate_model` can score it.
 
     Raises:
-        FileProblem: see `open_session`, for the arguments, too.
+        FileProblem: see `open_session`.
     """
 
-    def __init__(self, path: str | Path, threads: int | None = None) -> None:
+    def __init__(self, path: str | Path) -> None:
         super().__init__()
-        self.session, self.info = open_session(path, threads)
+        self.session, self.info = open_session(path)
         # It holds nothing; it says, as the parameters of every network do, where pictures go.
         self.place = nn.Parameter(torch.empty(0), requires_grad=False)
 
@@ -274,7 +266,9 @@ def quantise_onnx(path: str | Path, out: str | Path, batches: Iterable[Tensor]) 
         FileProblem: see `open_session`; the file is in int8 already.
         ValueError: there is not one batch, or pictures of another size.
     """
-    info = _float_info(path)
+    _, info = open_session(path)
+    if info.precision != "fp32":
+        raise FileProblem(f"{path} is in {info.precision} already; quantise the float32 file")
     side = info.resolution
     arrays = [batch.detach().cpu().float().numpy() for batch in batches]
     if not arrays:
@@ -282,34 +276,24 @@ def quantise_onnx(path: str | Path, out: str | Path, batches: Iterable[Tensor]) 
     for array in arrays:
         if array.shape[1:] != (3, side, side):
             raise ValueError(f"expected pictures (B, 3, {side}, {side}), got {array.shape}")
-
-    quantise = partial(
-        quantize_static,
-        calibration_data_reader=_Pictures(arrays),
-        quant_format=QuantFormat.QDQ,
-        activation_type=QuantType.QUInt8,
-        nodes_to_exclude=_kept_in_float(onnx.load(path)),
-    )
-    return _write_quantised(path, out, quantise, info)
-
-
-def quantise_onnx_dynamic(path: str | Path, out: str | Path) -> Path:
-    """Weights of an exported network's matrix products in int8; activations as each call needs.
-
-    No pictures are needed. Convolutions stay in float32: onnxruntime's integer convolution without
-    fixed ranges is several times slower than the float one.
-
-    Raises:
-        FileProblem: see `quantise_onnx`.
-    """
-    info = _float_info(path)
-    kept = _kept_in_float(onnx.load(path))
-    names = [name + ending for name in kept for ending in _DYNAMIC_ENDINGS]
-
-    quantise = partial(
-        quantize_dynamic, op_types_to_quantize=["MatMul", "Gemm"], nodes_to_exclude=names
-    )
-    return _write_quantised(path, out, quantise, info)
+    with scratch_folder() as folder, _quiet():
+        target = folder / "int8.onnx"
+        quantize_static(
+            str(path),
+            str(target),
+            _Pictures(arrays),
+            quant_format=QuantFormat.QDQ,
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+            nodes_to_exclude=_kept_in_float(onnx.load(path)),
+            per_channel=True,
+            # Seven of a weight's eight bits: CPUs without VNNI add up pairs of products in 16 bits,
+            # which the eighth would overflow (onnxruntime, "Quantize ONNX models"). The error did
+            # not grow by it.
+            reduce_range=True,
+        )
+        proto = onnx.load(target)
+    return write_onnx(out, proto, replace(info, precision="int8"))
 
 
 class _Pictures(CalibrationDataReader):
@@ -321,13 +305,6 @@ class _Pictures(CalibrationDataReader):
     def get_next(self) -> dict[str, np.ndarray] | None:
         array = next(self._left, None)
         return None if array is None else {INPUT: array}
-
-
-def _float_info(path: str | Path) -> OnnxInfo:
-    _, info = open_session(path)
-    if info.precision != "fp32":
-        raise FileProblem(f"{path} is in {info.precision} already; quantise the float32 file")
-    return info
 
 
 def _kept_in_float(proto: onnx.ModelProto) -> list[str]:
@@ -342,16 +319,6 @@ def _kept_in_float(proto: onnx.ModelProto) -> list[str]:
         if not hidden and node.op_type != "Relu":
             kept.append(node.name)
     return kept
-
-
-def _write_quantised(
-    path: str | Path, out: str | Path, quantise: Callable[..., None], info: OnnxInfo
-) -> Path:
-    with scratch_folder() as folder, _quiet():
-        target = folder / "int8.onnx"
-        quantise(str(path), str(target), **_SETTINGS)
-        proto = onnx.load(target)
-    return write_onnx(out, proto, replace(info, precision="int8"))
 
 
 @contextlib.contextmanager

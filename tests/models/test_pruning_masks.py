@@ -134,3 +134,14 @@ def test_a_score_that_fails_leaves_the_model_as_it_was(model):
     with pytest.raises(FileProblem, match="gone"):
         measure_sensitivity(model, score, (0.5, 0.9), False)
     assert torch.equal(all_weights(model), before)
+
+
+def test_zeros_beyond_the_share_are_held_in_training_too():
+    torch.manual_seed(0)
+    model = settle(prune(HMR(create_encoder("small")), PruneConfig("masks", 0.5), 64))
+    prune(model, PruneConfig("masks", 0.2), 64)
+    with torch.no_grad():
+        for _, layer in prunable_layers(model):
+            layer.weight_orig += 1.0  # as a step of training may
+    settle(model)
+    assert abs(share_of_zeros(model) - 0.5) < 1e-6

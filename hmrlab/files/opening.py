@@ -14,7 +14,7 @@ from typing import Any, BinaryIO
 
 MAX_TEXT_BYTES = 64 * 2**20
 MAX_LISTED = 12
-MAX_NAME = 60
+MAX_NAME = 80
 MAX_DIRECTORY = 2**24  # bytes of a zip's list of its parts
 _CHUNK = 2**20
 _MAX_END = 2**17  # bytes behind it: a few, and a comment

@@ -11,11 +11,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from hmrlab.files import FileProblem, write_whole
+from hmrlab.files import FileProblem, listed, shown, write_whole
 from hmrlab.models.encoders import Encoder, create_encoder, encoder_name
 from hmrlab.models.heatmaps import HeatmapNet
 from hmrlab.models.hmr import HMR, HMRConfig
-from hmrlab.models.safe_load import read_torch, shown
+from hmrlab.models.safe_load import read_torch
 
 FORMAT = "hmrlab-weights-1"  # frozen: whatever is added later is an entry that may be absent
 _FORMATS = "hmrlab-weights-"
@@ -177,9 +177,7 @@ def describe_content(content: Any) -> str:
     """What a file holds, in a few words."""
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
-    keys = sorted(map(shown, content))
-    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-    return f"the keys {', '.join(keys[:_LISTED])}{more}"
+    return f"the keys {listed(sorted(map(str, content)), '')}"
 
 
 def named_state(path: str | Path, state: Any) -> dict[str, Any]:

@@ -24,10 +24,9 @@ from onnxruntime.quantization import (
 from torch import Tensor, nn
 
 from hmrlab.bodies import SMPLParams
-from hmrlab.files import FileProblem, read_bytes, scratch_folder, write_whole
+from hmrlab.files import FileProblem, read_bytes, scratch_folder, shown, write_whole
 from hmrlab.models.checkpoints import BOUNDS
 from hmrlab.models.hmr import HMR
-from hmrlab.models.safe_load import shown
 
 FORMAT = "hmrlab-onnx-1"
 INPUT = "images"

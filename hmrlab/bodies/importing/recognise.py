@@ -108,11 +108,23 @@ def candidates(folder: Path) -> Iterator[Path]:
     """Files in a folder, and in the folders in it, that are worth a look, in order."""
     for path in sorted(folder.rglob("*")):
         if path.suffix in _SUFFIXES and _is_worth_a_look(path):
-            if path.suffix == ".npz" and not _may_be_ours(path):
-                continue
-            if path.suffix == ".npy" and not _has_fitting_shape(path):
-                continue
             yield path
+
+
+def _is_worth_a_look(path: Path) -> bool:
+    """By its size, its shape or the names in it alone: data sets may be large."""
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode) or status.st_size > LARGEST:
+            return False
+        if path.suffix == ".npy":
+            return _kind_of_shape(npy_header(path).shape) is not None
+        if path.suffix == ".npz":
+            with open_npz(path) as archive:
+                return any(keys <= set(archive.keys) for keys in _KEYS.values())
+    except (OSError, FileProblem):
+        return False
+    return True
 
 
 def gender_of(path: Path) -> str | None:
@@ -123,14 +135,6 @@ def gender_of(path: Path) -> str | None:
         if len(named) == 1:
             return named.pop()
     return None
-
-
-def _is_worth_a_look(path: Path) -> bool:
-    try:
-        found = path.stat()
-    except OSError:
-        return False
-    return stat.S_ISREG(found.st_mode) and found.st_size <= LARGEST
 
 
 def _kind_of_array(path: Path, array: np.ndarray) -> str:
@@ -156,22 +160,6 @@ def _kind_of_shape(shape: tuple[int, ...]) -> str | None:
     if len(flat) in (2, 5) and flat[-1] == 3 and flat[0] > 1000 and len(set(flat[1:-1])) <= 1:
         return TEXTURE
     return None
-
-
-def _has_fitting_shape(path: Path) -> bool:
-    try:
-        return _kind_of_shape(npy_header(path).shape) is not None
-    except FileProblem:
-        return False
-
-
-def _may_be_ours(path: Path) -> bool:
-    """By the names in an archive alone: data sets may be large."""
-    try:
-        with open_npz(path) as archive:
-            return any(keys <= set(archive.keys) for keys in _KEYS.values())
-    except FileProblem:
-        return False
 
 
 def check_companion(found: RecognisedFile) -> dict[str, np.ndarray]:

@@ -235,13 +235,11 @@ def _store(name: str, arrays: Arrays, lacking: tuple[str, ...]) -> None:
     """Write the body where it belongs, unless it is there already, and take it from where not."""
     ready, waiting = imported_path(name), waiting_path(name)
     target, other = (waiting, ready) if lacking else (ready, waiting)
-    if not (target.is_file() and _same(read_raw_arrays(target), arrays)):
+    there = read_raw_arrays(target) if target.is_file() else {}
+    same = there.keys() == arrays.keys()
+    if not same or not all(np.array_equal(there[key], arrays[key]) for key in arrays):
         save_npz_whole(target, **arrays)
     other.unlink(missing_ok=True)
-
-
-def _same(one: Arrays, other: Arrays) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
 
 
 def _core_of(found: RecognisedFile, gender: str) -> tuple[Core, tuple[str, ...]]:

@@ -151,11 +151,7 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES, missing: str = 
 
 
 def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a regular file, hexadecimal.
-
-    Raises:
-        FileProblem: it cannot be opened (see `open_regular`) or read.
-    """
+    """The SHA-256 of a regular file, hexadecimal; raises as `read_bytes`."""
     with open_regular(path) as file:
         try:
             return hashlib.file_digest(file, "sha256").hexdigest()
@@ -171,11 +167,10 @@ def _reason_of(error: Exception) -> str:
 
 
 def open_zip(file: BinaryIO) -> zipfile.ZipFile:
-    """A zip that is open for reading.
+    """A zip that is open for reading; a damaged one makes `zipfile` raise many kinds of errors.
 
     Raises:
         BadArrayError: its list of parts takes more than a stated number of bytes.
-        Exception: it is damaged; `zipfile` raises many kinds.
     """
     sparing = _Sparing(file)
     archive = zipfile.ZipFile(sparing)

@@ -157,11 +157,7 @@ def _shape(value: Any) -> tuple[int, ...] | str:
 
 
 def is_ours(path: str | Path, content: Any) -> bool:
-    """Whether `save_weights` wrote this content of a file.
-
-    Raises:
-        FileProblem: a newer version of it did, whose format this one does not know.
-    """
+    """Whether `save_weights` wrote this content; FileProblem where a newer hmrlab did."""
     found = content.get("format") if isinstance(content, dict) else None
     if not isinstance(found, str):
         return False
@@ -181,11 +177,7 @@ def describe_content(content: Any) -> str:
 
 
 def named_state(path: str | Path, state: Any) -> dict[str, Any]:
-    """A network's entries in a file, each with a name.
-
-    Raises:
-        FileProblem: it is no dictionary, or a key of it is no text.
-    """
+    """A network's entries in a file; FileProblem where not each has a name."""
     if not isinstance(state, dict):
         raise FileProblem(f"{path} is damaged: its entry 'model' holds no weights")
     for key in state:

@@ -175,15 +175,9 @@ def time_by_turns(
 ) -> dict[str, list[float]]:
     """Time several pieces of work by turns, so that what else the machine does falls on all alike.
 
-    Args:
-        work: what to call, by name.
-        rounds: turns of each, after one that warms up.
-        turn_seconds: a turn calls again and again for about so long, at least once.
-        device: "cuda" waits for the GPU before the clock is read.
-        progress: what the bar is called; none without.
-
-    Returns:
-        Seconds a call, one for each round.
+    A turn calls again and again for about `turn_seconds`, at least once. Each piece has so many
+    rounds, after one that warms up; "cuda" waits for the GPU before the clock is read. Gives the
+    seconds that a call took in each round.
     """
     calls: dict[str, int] = {}
     taken: dict[str, list[float]] = {name: [] for name in work}

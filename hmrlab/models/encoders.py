@@ -77,11 +77,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def measure(self) -> None:
-        """Set `feature_size` and `map_channels` anew, after layers were changed.
-
-        Raises:
-            RuntimeError: the layers do not fit each other.
-        """
+        """Set `feature_size` and `map_channels` anew; RuntimeError where layers do not fit."""
         image = torch.zeros(1, 3, 64, 64, device=next(self.parameters()).device)
         was_training = self.training
         self.eval()

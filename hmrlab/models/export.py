@@ -54,11 +54,8 @@ def export_onnx(model: HMR, path: str | Path, resolution: int, n_iter: int = 3) 
     Input `images` (B, 3, resolution, resolution), outputs `rotations` (B, 24, 3, 3), `betas`
     (B, 10), `camera` (B, 3): see `SMPLParams`.
 
-    Args:
-        model: on any device and in any mode; it is left as it is.
-        path: of the file.
-        resolution: side of the pictures, pixels.
-        n_iter: corrections of the mean body, unrolled.
+    The model may be on any device and in any mode, and is left as it is; its `n_iter` corrections
+    of the mean body are unrolled.
 
     Raises:
         FileProblem: the file cannot be written, or would be 2 GB or more.
@@ -121,12 +118,7 @@ def open_session(path: str | Path) -> tuple[onnxruntime.InferenceSession, OnnxIn
 
 
 def _info_of(path: Path, proto: onnx.ModelProto) -> OnnxInfo:
-    """What a graph says of itself, if all its numbers are its own.
-
-    Raises:
-        FileProblem: it is no network of hmrlab's, or takes numbers out of other files.
-        KeyError, ValueError: it does not say all of it.
-    """
+    """What a graph says of itself, if it says all of it and all its numbers are its own."""
     kept = {entry.key: entry.value for entry in proto.metadata_props}
     if kept.get("format") != FORMAT:
         named = shown(", ".join(value.name for value in proto.graph.input))
@@ -199,13 +191,8 @@ def check_onnx(
 ) -> float:
     """The largest difference of an exported network's answers from torch's.
 
-    Of numbers above 1 it is a share of them. The model is left as it is.
-
-    Args:
-        path: of the file.
-        model: the network that was exported.
-        pictures: batches (B, 3, R, R) beside the random ones of 1, 2 and 5 pictures.
-        tolerance: the largest difference allowed.
+    Of numbers above 1 it is a share of them. The model, which was exported, is left as it is. The
+    pictures are batches (B, 3, R, R) beside the random ones of 1, 2 and 5 pictures.
 
     Raises:
         FileProblem: see `open_session`; the answers differ by more.

@@ -89,18 +89,14 @@ class Opened:
 
 
 def open_model(path: str | Path) -> HMR:
-    """The network in a checkpoint of hmrlab's, SPIN's or its kin, in evaluation mode.
-
-    Nothing in the file is run, and every entry of the network has to fit.
-
-    Raises:
-        FileProblem: see `open_checkpoint`.
-    """
+    """The network in a checkpoint, in evaluation mode; see `open_checkpoint`."""
     return open_checkpoint(path).model
 
 
 def open_checkpoint(path: str | Path) -> Opened:
-    """The same with an account of what the file was.
+    """The network in a checkpoint of hmrlab's, SPIN's or its kin, and what the file was.
+
+    Nothing in the file is run, and every entry of the network has to fit.
 
     Raises:
         FileProblem: the file is missing, damaged, holds more than tensors and arrays, is of a newer

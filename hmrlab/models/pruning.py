@@ -274,8 +274,7 @@ def trace(model: HMR, resolution: int) -> Any:
     """torch-pruning's graph of a model whose input is divided.
 
     Raises:
-        ValueError: the encoder has layers that cannot be resized, or that torch-pruning does not
-            understand.
+        ValueError: some layers cannot be resized, or torch-pruning does not understand them.
     """
     import torch_pruning  # only here: few need it
 

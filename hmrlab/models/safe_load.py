@@ -192,12 +192,7 @@ class _Storages:
         self.taken: dict[str, Tensor] = {}
 
     def take(self, identity: Any) -> Tensor:
-        """The storage (N,) that a pickle's persistent id names.
-
-        Raises:
-            BadArrayError: it names none, one of other numbers than torch's plain ones, or claims
-                more of them than there are.
-        """
+        """The storage (N,) that a pickle's persistent id names, if it is there as claimed."""
         key, dtype, count = _named(identity)
         if key not in self.taken:
             n_bytes = count * dtype.itemsize
@@ -225,10 +220,6 @@ def _open_archive(file: BinaryIO, most: int) -> Iterator[tuple[Any, _Storages]]:
 
     The storages, of `most` bytes together, are whole when the `with` ends: the older format has
     them behind all else.
-
-    Raises:
-        UnpicklingError: its pickle is damaged, or holds a name that may not.
-        BadArrayError: its other parts are damaged, or too large.
     """
     size = os.fstat(file.fileno()).st_size
     most = min(most, size)

@@ -43,12 +43,9 @@ class Resolver:
         self._sizes: dict[int, int] = {}  # of lists and arrays, unfolded, by id
 
     def resolve(self, value: Any, place: tuple = (), depth: int = 0) -> Any:
-        """The value with all that is in it resolved.
+        """A value of `read_program` with all that is in it resolved.
 
-        Args:
-            value: of `read_program`.
-            place: keys of the dictionaries that it is in, for messages.
-            depth: how many others it is in.
+        Messages name its place, the keys of the dictionaries that it is in.
 
         Raises:
             BadArrayError: an array is none of numbers or text, its bytes do not fit, a list holds
@@ -137,11 +134,7 @@ class _PlacedError(BadArrayError):
 
 
 def dtype_of(value: Any) -> np.dtype | None:
-    """The type that a pickle's call of `numpy.dtype` asks for; None for Python objects.
-
-    Raises:
-        BadArrayError: it is none of numbers or text, or its state says anything else of it.
-    """
+    """The type that a pickle's call of `numpy.dtype` asks for; None for Python objects."""
     if type(value) is not Call or value.function != DTYPE or not value.arguments:
         raise BadArrayError("an array without a type")
     code, state = value.arguments[0], value.state
@@ -168,11 +161,7 @@ def dtype_of(value: Any) -> np.dtype | None:
 
 
 def as_bytes(data: Any) -> bytes:
-    """An array's bytes; Python 2 wrote them as text.
-
-    Raises:
-        BadArrayError: they are none.
-    """
+    """An array's bytes; Python 2 wrote them as text."""
     if isinstance(data, str):
         return data.encode("latin-1")
     if isinstance(data, bytes):

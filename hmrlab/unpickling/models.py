@@ -36,11 +36,7 @@ class ModelFile:
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The numeric arrays among what `load_plain` gives.
-
-    Raises:
-        FileProblem: see `load_plain`.
-    """
+    """The numeric arrays among what `load_plain` gives; raises as it does."""
     arrays = {str(key): _numeric(value) for key, value in load_plain(path).items()}
     return {key: value for key, value in arrays.items() if value is not None}
 
@@ -64,10 +60,8 @@ def load_model_file(path: str | Path, wanted: Collection[str] = ()) -> ModelFile
     library is imported: their objects are read as what they store. A file that names anything else
     is refused; entries that are no numbers are left out.
 
-    Args:
-        path: of the file.
-        wanted: entries whose numbers must be readable if they are there; of the others those are
-            left out that would have to be computed.
+    Entries that are `wanted` must be readable if they are there; of the others those are left out
+    that would have to be computed.
 
     Raises:
         FileProblem: it is no such file, is cut short, asks for something else, or what is wanted of
@@ -92,11 +86,7 @@ def load_model_file(path: str | Path, wanted: Collection[str] = ()) -> ModelFile
 
 
 def _to_array(value: Any, depth: int = 0) -> np.ndarray | None:
-    """A numeric array of what a pickle held, `depth` objects deep; None where it is no numbers.
-
-    Raises:
-        ValueError: a chumpy object that would have to be computed, or a sparse matrix that is none.
-    """
+    """A numeric array of what a pickle held, `depth` objects deep; None where it is no numbers."""
     if isinstance(value, Call):
         state = value.state if isinstance(value.state, dict) else {}
         kind = _SPARSE.get(value.function)

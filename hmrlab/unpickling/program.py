@@ -187,10 +187,8 @@ def _steps() -> dict[int, Callable[[_Machine], None]]:
 def read_program(file: BinaryIO, size: int, allowed: Callable[[Global], bool]) -> Any:
     """The value that a pickle describes, of plain values, `Global` and `Call`.
 
-    Args:
-        file: open at the pickle's start; it is read up to the pickle's end.
-        size: bytes that there are from here on.
-        allowed: whether a name may stand in it.
+    The file is open at the pickle's start, has `size` bytes from there on, and is read up to the
+    pickle's end; `allowed` says whether a name may stand in it.
 
     Raises:
         UnpicklingError: it is damaged, goes beyond a limit, or holds a name that may not.

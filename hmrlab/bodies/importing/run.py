@@ -178,11 +178,7 @@ def _one_of_each(found: Iterable[tuple[str, RecognisedFile]]) -> dict[str, Recog
 
 
 def _stored(name: str) -> Core | None:
-    """The body of a gender that was imported before, complete or waiting, if any.
-
-    Raises:
-        FileProblem: its file is damaged.
-    """
+    """The body of a gender that was imported before, complete or waiting, if any."""
     for path in (imported_path(f"smpl_{name}"), waiting_path(f"smpl_{name}")):
         if path.is_file():
             provenance = read_provenance(path)
@@ -195,11 +191,7 @@ def _stored(name: str) -> Core | None:
 
 
 def _finished(core: Core, kept: dict[str, Arrays]) -> tuple[Arrays, tuple[str, ...]]:
-    """A body's file with everything that fits it, and which regressors it still lacks.
-
-    Raises:
-        FileProblem: a regressor is for another mesh, and the body has none of its own.
-    """
+    """A body's file with everything that fits it, and which regressors it still lacks."""
     body = core.arrays
     given = {}
     for key in (EXTRA, H36M):

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hmrlab.files import MAX_BYTES, BadArrayError, array_of, plain_dtype, plain_shape, shown
+from hmrlab.files import MAX_BYTES, BadArrayError, shown
+from hmrlab.files.arrays import array_of, plain_dtype, plain_shape
 from hmrlab.unpickling.program import Call, Global
 
 MAX_NUMBERS = 20_000_000  # of a list, where what is in it more than once counts as often

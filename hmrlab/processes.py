@@ -23,14 +23,11 @@ Work = Callable[[], object]
 def work_in_processes(
     work: Mapping[str, Work], workers: int, done: Callable[[], object], when_killed: str
 ) -> None:
-    """Do pieces of work, each in the next process that is free.
+    """Do pieces of work in order, each in the next process that is free, of so many at most.
 
-    Args:
-        work: by what each piece is called in messages, in order; as pickle can send them, which is
-            a module's function or a `functools.partial` of one.
-        workers: processes at most.
-        done: called after each piece, in this thread.
-        when_killed: what to say besides if the system ends a process.
+    They have names for messages, and are a module's function or a `functools.partial` of one, as
+    pickle can send them. `done` is called after each, in this thread; `when_killed` is what to say
+    besides if the system ends a process.
 
     Raises:
         FileProblem, OSError: as a piece of work did; all processes are stopped.
@@ -45,7 +42,11 @@ def work_in_processes(
             names = {pool.submit(_problem_of, piece): name for name, piece in work.items()}
             pool.submit(list)  # a pool sees the death of its last process only after one more call
             for finished in as_completed(names):
-                _raise(finished.result(), names[finished])
+                problem = finished.result()
+                if isinstance(problem, str):
+                    raise RuntimeError(f"{names[finished]} failed in its process:\n{problem}")
+                if problem is not None:
+                    raise problem
                 left.remove(names[finished])
                 done()
     except BrokenProcessPool:
@@ -78,11 +79,7 @@ def process_pool(workers: int) -> Iterator[ProcessPoolExecutor]:
 
 
 def end_with_parent(lifeline: Connection | None = None) -> None:
-    """In a child of `multiprocessing`: end as soon as the parent does.
-
-    Args:
-        lifeline: end, too, as soon as the other end of this pipe is closed.
-    """
+    """In a child of `multiprocessing`: end as soon as the parent does, or closes the pipe's end."""
     parent = multiprocessing.parent_process()
     ends = [parent.sentinel] if lifeline is None else [parent.sentinel, lifeline]
 
@@ -127,11 +124,3 @@ def _problem_of(work: Work) -> Exception | str | None:
     except Exception:
         return traceback.format_exc()
     return None
-
-
-def _raise(problem: Exception | str | None, name: str) -> None:
-    """What went wrong in a process, if anything did."""
-    if isinstance(problem, str):
-        raise RuntimeError(f"{name} failed in its process:\n{problem}")
-    if problem is not None:
-        raise problem

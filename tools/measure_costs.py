@@ -31,6 +31,9 @@ from hmrlab.models.cost import (
     THROUGHPUT_BATCH,
     Spread,
     asker,
+    count_macs,
+    count_nonzero,
+    count_parameters,
     file_bytes,
     ratios,
     step_bytes,
@@ -38,9 +41,7 @@ from hmrlab.models.cost import (
     untrained,
     weights_bytes,
 )
-from hmrlab.models.counting import count_macs, count_nonzero, count_parameters
-from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
-from hmrlab.models.quantise import quantise_onnx
+from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx, quantise_onnx
 from hmrlab.reproduce.costs import INT8, Cost, CostBook, CostPlan, Provenance, Timing, timing_name
 from hmrlab.reproduce.exporting import calibration_pictures, score_exported
 from hmrlab.reproduce.lighter import IN_INT8, PEER, ROOT, backbone_runs, pruning_runs

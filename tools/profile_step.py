@@ -31,8 +31,7 @@ from hmrlab.data.batch import Batch
 from hmrlab.device import choose_device, choose_precision
 from hmrlab.files import write_text_whole
 from hmrlab.ledger import current_command, describe_machine, source_commit, versions
-from hmrlab.models.cost import untrained
-from hmrlab.models.counting import count_macs
+from hmrlab.models.cost import count_macs, untrained
 from hmrlab.runs import build_model, make_loader, make_objective, make_settings
 
 NAME = "card_resnet50"

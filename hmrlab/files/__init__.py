@@ -9,28 +9,28 @@ from hmrlab.files.arrays import (
     MAX_BYTES,
     ArrayHeader,
     NpzArchive,
-    array_of,
+    Shape,
+    check_shapes,
     npy_header,
     open_npz,
-    plain_dtype,
-    plain_shape,
     read_npy,
     read_npz,
 )
 from hmrlab.files.jsons import Count, Positive, parse_json, read_json
 from hmrlab.files.opening import (
+    BadArrayError,
+    FileProblem,
+    listed,
     open_regular,
+    printable,
     read_bytes,
     read_text,
-    reason_of,
     resolve,
     sha256_of,
+    shown,
     user_path,
 )
 from hmrlab.files.pictures import MAX_PIXELS, open_picture, read_rgb
-from hmrlab.files.problem import BadArrayError, FileProblem
-from hmrlab.files.shapes import Shape, check_shapes
-from hmrlab.files.words import listed, printable
 from hmrlab.files.writing import (
     one_at_a_time,
     save_npz_whole,
@@ -51,7 +51,6 @@ __all__ = [
     "NpzArchive",
     "Positive",
     "Shape",
-    "array_of",
     "check_shapes",
     "listed",
     "npy_header",
@@ -60,8 +59,6 @@ __all__ = [
     "open_picture",
     "open_regular",
     "parse_json",
-    "plain_dtype",
-    "plain_shape",
     "printable",
     "read_bytes",
     "read_json",
@@ -69,11 +66,11 @@ __all__ = [
     "read_npz",
     "read_rgb",
     "read_text",
-    "reason_of",
     "resolve",
     "save_npz_whole",
     "scratch_folder",
     "sha256_of",
+    "shown",
     "sweep",
     "user_path",
     "whole_folder",

@@ -16,14 +16,12 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from types import EllipsisType
 from typing import BinaryIO
 
 import numpy as np
 
-from hmrlab.files.opening import open_regular
-from hmrlab.files.problem import BadArrayError, FileProblem
-from hmrlab.files.shapes import Shape, check_shapes
-from hmrlab.files.zips import open_zip
+from hmrlab.files.opening import BadArrayError, FileProblem, fill, open_regular, open_zip
 
 MAX_BYTES = 2**30
 """Of all arrays that are read from one file, unpacked."""
@@ -37,8 +35,10 @@ _TYPE = re.compile(r"[<>|=]?([biufSU])(\d{1,6})")
 _SIZES = {"b": (1,), "i": (1, 2, 4, 8), "u": (1, 2, 4, 8), "f": (2, 4, 8)}
 _PYTHON_2_LONG = re.compile(r"(?<=\d)L\b")
 _MAX_BRACKETS = 8
-_CHUNK = 2**20
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+Shape = tuple[int | str | EllipsisType, ...]
+"""Lengths of the axes; a letter stands for any length, the same wherever it stands, and `...` at
+the end for any further axes."""
 
 
 @dataclass(frozen=True)
@@ -97,27 +97,20 @@ def plain_shape(shape: object) -> tuple[int, ...]:
     return shape
 
 
-def array_of(data: bytes | bytearray, dtype: np.dtype, shape: tuple[int, ...], fortran: bool):
+def array_of(
+    data: bytes | bytearray, dtype: np.dtype, shape: tuple[int, ...], fortran: bool
+) -> np.ndarray:
     """An array of these bytes, as many as its type and shape ask for.
 
     Raises:
         BadArrayError: there are more or fewer, or it is text that is no Unicode.
     """
-    wanted = math.prod(shape) * dtype.itemsize
-    if len(data) != wanted:
+    n_bytes = math.prod(shape) * dtype.itemsize
+    if len(data) != n_bytes:
         raise BadArrayError(
-            f"an array of {shape} {dtype} needs {wanted:,} bytes, not {len(data):,}"
+            f"an array of {shape} {dtype} needs {n_bytes:,} bytes, not {len(data):,}"
         )
     array = np.frombuffer(data, dtype).reshape(shape, order="F" if fortran else "C")
-    return checked_text(array)
-
-
-def checked_text(array: np.ndarray) -> np.ndarray:
-    """The same array, unless it is text with numbers that are no characters.
-
-    Raises:
-        BadArrayError: it is.
-    """
     if array.dtype.kind == "U" and array.size:
         codes = np.ascontiguousarray(array.ravel()).view(array.dtype.str[0] + "u4")
         # 0xDC80 to 0xDCFF are bytes of file names that are no UTF-8; no other half pair is a name
@@ -143,28 +136,26 @@ def read_header(file: BinaryIO) -> ArrayHeader:
     text = file.read(length)
     if len(text) < length:
         raise BadArrayError("an array that is cut short in its header")
-    said = _literal(_PYTHON_2_LONG.sub("", text.decode("latin-1")))
-    if not isinstance(said, dict) or set(said) != {"descr", "fortran_order", "shape"}:
+    entries = _literal(_PYTHON_2_LONG.sub("", text.decode("latin-1")))
+    if not isinstance(entries, dict) or set(entries) != {"descr", "fortran_order", "shape"}:
         raise BadArrayError("an array whose header does not say type, order and shape")
-    if not isinstance(said["fortran_order"], bool):
+    if not isinstance(entries["fortran_order"], bool):
         raise BadArrayError("an array whose header does not say its order")
-    is_objects = isinstance(said["descr"], str) and said["descr"].lstrip("|<>=") == "O"
-    dtype = None if is_objects else plain_dtype(said["descr"])
-    shape = plain_shape(said["shape"])
-    return ArrayHeader(shape, dtype, said["fortran_order"], 8 + n_length + length)
+    is_objects = isinstance(entries["descr"], str) and entries["descr"].lstrip("|<>=") == "O"
+    dtype = None if is_objects else plain_dtype(entries["descr"])
+    shape = plain_shape(entries["shape"])
+    return ArrayHeader(shape, dtype, entries["fortran_order"], 8 + n_length + length)
 
 
 class NpzArchive:
     """An `.npz` that is open for reading; see `open_npz`."""
 
     def __init__(self, archive: zipfile.ZipFile) -> None:
-        self._members = {}
         infos = archive.infolist()
         if len(infos) > MAX_MEMBERS:
             raise BadArrayError(f"an archive of {len(infos):,} parts")
-        for info in infos:
-            if info.filename.endswith(".npy"):
-                self._members[info.filename.removesuffix(".npy")] = info
+        arrays = [info for info in infos if info.filename.endswith(".npy")]
+        self._members = {info.filename.removesuffix(".npy"): info for info in arrays}
         self._archive = archive
 
     @property
@@ -174,7 +165,7 @@ class NpzArchive:
 
     @contextmanager
     def member(self, key: str) -> Iterator[tuple[BinaryIO, ArrayHeader, int]]:
-        """An array's bytes behind its header, the header, and how many bytes are said to follow.
+        """An array's bytes behind its header, the header, and how many bytes follow, as it claims.
 
         Raises:
             BadArrayError: it is damaged; the message names it.
@@ -194,20 +185,12 @@ class NpzArchive:
             raise BadArrayError(f"'{key}': {in_words(error)}") from error
 
     def header(self, key: str) -> ArrayHeader:
-        """What an array says of itself.
-
-        Raises:
-            BadArrayError: it is damaged.
-        """
+        """What an array says of itself; see `member`."""
         with self.member(key) as (_, header, _):
             return header
 
     def read(self, key: str, max_bytes: int = MAX_BYTES) -> np.ndarray:
-        """One array, of a stated size at most.
-
-        Raises:
-            BadArrayError: it is damaged, larger, or holds Python objects.
-        """
+        """One array, of a stated size at most and not of Python objects; see `member`."""
         with self.member(key) as (file, header, size):
             return _read_data(file, header, size, max_bytes)
 
@@ -218,26 +201,18 @@ def open_npz(
 ) -> Iterator[NpzArchive]:
     """An `.npz` whose arrays are read one by one.
 
-    Args:
-        path: of the file.
-        what: it should be, for messages: "{path} is not a readable {what} (...)".
-        remedy: what to do where it is not, for messages.
-        missing: the message where nothing is there.
+    The message is "{path} is not a readable {what} (...). {remedy}", or `missing` where nothing is
+    there.
 
     Raises:
         FileProblem: it is missing or no `.npz`, or an array that is read is damaged.
     """
-    with open_regular(path, missing) as file:
-        try:
-            if file.read(6) == _MAGIC:
-                raise BadArrayError("it is a single array without a name, an .npy")
-            file.seek(0)
-            with open_zip(file) as archive:
-                yield NpzArchive(archive)
-        except FileProblem:
-            raise
-        except Exception as error:  # a damaged archive may raise anything
-            raise _not_readable(path, what, error, remedy) from error
+    with open_regular(path, missing) as file, _readable(path, what, remedy):
+        if file.read(6) == _MAGIC:
+            raise BadArrayError("it is a single array without a name, an .npy")
+        file.seek(0)
+        with open_zip(file) as archive:
+            yield NpzArchive(archive)
 
 
 def read_npz(
@@ -254,11 +229,8 @@ def read_npz(
     """The arrays of an `.npz`, of numbers or text.
 
     Args:
-        path: of the file.
+        path: of the file; for `what`, `remedy` and `missing` see `open_npz`.
         keys: those to read, if they are there; by default all.
-        what: see `open_npz`.
-        remedy: see `open_npz`.
-        missing: see `open_npz`.
         max_bytes: of all of them together, unpacked.
         shapes: of those that must be there, see `check_shapes`; looked at before any is read.
         numbers: whether all must be of numbers.
@@ -268,8 +240,8 @@ def read_npz(
             array or has one of another shape.
     """
     with open_npz(path, what=what, remedy=remedy, missing=missing) as archive:
-        said = {key: archive.header(key).shape for key in archive.keys if key in (shapes or {})}
-        check_shapes(said, shapes or {})
+        given = {key: archive.header(key).shape for key in archive.keys if key in (shapes or {})}
+        check_shapes(given, shapes or {})
         arrays, left = {}, max_bytes
         for key in archive.keys:
             if keys is None or key in keys:
@@ -286,35 +258,23 @@ def read_npy(
     mmap: bool = False,
     what: str = "array",
     remedy: str = "",
-    missing: str = "",
     max_bytes: int = MAX_BYTES,
 ) -> np.ndarray:
-    """The array of an `.npy`, of numbers or text.
+    """The array of an `.npy`, of numbers or text; for `what` and `remedy` see `open_npz`.
 
-    Args:
-        path: of the file.
-        mmap: leave the numbers on the disk, read-only, until they are used; of any size.
-        what: see `open_npz`.
-        remedy: see `open_npz`.
-        missing: see `open_npz`.
-        max_bytes: of its numbers, unless they stay on the disk.
+    With `mmap` the numbers, of any size, stay on the disk, read-only, until they are used.
 
     Raises:
         FileProblem: it is missing, damaged, no `.npy`, holds Python objects, or is larger.
     """
-    with open_regular(path, missing) as file:
-        try:
-            header = read_header(file)
-            size = os.fstat(file.fileno()).st_size - header.n_bytes
-            if not mmap or header.data_bytes == 0:
-                return _read_data(file, header, size, max_bytes)
-            _check_size(header, size)
-            order = "F" if header.fortran_order else "C"
-            return np.memmap(file, header.dtype, "r", header.n_bytes, header.shape, order)
-        except FileProblem:
-            raise
-        except Exception as error:
-            raise _not_readable(path, what, error, remedy) from error
+    with open_regular(path) as file, _readable(path, what, remedy):
+        header = read_header(file)
+        size = os.fstat(file.fileno()).st_size - header.n_bytes
+        if not mmap or header.data_bytes == 0:
+            return _read_data(file, header, size, max_bytes)
+        _check_size(header, size)
+        order = "F" if header.fortran_order else "C"
+        return np.memmap(file, header.dtype, "r", header.n_bytes, header.shape, order)
 
 
 def npy_header(path: str | Path) -> ArrayHeader:
@@ -323,13 +283,42 @@ def npy_header(path: str | Path) -> ArrayHeader:
     Raises:
         FileProblem: it is missing, damaged, or no `.npy`.
     """
-    with open_regular(path) as file:
-        try:
-            header = read_header(file)
-            _check_size(header, os.fstat(file.fileno()).st_size - header.n_bytes)
-        except Exception as error:
-            raise _not_readable(path, "array", error, "") from error
+    with open_regular(path) as file, _readable(path, "array"):
+        header = read_header(file)
+        _check_size(header, os.fstat(file.fileno()).st_size - header.n_bytes)
         return header
+
+
+def check_shapes(
+    found: Mapping[str, tuple[int, ...]], expected: Mapping[str, Shape]
+) -> dict[str, int]:
+    """Hold shapes against those that must be there, `{"pose": ("N", 24, 3), "betas": ("N", 10)}`.
+
+    Gives what each letter stands for.
+
+    Raises:
+        BadArrayError: one is missing, or is of another shape.
+    """
+    lengths: dict[str, int] = {}
+    for key, shape in expected.items():
+        if key not in found:
+            raise BadArrayError(f"it has no '{key}'")
+        if not _fits(found[key], shape, lengths):
+            wanted = ["..." if one is ... else str(lengths.get(one, one)) for one in shape]
+            in_words = ", ".join(wanted) + ("," if len(wanted) == 1 else "")
+            raise BadArrayError(f"'{key}' must have shape ({in_words}), found {found[key]}")
+    return lengths
+
+
+def _fits(found: tuple[int, ...], shape: Shape, lengths: dict[str, int]) -> bool:
+    """Whether a shape is the expected one; lengths that are new are noted."""
+    if shape[-1:] == (...,):
+        shape = shape[:-1]
+        found = found[: len(shape)]
+    return len(found) == len(shape) and all(
+        length == (lengths.setdefault(name, length) if isinstance(name, str) else name)
+        for length, name in zip(found, shape, strict=True)
+    )
 
 
 def in_words(error: Exception) -> str:
@@ -367,16 +356,18 @@ def _read_data(file: BinaryIO, header: ArrayHeader, size: int, max_bytes: int) -
             f"than the {max_bytes:,} that are read of such a file"
         )
     data = bytearray(header.data_bytes)
-    view, at = memoryview(data), 0
-    while at < len(data):
-        chunk = file.read(min(_CHUNK, len(data) - at))
-        if not chunk:
-            raise BadArrayError("an array that is cut short")
-        view[at : at + len(chunk)] = chunk
-        at += len(chunk)
+    fill(file, data)
     return array_of(data, header.dtype, header.shape, header.fortran_order)
 
 
-def _not_readable(path: str | Path, what: str, error: Exception, remedy: str) -> FileProblem:
-    message = f"{path} is not a readable {what} ({in_words(error)})."
-    return FileProblem(f"{message} {remedy or 'It may be cut short: get it anew.'}")
+@contextmanager
+def _readable(path: str | Path, what: str, remedy: str = "") -> Iterator[None]:
+    """Whatever is raised is entries of the file: a damaged one may raise anything."""
+    try:
+        yield
+    except FileProblem:
+        raise
+    except Exception as error:
+        message = f"{path} is not a readable {what} ({in_words(error)})."
+        remedy = remedy or "It may be cut short: get it anew."
+        raise FileProblem(f"{message} {remedy}") from error

@@ -8,8 +8,7 @@ from typing import Annotated, Any
 
 from annotated_types import Ge, Gt, Le
 
-from hmrlab.files.opening import MAX_TEXT_BYTES, read_bytes
-from hmrlab.files.problem import FileProblem
+from hmrlab.files.opening import MAX_TEXT_BYTES, FileProblem, read_bytes
 
 Count = Annotated[int, Ge(0), Le(10**9)]
 """A number of things, for layouts."""
@@ -25,18 +24,11 @@ def read_json(
     remedy: str = "It may be cut short: get it anew.",
     missing: str = "",
 ) -> Any:
-    """What a JSON file holds, as a type describes it.
+    """What a JSON file holds, as an instance of the type that describes it.
 
-    Args:
-        path: of the file.
-        layout: a dataclass, or any type of such and of plain values: `list[float]`,
-            `dict[str, Any]`. Keys that a dataclass does not name are passed over.
-        max_bytes: of the file.
-        remedy: what to do where it is not readable, for messages.
-        missing: the message where nothing is there.
-
-    Returns:
-        An instance of the layout.
+    The layout is a dataclass, or any type of such and of plain values: `list[float]`,
+    `dict[str, Any]`. Keys that a dataclass does not name are passed over. Messages say the remedy
+    where the file is not readable, and `missing` where nothing is there.
 
     Raises:
         FileProblem: it is missing, no regular file, larger, no JSON, or of another layout; the

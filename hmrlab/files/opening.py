@@ -6,14 +6,18 @@ import errno
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
+import zipfile
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
-
-from hmrlab.files.problem import FileProblem
+from typing import Any, BinaryIO
 
 MAX_TEXT_BYTES = 64 * 2**20
+MAX_LISTED = 12
+MAX_NAME = 80
+MAX_DIRECTORY = 2**24  # bytes of a zip's list of its parts
+_CHUNK = 2**20
+_MAX_END = 2**17  # bytes behind it: a few, and a comment
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe (fifo)",
@@ -29,6 +33,34 @@ _REASONS = {
     errno.ENOTDIR: "a folder in its path is no folder",
     errno.ENXIO: "it is a socket or a pipe",
 }
+
+
+class FileProblem(Exception):
+    """A file of the user's that cannot be used; the message names the file and the remedy."""
+
+
+class BadArrayError(ValueError):
+    """What is wrong with an array of a file, in words."""
+
+
+def printable(text: object) -> str:
+    r"""Text that any terminal and any UTF-8 file takes; other characters as `\n`, `\udcff`."""
+    return "".join(
+        mark if mark.isprintable() else mark.encode("unicode_escape").decode() for mark in str(text)
+    )
+
+
+def shown(name: object) -> str:
+    """A name out of a file or a folder for a message: short, and what any terminal takes."""
+    text = str(name)
+    return printable(text if len(text) <= MAX_NAME else f"{text[:MAX_NAME]}...")
+
+
+def listed(names: Iterable[object], nothing: str = "nothing") -> str:
+    """The first of some names, "a, b, c and 40 more", each cut to a readable length."""
+    names = list(names)
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(map(shown, names[:MAX_LISTED])) + more or nothing
 
 
 def user_path(path: str | Path) -> Path:
@@ -63,11 +95,9 @@ def resolve(path: str | Path) -> Path:
 
 @contextmanager
 def open_regular(path: str | Path, missing: str = "") -> Iterator[BinaryIO]:
-    """Open a regular file for reading; never wait for a pipe or a device.
+    """Open a regular file for reading, following links; never wait for a pipe or a device.
 
-    Args:
-        path: of the file; links are followed.
-        missing: the message where nothing is there; by default "no file at PATH.".
+    Where nothing is there, `missing` is the message; by default "no file at PATH.".
 
     Raises:
         FileProblem: nothing is there, it is no regular file, or it may not be read.
@@ -79,7 +109,7 @@ def open_regular(path: str | Path, missing: str = "") -> Iterator[BinaryIO]:
     except FileNotFoundError as error:
         raise FileProblem(missing or f"no file at {path}.") from error
     except (OSError, ValueError) as error:  # ValueError: a null character, a name in no encoding
-        raise FileProblem(f"{path} cannot be read: {reason_of(error)}.") from error
+        raise FileProblem(f"{path} cannot be read: {_reason_of(error)}.") from error
     mode = os.fstat(handle).st_mode
     if not stat.S_ISREG(mode):
         os.close(handle)
@@ -105,7 +135,7 @@ def read_bytes(path: str | Path, max_bytes: int = MAX_TEXT_BYTES, missing: str =
         try:
             return file.read(max_bytes + 1)[:max_bytes]
         except OSError as error:
-            raise FileProblem(f"{path} cannot be read: {reason_of(error)}.") from error
+            raise FileProblem(f"{path} cannot be read: {_reason_of(error)}.") from error
 
 
 def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES, missing: str = "") -> str:
@@ -121,20 +151,56 @@ def read_text(path: str | Path, max_bytes: int = MAX_TEXT_BYTES, missing: str = 
 
 
 def sha256_of(path: str | Path) -> str:
-    """The SHA-256 of a regular file, hexadecimal.
-
-    Raises:
-        FileProblem: it cannot be opened (see `open_regular`) or read.
-    """
+    """The SHA-256 of a regular file, hexadecimal; raises as `read_bytes`."""
     with open_regular(path) as file:
         try:
             return hashlib.file_digest(file, "sha256").hexdigest()
         except OSError as error:
-            raise FileProblem(f"{path} cannot be read: {reason_of(error)}.") from error
+            raise FileProblem(f"{path} cannot be read: {_reason_of(error)}.") from error
 
 
-def reason_of(error: Exception) -> str:
+def _reason_of(error: Exception) -> str:
     """An error of the operating system in words."""
     if isinstance(error, OSError):
         return _REASONS.get(error.errno or 0, error.strerror or str(error))
     return "its name cannot be written in this system's encoding"
+
+
+def open_zip(file: BinaryIO) -> zipfile.ZipFile:
+    """A zip that is open for reading; a damaged one makes `zipfile` raise many kinds of errors.
+
+    Raises:
+        BadArrayError: its list of parts takes more than a stated number of bytes.
+    """
+    sparing = _Sparing(file)
+    archive = zipfile.ZipFile(sparing)
+    sparing.most = -1
+    return archive
+
+
+class _Sparing:
+    """A file for `zipfile`, which would read a list of parts of any length at once."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file, self.most = file, MAX_DIRECTORY
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, count: int = -1) -> bytes:
+        if count > self.most >= 0:
+            raise BadArrayError("a zip with too long a list of parts")
+        return self._file.read(_MAX_END if count < 0 <= self.most else count)
+
+
+def fill(file: BinaryIO, target: Any) -> None:
+    """Read bytes into memory that is there, an array of bytes, a piece at a time.
+
+    Raises:
+        BadArrayError: the file has fewer.
+    """
+    view, at = memoryview(target), 0
+    while at < len(view):
+        chunk = file.read(min(_CHUNK, len(view) - at))
+        if not chunk:
+            raise BadArrayError("it is cut short in an array's numbers")
+        view[at : at + len(chunk)] = chunk
+        at += len(chunk)

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 import numpy as np
 
-from hmrlab.files.opening import open_regular
-from hmrlab.files.problem import FileProblem
+from hmrlab.files.opening import FileProblem, open_regular
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -35,10 +34,6 @@ _UPRIGHT: dict[int, Callable[[np.ndarray], np.ndarray]] = {
 @contextmanager
 def open_picture(path: str | Path, max_pixels: int = MAX_PIXELS) -> Iterator[Image.Image]:
     """A picture whose header is read, to be decoded inside the `with`.
-
-    Args:
-        path: of the file.
-        max_pixels: that are decoded at most.
 
     Raises:
         FileProblem: it is missing, no regular file, no picture, damaged, or larger.

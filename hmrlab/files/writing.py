@@ -18,7 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from filelock import FileLock, Timeout
 
-from hmrlab.files.problem import FileProblem
+from hmrlab.files.opening import FileProblem
 
 try:
     import fcntl
@@ -34,17 +34,10 @@ def write_whole(
 ) -> Path:
     """Write a file under a temporary name in the same folder, then rename it into place.
 
-    A reader never sees half a file, and a full disk leaves an older version as it was. What killed
-    processes left in the folder goes, once for each folder and process.
-
-    Args:
-        path: where the file goes; missing parent folders are made.
-        writer: called with a binary file open for writing.
-        durable: wait until the disk has it; thousands of small files that are made again if a
-            power cut takes them can do without.
-
-    Returns:
-        The path written.
+    A reader never sees half a file, and a full disk leaves an older version as it was. Missing
+    parent folders are made. What killed processes left in the folder goes, once for each folder and
+    process. Thousands of small files that are made again if a power cut takes them need not be
+    `durable`: nobody waits until the disk has them.
 
     Raises:
         FileProblem: the folder cannot be written to, or the disk is full.
@@ -62,11 +55,7 @@ def write_whole(
             temporary.chmod(0o666 & ~_umask())
             os.replace(temporary, path)
     except OSError as error:
-        raise FileProblem(
-            f"could not write {path}: {error.strerror or error}. Nothing was changed there. "
-            "Free some disk space, or name a folder that you may write to (HMRLAB_HOME moves "
-            "data/ and runs/)."
-        ) from error
+        raise _not_written(path, error) from error
     return path
 
 
@@ -99,10 +88,7 @@ def whole_folder(folder: Path) -> Iterator[Path]:
             yield temporary
             temporary.rename(folder)
     except OSError as error:
-        raise FileProblem(
-            f"could not write {folder}: {error.strerror or error}. Free some disk space, or point "
-            "HMRLAB_HOME at a folder that you may write to."
-        ) from error
+        raise _not_written(folder, error) from error
 
 
 def sweep(folder: Path) -> None:
@@ -143,10 +129,7 @@ def one_at_a_time(folder: Path) -> Iterator[None]:
     except NotImplementedError:
         pass  # the file system has no locks
     except OSError as error:
-        raise FileProblem(
-            f"could not write {folder}: {error.strerror or error}. Point HMRLAB_HOME at a folder "
-            "that you may write to."
-        ) from error
+        raise _not_written(folder, error) from error
     try:
         yield
     finally:
@@ -170,9 +153,7 @@ def scratch_folder() -> Iterator[Path]:
 def _temporary(make: Callable[..., str], folder: Path) -> Iterator[Path]:
     """Something new that no sweep takes while this process lives; gone in the end, if still there.
 
-    Args:
-        make: makes it, as `tempfile.mkdtemp` does.
-        folder: where.
+    It is made in a folder as `tempfile.mkdtemp` does.
     """
     path, handle = _made_and_locked(make, folder)
     try:
@@ -180,6 +161,13 @@ def _temporary(make: Callable[..., str], folder: Path) -> Iterator[Path]:
     finally:
         _remove(path)
         _close(handle)
+
+
+def _not_written(path: Path, error: OSError) -> FileProblem:
+    return FileProblem(
+        f"could not write {path}: {error.strerror or error}. Nothing was changed there. Free some "
+        "disk space, or name a folder that you may write to (HMRLAB_HOME moves data/ and runs/)."
+    )
 
 
 def _made_and_locked(make: Callable[..., str], folder: Path) -> tuple[Path, int | None]:

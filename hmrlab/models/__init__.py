@@ -2,8 +2,6 @@
 
 from hmrlab.models.checkpoints import (
     load_encoder_weights,
-    load_model,
-    load_spin_checkpoint,
     load_spin_state_dict,
     load_weights,
     save_weights,
@@ -25,8 +23,6 @@ __all__ = [
     "create_encoder",
     "expected_places",
     "load_encoder_weights",
-    "load_model",
-    "load_spin_checkpoint",
     "load_spin_state_dict",
     "load_weights",
     "open_checkpoint",

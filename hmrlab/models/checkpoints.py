@@ -9,14 +9,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from hmrlab.files import FileProblem, write_whole
+from hmrlab.files import FileProblem, listed, shown, write_whole
 from hmrlab.models.encoders import Encoder, create_encoder, encoder_name
 from hmrlab.models.heatmaps import HeatmapNet
 from hmrlab.models.hmr import HMR, HMRConfig
-from hmrlab.models.pruning.shapes import check_widths, fit_shapes
-from hmrlab.models.safe_load import read_torch, shown
+from hmrlab.models.safe_load import read_torch
 
 FORMAT = "hmrlab-weights-1"  # frozen: whatever is added later is an entry that may be absent
 _FORMATS = "hmrlab-weights-"
@@ -24,7 +23,8 @@ _LISTED = 8  # keys of each kind that a message shows
 SMALL_CROP = 64  # pixels: of the small encoder's networks that do not say it
 BOUNDS = {"resolution": (32, 1024), "n_iter": (1, 16)}
 """Of what a model says of its training: more would fill the memory, or never end."""
-
+NORMALISATION = nn.modules.batchnorm._BatchNorm
+RESIZABLE = (nn.Conv2d, nn.Linear, NORMALISATION)  # layers that can lose channels
 
 Model = TypeVar("Model", HMR, HeatmapNet)
 
@@ -32,10 +32,7 @@ Model = TypeVar("Model", HMR, HeatmapNet)
 def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = False) -> Path:
     """Save a model's weights and its encoder's name, whole or not at all.
 
-    Args:
-        path: of the file.
-        model: to be saved.
-        half: keep 16 of each float's 32 bits; loading makes them 32 again.
+    With `half`, 16 of each float's 32 bits are kept; loading makes them 32 again.
 
     Raises:
         FileProblem: the file cannot be written.
@@ -58,10 +55,8 @@ def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = Fals
 def load_weights(path: str | Path, model: Model) -> Model:
     """Load weights saved by `save_weights` into a model of the same build.
 
-    If channels had been cut out of the saved model, those of this model are, too.
-
-    Returns:
-        The model that was given.
+    If channels had been cut out of the saved model, those of this model are, too. Gives the model
+    that was given.
 
     Raises:
         FileProblem: the file is missing, damaged, not one of ours, or its keys or shapes do not
@@ -74,9 +69,6 @@ def load_weights(path: str | Path, model: Model) -> Model:
 def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
     """Load the encoder of a saved model, of whichever kind, into an encoder of the same build.
 
-    Returns:
-        The encoder that was given.
-
     Raises:
         FileProblem: see `load_weights`; the file is of a model on another encoder, or of one that
             channels were cut out of: the rest of this encoder's model would not fit.
@@ -87,7 +79,7 @@ def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
         raise FileProblem(f"{path} holds the encoder '{shown(name)}', wanted is {encoder.name!r}")
     if content.get("pruned") is True:
         raise FileProblem(
-            f"{path} holds a network that channels were cut out of; load it whole, by `load_model`"
+            f"{path} holds a network that channels were cut out of; load it whole, by `open_model`"
         )
     start = "encoder."
     whole = named_state(path, content.get("model"))
@@ -99,17 +91,8 @@ def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
     return encoder
 
 
-def load_model(path: str | Path) -> HMR:
-    """Build the model whose weights `save_weights` saved, in evaluation mode.
-
-    Raises:
-        FileProblem: see `load_weights`.
-    """
-    return build_model(path, _read_ours(path))
-
-
 def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
-    """The model of a file's content, see `load_model`; the path is for messages."""
+    """The model of a file's content, in evaluation mode; the path is for messages."""
     name = content.get("encoder")
     if not isinstance(name, str):
         raise FileProblem(
@@ -126,23 +109,6 @@ def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
     model = HMR(encoder, _config_of(path, content))
     _load_content(path, model, content)
     return model.eval()
-
-
-def load_spin_checkpoint(path: str | Path, model: HMR) -> HMR:
-    """Load SPIN's own checkpoint (its key `model`) into an `HMR` on ResNet-50.
-
-    Raises:
-        FileProblem: the file is missing, damaged, or does not fit the model.
-    """
-    content = read_torch(path)
-    state = content.get("model") if isinstance(content, dict) else None
-    if not isinstance(state, dict):
-        raise FileProblem(f"{path} is not a SPIN checkpoint: it has no entry 'model'")
-    try:
-        load_spin_state_dict(model, named_state(path, state))
-    except ValueError as error:
-        raise FileProblem(f"{path}: {error}") from error
-    return model
 
 
 def load_spin_state_dict(model: HMR, state: Mapping[str, Tensor]) -> None:
@@ -191,11 +157,7 @@ def _shape(value: Any) -> tuple[int, ...] | str:
 
 
 def is_ours(path: str | Path, content: Any) -> bool:
-    """Whether `save_weights` wrote this content of a file.
-
-    Raises:
-        FileProblem: a newer version of it did, whose format this one does not know.
-    """
+    """Whether `save_weights` wrote this content; FileProblem where a newer hmrlab did."""
     found = content.get("format") if isinstance(content, dict) else None
     if not isinstance(found, str):
         return False
@@ -211,17 +173,11 @@ def describe_content(content: Any) -> str:
     """What a file holds, in a few words."""
     if not isinstance(content, Mapping):
         return f"a {type(content).__name__}"
-    keys = sorted(map(shown, content))
-    more = f" and {len(keys) - _LISTED} more" if len(keys) > _LISTED else ""
-    return f"the keys {', '.join(keys[:_LISTED])}{more}"
+    return f"the keys {listed(sorted(map(str, content)), '')}"
 
 
 def named_state(path: str | Path, state: Any) -> dict[str, Any]:
-    """A network's entries in a file, each with a name.
-
-    Raises:
-        FileProblem: it is no dictionary, or a key of it is no text.
-    """
+    """A network's entries in a file; FileProblem where not each has a name."""
     if not isinstance(state, dict):
         raise FileProblem(f"{path} is damaged: its entry 'model' holds no weights")
     for key in state:
@@ -275,11 +231,18 @@ def _config_of(path: str | Path, content: dict[str, Any]) -> HMRConfig:
 
 def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, Any]) -> None:
     state = named_state(path, content.get("model"))
-    if content.get("pruned") is True:
+    pruned = content.get("pruned") is True
+    if pruned:
         _rehearse(path, model, state)
         fit_shapes(model, state)
-    _load_strictly(path, model, state)
-    if content.get("pruned") is True:
+    differences = describe_differences(model.state_dict(), state)
+    if differences:
+        raise FileProblem(
+            f"{path} does not fit this model (encoder {encoder_name(model.encoder)!r}).\n"
+            f"{differences}"
+        )
+    model.load_state_dict(state, strict=True)
+    if pruned:
         model.pruned = True
 
 
@@ -294,7 +257,8 @@ def _rehearse(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Ten
         if wider:  # none is made of them: they could take any memory
             differences = _listing("wider than before pruning", wider)
         if not differences:
-            check_widths(trial)
+            # nothing is calculated on the meta device, but widths that differ are noticed
+            trial.eval()(torch.empty(1, 3, SMALL_CROP, SMALL_CROP, device="meta"))
     except (RuntimeError, ValueError, IndexError) as error:
         differences = f"its layers do not fit each other: {error}"
     if differences:
@@ -308,11 +272,37 @@ def _wider(value: Tensor, widest: Tensor) -> bool:
     return any(ours > most for ours, most in zip(value.shape, widest.shape, strict=True))
 
 
-def _load_strictly(path: str | Path, model: HMR | HeatmapNet, state: Mapping[str, Tensor]) -> None:
-    differences = describe_differences(model.state_dict(), state)
-    if differences:
-        raise FileProblem(
-            f"{path} does not fit this model (encoder {encoder_name(model.encoder)!r}).\n"
-            f"{differences}"
-        )
-    model.load_state_dict(state, strict=True)
+def fit_shapes(model: nn.Module, state: Mapping[str, Tensor]) -> None:
+    """Give a model's layers the shapes of a state dict; their values are then not initialised.
+
+    Convolutions (depthwise ones stay depthwise), linear layers and batch normalisation are
+    resized; a layer without an entry of its kind is left alone, and is found when the state is
+    loaded. Whether the layers still fit each other is not checked.
+
+    Raises:
+        RuntimeError: an `HMR`'s encoder does not run with these shapes.
+    """
+    for name, layer in model.named_modules():
+        weight = state.get(f"{name}.weight")
+        if not isinstance(layer, RESIZABLE) or not isinstance(weight, Tensor):
+            continue
+        if weight.ndim == layer.weight.ndim and weight.shape != layer.weight.shape:
+            _resize(layer, weight.shape)
+    if isinstance(model, HMR):
+        model.encoder.measure()
+
+
+def _resize(layer: nn.Module, shape: torch.Size) -> None:
+    if isinstance(layer, NORMALISATION):
+        layer.num_features = shape[0]
+        for name in ("running_mean", "running_var"):
+            setattr(layer, name, getattr(layer, name).new_empty(shape))
+    elif isinstance(layer, nn.Linear):
+        layer.out_features, layer.in_features = shape
+    else:
+        if layer.groups == layer.in_channels == layer.out_channels:
+            layer.groups = shape[0]
+        layer.out_channels, layer.in_channels = shape[0], shape[1] * layer.groups
+    layer.weight = nn.Parameter(layer.weight.new_empty(shape))
+    if layer.bias is not None:
+        layer.bias = nn.Parameter(layer.bias.new_empty(shape[0]))

@@ -1,4 +1,4 @@
-"""What a network costs to keep, to train and to ask: bytes, memory, time."""
+"""What a network costs: parameters, multiply-accumulates, bytes, memory, time."""
 
 from __future__ import annotations
 
@@ -16,6 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import SMPLParams
@@ -61,6 +64,48 @@ def ratios(times: Sequence[float], peer: Sequence[float]) -> Spread:
     return Spread.of([mine / theirs for mine, theirs in zip(times, peer, strict=True)])
 
 
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers of a network; buffers are not among them."""
+    return sum(parameter.numel() for parameter in model.parameters())
+
+
+def count_nonzero(model: nn.Module) -> int:
+    """Parameters that are not exactly zero, as a mask leaves them once it is removed."""
+    return sum(int(torch.count_nonzero(parameter)) for parameter in model.parameters())
+
+
+def count_macs(model: HMR, resolution: int, n_iter: int = 3) -> int:
+    """Multiply-accumulates for one picture of so many pixels a side, all corrections included.
+
+    Those of convolutions, matrix products and attention; what runs over each element once
+    (normalisation, activations, pooling) is not counted. A multiplication by zero counts. The model
+    is run once, in evaluation mode, and left in the mode that it was in.
+    """
+    return count_macs_by_module(model, resolution, n_iter)[""]
+
+
+def count_macs_by_module(model: HMR, resolution: int, n_iter: int = 3) -> dict[str, int]:
+    """The same for each module with all that is in it, by its name; "" is the whole model."""
+    image = torch.zeros(1, 3, resolution, resolution, device=next(model.parameters()).device)
+    was_training = model.training
+    fast = torch.backends.mha.get_fastpath_enabled()
+    counter = FlopCounterMode(display=False)
+    model.eval()
+    torch.backends.mha.set_fastpath_enabled(False)  # fused attention is one uncounted operation
+    try:
+        with torch.no_grad(), sdpa_kernel(SDPBackend.MATH), counter:
+            model(image, n_iter)
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fast)
+        model.train(was_training)
+    start = f"{type(model).__name__}."
+    return {
+        name.removeprefix(start): sum(kinds.values()) // 2
+        for name, kinds in counter.get_flop_counts().items()
+        if name.startswith(start)
+    } | {"": counter.get_total_flops() // 2}
+
+
 def weights_bytes(model: HMR) -> tuple[int, int]:
     """Size of the file that `save_weights` makes, and of the same file compressed by gzip."""
     with scratch_folder() as folder:
@@ -76,20 +121,13 @@ def file_bytes(path: Path) -> tuple[int, int]:
 def step_bytes(
     make: Callable[[], HMR], resolution: int, batch_size: int, device: str = "cpu"
 ) -> int | None:
-    """Most memory that the network takes in a training step: weights to AdamW's own, float32.
+    """Most bytes that the network takes in a training step: weights to AdamW's own, float32.
 
     The loss is the sum of all answers' squares; body and data, the same for every network, are
     left out. On the CPU a fresh process takes the step, and its largest resident memory counts,
-    less what it held before the network was made. On a GPU PyTorch's allocator says it.
-
-    Args:
-        make: gives the network; it has to be picklable.
-        resolution: side of the pictures, pixels.
-        batch_size: pictures in the step.
-        device: "cpu" or "cuda".
-
-    Returns:
-        Bytes; None where they are not to be had (on Windows, or the step did not fit).
+    less what it held before the network was made. On a GPU PyTorch's allocator says it. None where
+    they are not to be had (on Windows, or the step did not fit). `make`, which gives the network,
+    has to be picklable.
     """
     if device == "cuda":
         return _step_bytes_cuda(make, resolution, batch_size)
@@ -108,12 +146,9 @@ def step_bytes(
 def asker(
     model: Callable[[torch.Tensor], SMPLParams], images: torch.Tensor, precision: str = "fp32"
 ) -> Callable[[], object]:
-    """What to call to time a network's answer to `images`, as evaluations ask it.
+    """What to call to time a network's answer to images (B, 3, R, R), as evaluations ask it.
 
-    Args:
-        model: in evaluation mode, on the pictures' device.
-        images: (B, 3, R, R), in the memory layout that it is to be asked in.
-        precision: "fp32" or "bf16".
+    The model is in evaluation mode and on the images' device.
 
     Raises:
         ValueError: another precision.
@@ -140,15 +175,9 @@ def time_by_turns(
 ) -> dict[str, list[float]]:
     """Time several pieces of work by turns, so that what else the machine does falls on all alike.
 
-    Args:
-        work: what to call, by name.
-        rounds: turns of each, after one that warms up.
-        turn_seconds: a turn calls again and again for about so long, at least once.
-        device: "cuda" waits for the GPU before the clock is read.
-        progress: what the bar is called; none without.
-
-    Returns:
-        Seconds a call, one for each round.
+    A turn calls again and again for about `turn_seconds`, at least once. Each piece has so many
+    rounds, after one that warms up; "cuda" waits for the GPU before the clock is read. Gives the
+    seconds that a call took in each round.
     """
     calls: dict[str, int] = {}
     taken: dict[str, list[float]] = {name: [] for name in work}

@@ -19,20 +19,16 @@ SCORES = JOINTS + 2
 class Discriminators(nn.Module):
     """25 scores of a body; trained, they are near 1 for bodies like the real ones, else near 0.
 
-    Args:
-        width: numbers that a joint's rotation is turned into; the layers are shared by all joints.
-        hidden: width of the two layers that see all joints together.
+    A joint's rotation is turned into 32 numbers, by layers that all joints share.
     """
 
-    def __init__(self, width: int = 32, hidden: int = 1024) -> None:
+    def __init__(self) -> None:
         super().__init__()
-        self.features = nn.Sequential(nn.Linear(9, width), nn.ReLU(),
-                                      nn.Linear(width, width), nn.ReLU())  # fmt: skip
-        self.joints = nn.ModuleList(nn.Linear(width, 1) for _ in range(JOINTS))
+        self.features = nn.Sequential(nn.Linear(9, 32), nn.ReLU(), nn.Linear(32, 32), nn.ReLU())
+        self.joints = nn.ModuleList(nn.Linear(32, 1) for _ in range(JOINTS))
         self.together = nn.Sequential(
-            nn.Linear(JOINTS * width, hidden), nn.ReLU(),
-            nn.Linear(hidden, hidden), nn.ReLU(),
-            nn.Linear(hidden, 1),
+            nn.Linear(JOINTS * 32, 1024), nn.ReLU(), nn.Linear(1024, 1024), nn.ReLU(),
+            nn.Linear(1024, 1),
         )  # fmt: skip
         self.shape = nn.Sequential(
             nn.Linear(10, 10), nn.ReLU(), nn.Linear(10, 5), nn.ReLU(), nn.Linear(5, 1)
@@ -41,14 +37,11 @@ class Discriminators(nn.Module):
     def forward(
         self, rotations: Float[Tensor, "b 23 3 3"], betas: Float[Tensor, "b 10"]
     ) -> Float[Tensor, "b 25"]:
-        """Judge bodies.
+        """Scores (B, 25): of each of the 23 joints, of the whole pose, of the shape.
 
         Args:
             rotations: (B, 23, 3, 3) of all joints but the root, each relative to its parent.
             betas: (B, 10) shape coefficients.
-
-        Returns:
-            (B, 25): a score for each of the 23 joints, one for the whole pose, one for the shape.
 
         Raises:
             ValueError: a shape does not fit; most often the root has not been left out.

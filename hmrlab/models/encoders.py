@@ -1,9 +1,8 @@
 """Image encoders by name: pictures in, one feature vector each out.
 
-"small" is ours, "timm:NAME" any network of timm's, every other name one of torchvision's, which may
-carry a wiring. "mobilenet_v2" gives the features that the last map averages to, as SPIN
-takes them from its ResNet. "mobilenet_v2:logits" keeps torchvision's whole classifier and hands on
-its 1000 ImageNet logits, as the diary did.
+"mobilenet_v2" gives the features that the last map averages to, as SPIN takes them from its ResNet.
+"mobilenet_v2:logits" keeps torchvision's whole classifier and hands on its 1000 ImageNet logits, as
+the diary did.
 """
 
 from __future__ import annotations
@@ -43,15 +42,8 @@ class Encoder(nn.Module):
     """A backbone that turns (B, 3, H, W) images into (B, feature_size) features.
 
     Images are normalised by ImageNet's mean and standard deviation. Convolutional networks take any
-    side from 32 pixels up, since the features are averaged over the image.
-
-    Args:
-        name: the whole name, wiring included; checkpoints carry it.
-        backbone: the network.
-        feature_size: length of its output; by default the backbone's own word.
-        map_channels: channels of `maps`; by default the backbone's own word, else `feature_size`.
-        maps: takes the backbone and images and gives the last feature map; by default the
-            backbone's own method `maps`, if it has one.
+    side from 32 pixels up, since the features are averaged over the image. Checkpoints carry the
+    whole name. What is not given is the backbone's own `feature_size`, `map_channels` and `maps`.
     """
 
     def __init__(
@@ -85,11 +77,7 @@ class Encoder(nn.Module):
 
     @torch.no_grad()
     def measure(self) -> None:
-        """Set `feature_size` and `map_channels` anew, after layers were changed.
-
-        Raises:
-            RuntimeError: the layers do not fit each other.
-        """
+        """Set `feature_size` and `map_channels` anew; RuntimeError where layers do not fit."""
         image = torch.zeros(1, 3, 64, 64, device=next(self.parameters()).device)
         was_training = self.training
         self.eval()
@@ -164,16 +152,15 @@ def create_encoder(
     network = torchvision.models.get_model(plain, weights=None)
     if weights is not None:
         network.load_state_dict(_imagenet_state(plain, allow_download), strict=True)
-    if plain not in TORCHVISION_ENCODERS:
-        return _other_of_torchvisions(name, network, wiring)
-    attribute = "fc" if hasattr(network, "fc") else "classifier"
-    head = getattr(network, attribute)
-    linear = [layer for layer in head.modules() if isinstance(layer, nn.Linear)]
-    pooled_size, maps = linear[0].in_features, _maps_of(network)
-    if wiring:
-        return Encoder(name, network, linear[-1].out_features, pooled_size, maps)
-    setattr(network, attribute, _before_linear(head))
-    return Encoder(name, network, pooled_size, maps=maps)
+    listed = plain in TORCHVISION_ENCODERS
+    attribute, classes = _own_classes(network) if listed else _only_classes(name, network)
+    size = getattr(classes[0], "in_features", None) or classes[0].in_channels
+    if not wiring:
+        setattr(network, attribute, _without(getattr(network, attribute), classes))
+    encoder = Encoder(name, network, CLASSES if wiring else size, size, _maps_of(network))
+    if not listed and encoder.has_maps:
+        encoder.measure()
+    return encoder
 
 
 def encoder_name(encoder: nn.Module) -> str:
@@ -226,8 +213,16 @@ def _nearest(name: str) -> str:
     return known[near[0]] if near else ""
 
 
-def _other_of_torchvisions(name: str, network: nn.Module, wiring: str) -> Encoder:
-    """A network that is not in our list: the last layer that gives its classes is taken out."""
+def _own_classes(network: nn.Module) -> tuple[str, list[nn.Module]]:
+    """Where a network of our list has its classifier, and all in it from its first linear layer."""
+    attribute = "fc" if hasattr(network, "fc") else "classifier"
+    layers = list(getattr(network, attribute).children()) or [getattr(network, attribute)]
+    first = next(k for k, layer in enumerate(layers) if isinstance(layer, nn.Linear))
+    return attribute, layers[first:]
+
+
+def _only_classes(name: str, network: nn.Module) -> tuple[str, list[nn.Module]]:
+    """Where another network has the layer that gives its classes, and that layer."""
     classes = [
         (path, layer)
         for path, layer in network.named_modules()
@@ -240,22 +235,14 @@ def _other_of_torchvisions(name: str, network: nn.Module, wiring: str) -> Encode
             f"another encoder, or timm:NAME"
         )
     ((path, layer),) = classes
-    size = CLASSES
-    if not wiring:
-        size = layer.in_features if isinstance(layer, nn.Linear) else layer.in_channels
-        attribute = path.partition(".")[0]
-        setattr(network, attribute, _without(getattr(network, attribute), layer))
-    encoder = Encoder(name, network, size, maps=_maps_of(network))
-    if encoder.has_maps:
-        encoder.measure()
-    return encoder
+    return path.partition(".")[0], [layer]
 
 
-def _without(head: nn.Module, classes: nn.Module) -> nn.Module:
-    """A classifier without the layer that gives the classes, and without dropout."""
-    if head is classes:
+def _without(head: nn.Module, layers: list[nn.Module]) -> nn.Module:
+    """A classifier without some layers, and without dropout: the regressor has its own."""
+    if head in layers:
         return nn.Identity()
-    kept = [each for each in head if each is not classes and not isinstance(each, nn.Dropout)]
+    kept = [each for each in head if each not in layers and not isinstance(each, nn.Dropout)]
     return nn.Sequential(*kept) if kept else nn.Identity()
 
 
@@ -294,34 +281,15 @@ def _maps_before_pooling(network: nn.Module, images: Tensor) -> Tensor:
     return images
 
 
-def _before_linear(head: nn.Module) -> nn.Module:
-    """What a classifier does to its pooled features before its first linear layer.
-
-    Dropout is left out: the regressor has its own.
-    """
-    if isinstance(head, nn.Linear):
-        return nn.Identity()
-    kept: list[nn.Module] = []
-    for layer in head:
-        if isinstance(layer, nn.Linear):
-            break
-        if not isinstance(layer, nn.Dropout):
-            kept.append(layer)
-    return nn.Sequential(*kept) if kept else nn.Identity()
-
-
 def _imagenet_state(name: str, allow_download: bool) -> dict[str, Tensor]:
     """torchvision's IMAGENET1K_V1 state dict from torch hub's cache, checked against its hash."""
     from torchvision.models import get_model_weights
 
     url = get_model_weights(name)["IMAGENET1K_V1"].url
     state = hub_weights(url, f"ImageNet weights of {name}", allow_download=allow_download)
-    return _rename_densenet_keys(state) if name.startswith("densenet") else state
-
-
-def _rename_densenet_keys(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The published DenseNet files say `norm.1.weight` where today's module says `norm1.weight`."""
-    return {
+    if not name.startswith("densenet"):
+        return state
+    return {  # the published files say `norm.1.weight` where today's module says `norm1.weight`
         re.sub(r"(denselayer\d+\.(?:norm|conv))\.([12])\.", r"\1\2.", key): value
         for key, value in state.items()
     }

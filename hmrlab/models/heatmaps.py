@@ -43,11 +43,7 @@ class HeatmapNet(nn.Module):
 def expected_places(logits: Float[Tensor, "b k y x"]) -> Float[Tensor, "b k 2"]:
     """The mean place under each map's likelihood (Sun et al., "Integral Human Pose", ECCV 2018).
 
-    Args:
-        logits: (B, K, h, w).
-
-    Returns:
-        (B, K, 2) x, y in [-1, 1] over the picture.
+    (B, K, h, w) -> (B, K, 2) x, y in [-1, 1] over the picture.
     """
     height, width = logits.shape[-2:]
     likelihood = logits.flatten(2).softmax(-1).unflatten(2, (height, width))

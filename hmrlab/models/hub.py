@@ -17,13 +17,9 @@ def hub_path(url: str) -> Path:
 
 
 def hub_weights(url: str, what: str, *, allow_download: bool = False, hint: str = "") -> Any:
-    """A published file of weights, checked against the hash in its name.
+    """A published file of weights, whose name ends in the first digits of its SHA-256.
 
-    Args:
-        url: of the file, whose name ends in the first digits of its SHA-256.
-        what: it is, for messages: "ImageNet weights of resnet18".
-        allow_download: fetch it if the cache lacks it.
-        hint: what else can be done without it, for the message.
+    Messages say `what` it is ("ImageNet weights of resnet18"), and what else one can do without it.
 
     Raises:
         FileProblem: it is not in the cache, damaged there, or not to be fetched.
@@ -49,13 +45,7 @@ def hub_weights(url: str, what: str, *, allow_download: bool = False, hint: str 
 def hugging_face_file(
     repository: str, name: str, what: str, *, allow_download: bool = False
 ) -> Path:
-    """A published file in Hugging Face's cache, which checks what it fetches.
-
-    Args:
-        repository: "timm/resnet10t.c3_in1k".
-        name: of the file in it.
-        what: it is, for messages.
-        allow_download: fetch it if the cache lacks it.
+    """A file of a repository ("timm/resnet10t.c3_in1k") in Hugging Face's cache.
 
     Raises:
         FileProblem: it is not in the cache, or not to be fetched.

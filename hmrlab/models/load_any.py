@@ -15,6 +15,7 @@ A bare state dict does as well, and `module.` in front, as DataParallel has it.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -25,7 +26,6 @@ import torch
 from torch import Tensor
 
 from hmrlab.files import FileProblem
-from hmrlab.models.arch_detect import looks_like
 from hmrlab.models.checkpoints import (
     build_model,
     describe_content,
@@ -46,6 +46,33 @@ BESIDE = ("smpl.", "body_model.", "body_model_train.", "body_model_test.", "disc
 """Parts that others' files hold beside the network: SMPL's arrays, and a discriminator."""
 _OPENED = ("resnet18", "resnet50")  # ResNets that hmrlab has
 _LARGEST = 1000.0  # number of a regressor: those of trained ones are below 10
+_RESNETS = {
+    (2, 2, 2, 2, False): "resnet18",
+    (3, 4, 6, 3, False): "resnet34",
+    (3, 4, 6, 3, True): "resnet50",
+    (3, 4, 23, 3, True): "resnet101",
+    (3, 8, 36, 3, True): "resnet152",
+}
+"""Residual blocks of the four stages, and whether they have three convolutions (He et al. 2016)."""
+_DENSENETS = {
+    (6, 12, 24, 16): "densenet121",
+    (6, 12, 36, 24): "densenet161",
+    (6, 12, 32, 32): "densenet169",
+    (6, 12, 48, 32): "densenet201",
+}
+"""Layers of the four blocks (Huang et al. 2017)."""
+_MARKS = (
+    (r"(^|\.)gru\.", "a recurrent network over videos, such as VIBE's, which takes no pictures"),
+    (r"(^|\.)transition\d\.|(^|\.)stage4\.\d+\.branches\.", "an HRNet"),
+    (r"(^|\.)patch_embed\.|(^|\.)pos_embed$", "a vision transformer"),
+    (r"(^|\.)features\.\d+\.conv\.", "a MobileNetV2"),
+    (r"(^|\.)features\.\d+\.block\.\d+\.fc1\.", "a MobileNetV3"),
+    (r"(^|\.)features\.\d+\.\d+\.block\.\d+\.fc1\.", "an EfficientNet"),
+    (r"(^|\.)features\.\d+\.\d+\.layer_scale$", "a ConvNeXt"),
+    (r"(^|\.)stage[234]\.\d+\.branch[12]\.", "a ShuffleNetV2"),
+    (r"(^|\.)stages\.\d+\.\d+\.shortcut\.", "hmrlab's small network"),
+)
+_WIDE = 64  # channels within the first block of an ordinary ResNet
 
 
 @dataclass(frozen=True)
@@ -62,18 +89,14 @@ class Opened:
 
 
 def open_model(path: str | Path) -> HMR:
-    """The network in a checkpoint of hmrlab's, SPIN's or its kin, in evaluation mode.
-
-    Nothing in the file is run, and every entry of the network has to fit.
-
-    Raises:
-        FileProblem: see `open_checkpoint`.
-    """
+    """The network in a checkpoint, in evaluation mode; see `open_checkpoint`."""
     return open_checkpoint(path).model
 
 
 def open_checkpoint(path: str | Path) -> Opened:
-    """The same with an account of what the file was.
+    """The network in a checkpoint of hmrlab's, SPIN's or its kin, and what the file was.
+
+    Nothing in the file is run, and every entry of the network has to fit.
 
     Raises:
         FileProblem: the file is missing, damaged, holds more than tensors and arrays, is of a newer
@@ -172,3 +195,42 @@ def _too_large(model: HMR) -> str:
         if largest > _LARGEST:
             return f"regressor.{key}: expected numbers up to {_LARGEST:,.0f}, found {largest:.4g}"
     return ""
+
+
+def looks_like(state: Mapping[str, Any]) -> str:
+    """A name of torchvision's ("resnet50"), or some words ("an HRNet"), or "" for no idea."""
+    return _resnet(state) or _densenet(state) or _other(state)
+
+
+def _resnet(state: Mapping[str, Any]) -> str:
+    counts = _counted(state, r"(?:^|\.)layer([1-4])\.(\d+)\.")
+    if not counts:
+        return ""
+    bottleneck = any(re.search(r"(?:^|\.)layer\d\.\d+\.conv3\.weight$", key) for key in state)
+    name = _RESNETS.get((*counts, bottleneck))
+    inner = next(
+        (value for key, value in state.items() if key.endswith("layer1.0.conv2.weight")), None
+    )
+    if bottleneck and isinstance(inner, Tensor) and inner.ndim == 4 and inner.shape[0] > _WIDE:
+        return "a wide ResNet or a ResNeXt"
+    return name or f"a ResNet of {', '.join(map(str, counts))} blocks"
+
+
+def _densenet(state: Mapping[str, Any]) -> str:
+    counts = _counted(state, r"denseblock([1-4])\.denselayer(\d+)\.")
+    if not counts:
+        return ""
+    return _DENSENETS.get(counts) or f"a DenseNet of {', '.join(map(str, counts))} layers"
+
+
+def _counted(state: Mapping[str, Any], pattern: str) -> tuple[int, ...]:
+    """How many different second numbers there are for each first number 1 to 4; () for none."""
+    found = {match.groups() for key in state if (match := re.search(pattern, key))}
+    counts = tuple(sum(first == str(stage) for first, _ in found) for stage in range(1, 5))
+    return counts if any(counts) else ()
+
+
+def _other(state: Mapping[str, Any]) -> str:
+    return next(
+        (words for pattern, words in _MARKS if any(re.search(pattern, key) for key in state)), ""
+    )

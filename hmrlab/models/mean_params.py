@@ -30,11 +30,9 @@ class MeanParameters:
 
 
 def load_mean_parameters(source: str | Path | None = None) -> MeanParameters:
-    """Read a mean start.
+    """Read a mean start: an `.npz` with `pose` (144,), `shape` (10,) and `cam` (3,).
 
-    Args:
-        source: an `.npz` with `pose` (144,), `shape` (10,) and `cam` (3,); by default the one that
-            `hmrlab body import` has read.
+    By default it is the one that `hmrlab body import` has read.
 
     Raises:
         FileProblem: it is missing, damaged, or holds something else.

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from hmrlab.files import FileProblem, read_json, sha256_of
-from hmrlab.models.checkpoints import load_model
 from hmrlab.models.hmr import HMR
+from hmrlab.models.load_any import open_model
 
 FOLDER = Path(__file__).parent / "assets"
 FILES = {"encoder": "small_encoder.pt", "hmr": "small_hmr.pt"}
@@ -42,7 +42,7 @@ def load_reference_model(folder: Path = FOLDER) -> HMR:
     Raises:
         FileProblem: its file is missing or damaged.
     """
-    return load_model(shipped_path("hmr", folder))
+    return open_model(shipped_path("hmr", folder))
 
 
 def shipped_record() -> dict[str, Any]:

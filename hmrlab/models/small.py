@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import torch
 from torch import Tensor, nn
 
 # oneDNN 3.12 (in torch 2.14) writes beyond its memory in the gradient of a strided 1x1 convolution
 # of fewer input channels at odd batch sizes, on CPUs with AVX-512: the process dies.
 NARROWEST = 16
+GRID = 4  # fields along each side over which the last map is averaged
 
 
 class SmallNet(nn.Module):
@@ -17,15 +16,12 @@ class SmallNet(nn.Module):
 
     Residual blocks as in He et al., "Deep Residual Learning for Image Recognition", CVPR 2016,
     fig. 5 left, on pictures of about 64 pixels, where a head has eight. So the first stage keeps
-    the stem's 32 x 32, and the last map is pooled to `grid` x `grid` fields, not to one: whether
+    the stem's 32 x 32, and the last map is pooled to `GRID` x `GRID` fields, not to one: whether
     somebody faces us or not is seen in few pixels.
 
     Args:
-        widths: channels of the stages.
-        blocks: residual blocks of each stage.
-        strides: by how much each stage shrinks the picture's sides.
+        widths: channels of the three stages; the second and the third halve the sides.
         channels: of the last map.
-        grid: fields along each side over which the last map is averaged.
         hidden: length of the feature vector.
 
     Raises:
@@ -34,29 +30,24 @@ class SmallNet(nn.Module):
 
     def __init__(
         self,
-        widths: Sequence[int] = (32, 64, 128),
-        blocks: Sequence[int] = (1, 1, 1),
-        strides: Sequence[int] = (1, 2, 2),
+        widths: tuple[int, int, int] = (32, 64, 128),
         channels: int = 64,
-        grid: int = 4,
         hidden: int = 512,
     ) -> None:
         super().__init__()
         if min(widths) < NARROWEST:
             raise ValueError(f"widths {tuple(widths)}: no stage can have fewer than {NARROWEST}")
-        self.stem = _convolution(3, widths[0] // 2, size=3, stride=2)
-        stages = []
-        before = widths[0] // 2
-        for width, count, stride in zip(widths, blocks, strides, strict=True):
-            layers = [ResidualBlock(before, width, stride)]
-            layers += [ResidualBlock(width, width) for _ in range(count - 1)]
-            stages.append(nn.Sequential(*layers))
-            before = width
-        self.stages = nn.Sequential(*stages)
-        self.head = _convolution(before, channels, size=1)
-        self.pool = nn.AdaptiveAvgPool2d(grid)
+        first, second, third = widths
+        self.stem = _convolution(3, first // 2, size=3, stride=2)
+        self.stages = nn.Sequential(
+            nn.Sequential(ResidualBlock(first // 2, first)),
+            nn.Sequential(ResidualBlock(first, second, stride=2)),
+            nn.Sequential(ResidualBlock(second, third, stride=2)),
+        )
+        self.head = _convolution(third, channels, size=1)
+        self.pool = nn.AdaptiveAvgPool2d(GRID)
         self.mix = nn.Sequential(
-            nn.Linear(channels * grid * grid, hidden, bias=False), nn.BatchNorm1d(hidden)
+            nn.Linear(channels * GRID * GRID, hidden, bias=False), nn.BatchNorm1d(hidden)
         )
         self.apply(_he_start)
 

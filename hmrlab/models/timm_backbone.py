@@ -21,10 +21,7 @@ class TimmBackbone(nn.Module):
     Pictures come normalised by ImageNet's mean and standard deviation; for a network that was
     trained with others they are changed to those.
 
-    Args:
-        name: timm's, a tag of its weights included: "resnet10t", "resnet50.a1_in1k".
-        pretrained: start from timm's weights, else at random.
-        allow_download: fetch the weights if the cache lacks them.
+    The name is timm's, a tag of its weights included: "resnet10t", "resnet50.a1_in1k".
 
     Raises:
         ValueError: timm has no network of that name (the message suggests the nearest), no such tag

@@ -20,8 +20,7 @@ from hmrlab.evaluation import evaluate_model
 from hmrlab.files import FileProblem, scratch_folder, user_path
 from hmrlab.models import HMR, open_model
 from hmrlab.models.cost import Spread, asker, ratios, time_by_turns
-from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx
-from hmrlab.models.quantise import quantise_onnx
+from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx, quantise_onnx
 from hmrlab.models.shipped import load_reference_model
 from hmrlab.presets import preset
 from hmrlab.runs import find_result

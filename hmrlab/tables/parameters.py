@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from hmrlab.models import ENCODER_NAMES, HMR, LOGITS, create_encoder
-from hmrlab.models.counting import count_parameters
+from hmrlab.models.cost import count_parameters
 from hmrlab.tables.runs import Table
 
 # The diary's table "Parameters of the whole model"; None: it left the cell blank.

@@ -11,8 +11,7 @@ from pathlib import Path
 from hmrlab.config import Scale
 from hmrlab.keys import settings_key
 from hmrlab.ledger import RunRecord
-from hmrlab.models.cost import untrained
-from hmrlab.models.counting import count_parameters
+from hmrlab.models.cost import count_parameters, untrained
 from hmrlab.presets import CARD_ENCODERS, preset
 from hmrlab.tables.runs import Table, known_records, metric_heading
 

@@ -1,5 +1,5 @@
 """Arrays out of a user's pickle, by a reader that calls nothing."""
 
-from hmrlab.unpickling.models import ModelFile, load_arrays, load_model_file, load_plain, to_array
+from hmrlab.unpickling.models import ModelFile, load_arrays, load_model_file, load_plain
 
-__all__ = ["ModelFile", "load_arrays", "load_model_file", "load_plain", "to_array"]
+__all__ = ["ModelFile", "load_arrays", "load_model_file", "load_plain"]

@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from hmrlab.files import MAX_BYTES, BadArrayError, array_of, plain_dtype, plain_shape
+from hmrlab.files import MAX_BYTES, BadArrayError, shown
+from hmrlab.files.arrays import array_of, plain_dtype, plain_shape
 from hmrlab.unpickling.program import Call, Global
 
 MAX_NUMBERS = 20_000_000  # of a list, where what is in it more than once counts as often
@@ -19,99 +20,96 @@ MAX_DEPTH = 64
 MAX_TEXT = 4_096  # characters of one text in an array of them
 _MULTIARRAY = ("numpy.core.multiarray", "numpy._core.multiarray")  # before numpy 2, and since
 _NUMERIC = ("numpy.core.numeric", "numpy._core.numeric")
-DTYPE, NDARRAY = ("numpy", "dtype"), ("numpy", "ndarray")
-RECONSTRUCT = frozenset((module, "_reconstruct") for module in _MULTIARRAY)
-SCALAR = frozenset((module, "scalar") for module in _MULTIARRAY)
-FROM_BUFFER = frozenset((module, "_frombuffer") for module in _NUMERIC)
+DTYPE, NDARRAY = Global("numpy", "dtype"), Global("numpy", "ndarray")
+RECONSTRUCT = frozenset(Global(module, "_reconstruct") for module in _MULTIARRAY)
+SCALAR = frozenset(Global(module, "scalar") for module in _MULTIARRAY)
+FROM_BUFFER = frozenset(Global(module, "_frombuffer") for module in _NUMERIC)
 NUMPY = frozenset({DTYPE, NDARRAY}) | RECONSTRUCT | SCALAR | FROM_BUFFER
 """Names that pickles of numpy's arrays hold."""
 _PLAIN_FLAGS = (0, 8)  # 8: text, which needs Python to be read
 _ORDERS = ("<", ">", "|", "=")
 
 
-def resolve(value: Any) -> Any:
-    """The same value with arrays in the place of numpy's calls.
+class Resolver:
+    """Arrays in the place of what a pickle says of them; each object is taken once.
 
-    Lists and dictionaries are filled anew; other libraries' objects stay `Call`s, with their state
-    resolved. An array of objects becomes the array of its texts or numbers, or, if it holds a
-    single thing, that thing; any other is the list of what is in it.
-
-    Raises:
-        ValueError: an array is none of numbers or text, its bytes do not fit, a list holds itself,
-            or one unfolds to more than a stated number of numbers.
+    An array of objects becomes the array of its texts or numbers, or, if it holds a single thing,
+    that thing; any other is the list of what is in it.
     """
-    return _Resolver().resolve(value, 0)
 
-
-class _Resolver:
-    """Takes each object once, however often the program refers to it."""
+    max_numbers = MAX_NUMBERS
 
     def __init__(self) -> None:
         self._done: dict[int, tuple[Any, Any]] = {}  # by id: it, kept alive, and what came out
         self._sizes: dict[int, int] = {}  # of lists and arrays, unfolded, by id
-        self._open: set[int] = set()
 
-    def resolve(self, value: Any, depth: int) -> Any:
-        if type(value) not in (Call, list, tuple, dict):
-            return value
-        name = id(value)
-        if name in self._done:
-            return self._done[name][1]
-        if depth > MAX_DEPTH:
-            raise BadArrayError(f"lists more than {MAX_DEPTH} deep")
-        if name in self._open:
-            raise BadArrayError("a list that holds itself")
-        if type(value) is Call and value.function.key not in NUMPY:
-            self._done[name] = value, value  # it may well hold itself
-            value.state = self.resolve(value.state, depth + 1)
-            return value
-        self._open.add(name)
-        made = self._made(value, depth + 1)
-        self._open.discard(name)
-        self._done[name] = value, made
-        return made
+    def resolve(self, value: Any, place: tuple = (), depth: int = 0) -> Any:
+        """A value of `read_program` with all that is in it resolved.
 
-    def _made(self, value: Any, depth: int) -> Any:
+        Messages name its place, the keys of the dictionaries that it is in.
+
+        Raises:
+            BadArrayError: an array is none of numbers or text, its bytes do not fit, a list holds
+                itself, or one unfolds to too many numbers.
+        """
+        if type(value) not in (Call, Global, list, tuple, dict):
+            return value
+        if id(value) not in self._done:
+            if depth > MAX_DEPTH:
+                raise BadArrayError(f"lists more than {MAX_DEPTH} deep")
+            try:
+                made = self._made(value, place, depth + 1)
+            except _PlacedError:
+                raise
+            except ValueError as error:
+                what = f"its entry {'/'.join(map(shown, place))} is" if place else "it is"
+                raise _PlacedError(f"{what} {error}") from error
+            self._done[id(value)] = value, made
+        return self._done[id(value)][1]
+
+    def other(self, value: Call | Global, place: tuple, depth: int) -> Any:
+        """What becomes of what is not numpy's: it stays, with its state resolved."""
         if type(value) is Call:
-            made = self._array(value, depth)
-            if isinstance(made, np.ndarray):
-                self._sizes[id(made)] = made.size
-            return made
+            self._done[id(value)] = value, value  # it may well hold itself
+            value.state = self.resolve(value.state, place, depth)
+        return value
+
+    def _made(self, value: Any, place: tuple, depth: int) -> Any:
         if type(value) is dict:
-            for key in value:
-                value[key] = self.resolve(value[key], depth)
-            return value
-        items = [self.resolve(item, depth) for item in value]
-        size = sum(max(1, self._sizes.get(id(item), 1)) for item in items)
-        if size > MAX_NUMBERS:
+            return {key: self.resolve(value[key], (*place, key), depth) for key in value}
+        if type(value) is Call and value.function in NUMPY:
+            made = self.array(value, place, depth)
+            self._sizes[id(made)] = getattr(made, "size", 1)
+            return made
+        if type(value) in (Call, Global):
+            return self.other(value, place, depth)
+        made = type(value)([self.resolve(item, place, depth) for item in value])
+        size = sum(max(1, self._sizes.get(id(item), 1)) for item in made)
+        if size > self.max_numbers:
             raise BadArrayError(f"a list that unfolds to more than {MAX_NUMBERS:,} numbers")
-        if type(value) is tuple:
-            made = tuple(items)
-        else:
-            made, value[:] = value, items
         self._sizes[id(made)] = size
         return made
 
-    def _array(self, call: Call, depth: int) -> Any:
-        key, arguments = call.function.key, call.arguments
-        if key in RECONSTRUCT:
-            return self._reconstructed(call, depth)
-        if key in SCALAR and len(arguments) == 2:
+    def array(self, call: Call, place: tuple, depth: int) -> Any:
+        """What a call of numpy's gives."""
+        function, arguments = call.function, call.arguments
+        if function in RECONSTRUCT:
+            return self._reconstructed(call, place, depth)
+        if function in SCALAR and len(arguments) == 2:
             dtype = dtype_of(arguments[0])
             if dtype is None:
                 raise BadArrayError("a number of type object")
             return array_of(as_bytes(arguments[1]), dtype, (), False)[()]
-        if key in FROM_BUFFER and len(arguments) == 4:
+        if function in FROM_BUFFER and len(arguments) == 4:
             data, dtype, shape, order = arguments
             if dtype_of(dtype) is None or order not in ("C", "F"):
                 raise BadArrayError("an array of objects out of bytes")
             return array_of(as_bytes(data), dtype_of(dtype), plain_shape(shape), order == "F")
-        raise BadArrayError(f"a {call.function} where an array is expected")
+        raise BadArrayError(f"a {function} where an array is expected")
 
-    def _reconstructed(self, call: Call, depth: int) -> Any:
+    def _reconstructed(self, call: Call, place: tuple, depth: int) -> Any:
         state = call.state
-        kind = call.arguments[:1]
-        if not kind or type(kind[0]) is not Global or kind[0].key != NDARRAY:
+        if call.arguments[:1] != (NDARRAY,):
             raise BadArrayError("an array that is no numpy.ndarray")
         if type(state) is not tuple or len(state) not in (4, 5):
             raise BadArrayError("an array without its numbers")
@@ -122,8 +120,8 @@ class _Resolver:
         if type(data) is not list or len(data) != math.prod(shape):
             raise BadArrayError(f"an array of shape {shape} with another number of objects")
         if len(data) == 1:
-            return self.resolve(data[0], depth)
-        items = self.resolve(data, depth)
+            return self.resolve(data[0], place, depth)
+        items = self.resolve(data, place, depth)
         if all(type(item) is str for item in items):
             return _texts(items, shape)
         if all(isinstance(item, bool | int | float | np.generic) for item in items):
@@ -132,13 +130,13 @@ class _Resolver:
         return items
 
 
-def dtype_of(value: Any) -> np.dtype | None:
-    """The type that a pickle's call of `numpy.dtype` asks for; None for Python objects.
+class _PlacedError(BadArrayError):
+    """One that says where in the file."""
 
-    Raises:
-        BadArrayError: it is none of numbers or text, or its state says anything else of it.
-    """
-    if type(value) is not Call or value.function.key != DTYPE or not value.arguments:
+
+def dtype_of(value: Any) -> np.dtype | None:
+    """The type that a pickle's call of `numpy.dtype` asks for; None for Python objects."""
+    if type(value) is not Call or value.function != DTYPE or not value.arguments:
         raise BadArrayError("an array without a type")
     code, state = value.arguments[0], value.state
     if isinstance(code, bytes):
@@ -164,11 +162,7 @@ def dtype_of(value: Any) -> np.dtype | None:
 
 
 def as_bytes(data: Any) -> bytes:
-    """An array's bytes; Python 2 wrote them as text.
-
-    Raises:
-        BadArrayError: they are none.
-    """
+    """An array's bytes; Python 2 wrote them as text."""
     if isinstance(data, str):
         return data.encode("latin-1")
     if isinstance(data, bytes):

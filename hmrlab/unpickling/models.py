@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import os
 import zipfile
 from collections.abc import Callable, Collection
@@ -13,25 +12,17 @@ from typing import Any
 import numpy as np
 
 from hmrlab.files import MAX_BYTES, BadArrayError, FileProblem, NpzArchive, open_npz, open_regular
-from hmrlab.unpickling.arrays import NUMPY, resolve
-from hmrlab.unpickling.program import Call, Global, UnpicklingError, read_program
+from hmrlab.files.arrays import in_words
+from hmrlab.unpickling.arrays import NUMPY, Resolver
+from hmrlab.unpickling.program import BYTES, MADE, Call, Global, UnpicklingError, read_program
 
-_BYTES = {("_codecs", "encode"), ("__builtin__", "bytes"), ("builtins", "bytes")}
 _SPARSE = {
     (f"scipy.sparse.{module}", f"{kind}_{form}"): kind
     for kind in ("csc", "csr", "coo")
     for module in (kind, f"_{kind}")
     for form in ("matrix", "array")
 }
-_PYTHON_2 = {
-    ("copy_reg", "_reconstructor"),
-    ("copyreg", "_reconstructor"),
-    ("__builtin__", "object"),
-    ("builtins", "object"),
-    ("__builtin__", "set"),  # chumpy's own bookkeeping
-    ("builtins", "set"),
-    ("collections", "OrderedDict"),
-}
+_OBJECTS = {("__builtin__", "object"), ("builtins", "object")}  # what Python 2 made objects of
 MAX_MATRIX = 50_000_000  # numbers of a sparse matrix, written out
 _MAX_NESTED = 8  # chumpy objects inside one another
 
@@ -45,51 +36,41 @@ class ModelFile:
 
 
 def load_arrays(path: str | Path) -> dict[str, np.ndarray]:
-    """The numeric arrays of a pickled dictionary, of Python 2 or 3.
-
-    Nothing that the file names is imported or called; one that names anything but what numpy's
-    arrays are made of is refused.
-
-    Raises:
-        FileProblem: it is no such file, is cut short, or asks for something else.
-    """
-    content = _unpickle(Path(path), _of_arrays)
-    arrays = {str(key): _numeric(value) for key, value in content.items()}
+    """The numeric arrays among what `load_plain` gives; raises as it does."""
+    arrays = {str(key): _numeric(value) for key, value in load_plain(path).items()}
     return {key: value for key, value in arrays.items() if value is not None}
 
 
 def load_plain(path: str | Path) -> dict[Any, Any]:
     """What a pickled dictionary or an `.npz` holds: lists, texts, numbers, arrays, also nested.
 
-    Python 2's byte strings come as texts (latin-1). Refuses as `load_arrays` does.
+    The pickle may be of Python 2, whose byte strings come as texts (latin-1). Nothing that it names
+    is imported or called; one that names anything but what numpy's arrays are made of is refused.
 
     Raises:
         FileProblem: it is no such file, is cut short, or asks for something else.
     """
-    return _content(Path(path), _of_arrays)
+    return _content(path, _of_arrays)
 
 
 def load_model_file(path: str | Path, wanted: Collection[str] = ()) -> ModelFile:
     """The numeric arrays of a body model's file: a pickled dictionary, or an `.npz`.
 
-    As the official files of SMPL are, of Python 2 or 3: arrays may be chumpy's, matrices scipy's
-    sparse ones. Neither library is imported: their objects are read as what they store (see
-    `to_array`). A file that names anything else is refused; entries that are no numbers are left
-    out.
+    As the official files of SMPL are: arrays may be chumpy's, matrices scipy's sparse ones. Neither
+    library is imported: their objects are read as what they store. A file that names anything else
+    is refused; entries that are no numbers are left out.
 
-    Args:
-        path: of the file.
-        wanted: entries whose numbers must be readable if they are there; of the others those are
-            left out that would have to be computed.
+    Entries that are `wanted` must be readable if they are there; of the others those are left out
+    that would have to be computed.
 
     Raises:
         FileProblem: it is no such file, is cut short, asks for something else, or what is wanted of
             it cannot be read.
     """
     arrays, stored_as = {}, {}
-    for key, value in _content(Path(path), _of_models).items():
+    for key, value in _content(path, _of_models).items():
         try:
-            array = to_array(value)
+            array = _to_array(value)
         except Exception as error:  # of a damaged file's objects anything may be missing
             if key in wanted:
                 raise FileProblem(
@@ -98,26 +79,17 @@ def load_model_file(path: str | Path, wanted: Collection[str] = ()) -> ModelFile
             continue
         if array is not None:
             arrays[str(key)] = array
-            is_sparse = isinstance(value, Call) and value.function.key in _SPARSE
+            is_sparse = isinstance(value, Call) and value.function in _SPARSE
             other = "scipy.sparse" if is_sparse else "chumpy"
             stored_as[str(key)] = other if isinstance(value, Call) else "numpy"
     return ModelFile(arrays, stored_as)
 
 
-def to_array(value: Any, depth: int = 0) -> np.ndarray | None:
-    """A numeric array of what a pickle held; None where it is no numbers.
-
-    Args:
-        value: an array, a number, a list, or a `Call` that stands for an object of chumpy's or of
-            scipy.sparse.
-        depth: how many objects it is in.
-
-    Raises:
-        ValueError: a chumpy object that would have to be computed, or a sparse matrix that is none.
-    """
+def _to_array(value: Any, depth: int = 0) -> np.ndarray | None:
+    """A numeric array of what a pickle held, `depth` objects deep; None where it is no numbers."""
     if isinstance(value, Call):
         state = value.state if isinstance(value.state, dict) else {}
-        kind = _SPARSE.get(value.function.key)
+        kind = _SPARSE.get(value.function)
         return _from_sparse(kind, state) if kind else _from_chumpy(value.function, state, depth)
     return _numeric(value)
 
@@ -145,13 +117,13 @@ def _holds_numbers_alone(values: list | tuple) -> bool:
 
 
 def _of_arrays(name: Global) -> bool:
-    return name.key in NUMPY or name.key in _BYTES
+    return name in NUMPY or name in BYTES
 
 
 def _of_models(name: Global) -> bool:
     """chumpy's and scipy's objects, too, and what Python 2 makes them by."""
     is_chumpy = name.module.split(".")[0] == "chumpy"
-    return is_chumpy or name.key in _SPARSE or name.key in _PYTHON_2 or _of_arrays(name)
+    return is_chumpy or any(name in names for names in (_SPARSE, _OBJECTS, MADE, NUMPY))
 
 
 def _from_chumpy(name: Global, state: dict[str, Any], depth: int) -> np.ndarray:
@@ -159,7 +131,7 @@ def _from_chumpy(name: Global, state: dict[str, Any], depth: int) -> np.ndarray:
     kind = name.name
     if depth > _MAX_NESTED:
         raise ValueError(f"chumpy objects more than {_MAX_NESTED} deep in one another")
-    inner = to_array(state.get("x" if kind == "Ch" else "a"), depth + 1)
+    inner = _to_array(state.get("x" if kind == "Ch" else "a"), depth + 1)
     if inner is None or kind not in ("Ch", "Reshape", "Select", "transpose"):
         raise ValueError(
             f"it is a {name}, which would have to be computed; only numbers that are stored are "
@@ -211,20 +183,17 @@ def _whole(values: Any) -> tuple[int, ...]:
     return tuple(int(value) for value in values)
 
 
-def _content(path: Path, allowed: Callable[[Global], bool]) -> dict[Any, Any]:
+def _content(path: str | Path, allowed: Callable[[Global], bool]) -> dict[Any, Any]:
     with open_regular(path) as file:
-        is_archive = zipfile.is_zipfile(file)
-    return _members(path, allowed) if is_archive else _unpickle(path, allowed)
-
-
-def _unpickle(path: Path, allowed: Callable[[Global], bool]) -> dict[Any, Any]:
-    with open_regular(path) as file:
+        if zipfile.is_zipfile(file):
+            return _members(path, allowed)
+        file.seek(0)
         try:
-            content = read_program(file, os.fstat(file.fileno()).st_size, allowed)
-            content = resolve(content)
+            program = read_program(file, os.fstat(file.fileno()).st_size, allowed)
+            content = Resolver().resolve(program)
         except (UnpicklingError, ValueError, OSError, MemoryError) as error:
             raise FileProblem(
-                f"{path} is not a pickle of plain arrays ({type(error).__name__}: {error}). "
+                f"{path} is not a pickle of plain arrays ({in_words(error)}). "
                 "Anything but arrays is refused, because reading it could run code."
             ) from error
     if not isinstance(content, dict):
@@ -232,7 +201,7 @@ def _unpickle(path: Path, allowed: Callable[[Global], bool]) -> dict[Any, Any]:
     return content
 
 
-def _members(path: Path, allowed: Callable[[Global], bool]) -> dict[str, Any]:
+def _members(path: str | Path, allowed: Callable[[Global], bool]) -> dict[str, Any]:
     """The arrays of an `.npz`; one that was saved as a pickle is read with the same care."""
     remedy = (
         "It may be cut short; and anything but arrays in it is refused, because reading it could "
@@ -241,19 +210,18 @@ def _members(path: Path, allowed: Callable[[Global], bool]) -> dict[str, Any]:
     with open_npz(path, remedy=remedy) as archive:
         found, left = {}, MAX_BYTES
         for key in archive.keys:
-            value = _member(archive, key, left, allowed)
-            left -= value.nbytes if isinstance(value, np.ndarray) else 0
-            found[key] = value
+            if archive.header(key).dtype is None:
+                found[key] = _pickled_member(archive, key, left, allowed)
+            else:
+                found[key] = archive.read(key, left)
+            left -= getattr(found[key], "nbytes", 0)
         return found
 
 
-def _member(
+def _pickled_member(
     archive: NpzArchive, key: str, max_bytes: int, allowed: Callable[[Global], bool]
 ) -> Any:
-    if archive.header(key).dtype is not None:
-        return archive.read(key, max_bytes)
     with archive.member(key) as (file, _, size):
         if size > max_bytes:
             raise BadArrayError(f"a pickle of {size:,} bytes")
-        pickled = file.read(size)
-        return resolve(read_program(io.BytesIO(pickled), len(pickled), allowed))
+        return Resolver().resolve(read_program(file, size, allowed))

@@ -48,7 +48,7 @@ from checks.densenet_search import DIARYS, search
 from hmrlab import LossWeights, find_result, get_scale, load_set, preset
 from hmrlab.bodies import load_body
 from hmrlab.models import ENCODER_NAMES, HMR, create_encoder
-from hmrlab.models.counting import count_macs, count_parameters
+from hmrlab.models.cost import count_macs, count_parameters
 
 sizes = get_scale(scale)
 body = load_body(detail="light")

@@ -47,9 +47,8 @@ from torch import nn
 from checks import chapter_11, spread_table
 from hmrlab import get_scale, load_set, preset, run_training
 from hmrlab.bodies import load_body
-from hmrlab.models.counting import count_macs, count_nonzero, count_parameters
-from hmrlab.models.pruning import PruneConfig, prune, settle
-from hmrlab.models.pruning.masks import prunable_layers, share_of_zeros
+from hmrlab.models.cost import count_macs, count_nonzero, count_parameters
+from hmrlab.models.pruning import PruneConfig, prunable_layers, prune, settle, share_of_zeros
 
 sizes = get_scale(scale)
 body = load_body(detail="light")
@@ -497,8 +496,7 @@ for title, model in (("unpruned", network), ("50 % cut", smallest)):
 # write pose, shape and camera stay as they are.
 
 # %% tags=["nbval-ignore-output"]
-from hmrlab.models.export import OnnxHMR
-from hmrlab.models.quantise import quantise_onnx
+from hmrlab.models.export import OnnxHMR, quantise_onnx
 
 training = BatchLoader(
     load_set("studio", "train", sizes), batch_size=16, resolution=sizes.resolution

@@ -1,21 +1,17 @@
 """A body as a user has it: SMPL's mesh and files in everything but its numbers."""
 
-import importlib.util
 import os
 import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
+import python_2
 
 from hmrlab.bodies import read_body_file
 from hmrlab.bodies.body import ASSETS
 from hmrlab.bodies.joints import LSP_PARTS, SMPL_PARENTS
 from hmrlab.bodies.smplx_adapter import smplx_landmarks
-
-_spec = importlib.util.spec_from_file_location("python_2", Path(__file__).with_name("python_2.py"))
-python_2 = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(python_2)
 
 VERTICES = 6890
 UPI_S1H = ("head", "torso", "right_arm", "left_arm", "right_leg", "left_leg")
@@ -100,12 +96,6 @@ def official(arrays):
         "bs_style": "lbs",
         "bs_type": "lrotmin",
     }
-
-
-@pytest.fixture(scope="session")
-def as_python_2():
-    """Writes what a pickle of Python 2 held: `as_python_2.dumps`, with `Ch` and `Sparse`."""
-    return python_2
 
 
 @pytest.fixture

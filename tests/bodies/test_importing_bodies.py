@@ -330,11 +330,11 @@ def test_a_home_that_cannot_be_written_to_is_named(home, downloads):
 
 
 def test_an_import_that_was_killed_is_completed_by_the_next(home, downloads, monkeypatch):
-    def killed(*_args, **_arrays):
+    def killed(*_arguments):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(run, "save_npz_whole", killed)
+        patch.setattr(run, "_store", killed)
         with pytest.raises(KeyboardInterrupt):
             import_files([downloads])
     with pytest.raises(FileProblem, match="was not imported"):

@@ -9,17 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays_of
+from mutations import HEADERS, npy, patched
 
 from hmrlab.files import FileProblem, npy_header, open_npz, read_npy, read_npz
 
 PLAIN = [bool, np.int8, np.uint16, np.int64, np.uint64, np.float16, np.float32, np.float64, ">f8",
          "S7", "U3"]  # fmt: skip
-
-
-def npy(descr="'<f8'", shape="(2,)", order="False", data=bytes(16), magic=b"\x93NUMPY\x01\x00"):
-    """An array file with any words in its header."""
-    header = f"{{'descr': {descr}, 'fortran_order': {order}, 'shape': {shape}, }}\n".encode()
-    return magic + struct.pack("<H", len(header)) + header + data
 
 
 @pytest.fixture
@@ -90,18 +85,12 @@ def test_only_the_arrays_that_are_asked_for_are_read(write, tmp_path):
         read_npz(tmp_path / "x.npz")
 
 
-DAMAGED = {
+DAMAGED = HEADERS | {
     "more than is there": npy(shape="(3,)"),
-    "10^12 numbers": npy(shape=f"({10**12},)"),
-    "10^30 numbers": npy(shape=f"({10**30},)"),
     "a product that wraps round": npy(shape=f"({2**33}, {2**31})"),
-    "a length below nothing": npy(shape="(-2,)"),
-    "a length that is a truth": npy(shape="(True, 2)"),
     "a length that is no whole number": npy(shape="(2.0,)"),
     "a shape that is a list": npy(shape="[2]"),
     "too many axes": npy(shape="(" + "1," * 40 + ")", data=bytes(8)),
-    "objects": npy("'|O'"),
-    "records": npy("[('x', '<f8')]"),
     "records in records": npy("[('x', [('y', '<f8')])]"),
     "a sub-array": npy("('<f8', (2,))"),
     "dates": npy("'<M8[s]'"),
@@ -109,18 +98,10 @@ DAMAGED = {
     "voids": npy("'|V8'"),
     "text without a width": npy("'<U0'"),
     "an order that is none": npy(order="1"),
-    "nested dictionaries": npy("{'a': " * 50 + "1" + "}" * 50),
-    "brackets without end": npy(shape="(" * 5000),
-    "an unterminated bracket": npy(shape="(2,"),
-    "a bad indent": npy(shape="(2,)\n  }\n 1"),
     "a call": npy(descr="__import__('os').getcwd()"),
-    "no magic": npy(magic=b"no magic"),
     "another version": npy(magic=b"\x93NUMPY\x09\x00"),
-    "an endless header": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31) + b"{",
     "a header that is cut short": npy()[:20],
-    "nothing": b"",
     "half a word": b"\x93NUM",
-    "text beyond Unicode": npy("'<U1'", data=struct.pack("<2I", 0x110000, 65)),
     "half of a pair of characters": npy("'<U1'", data=struct.pack("<2I", 0xD800, 65)),
 }
 
@@ -135,7 +116,7 @@ def test_a_damaged_array_is_refused_in_either_kind_of_file(write, member):
 
 def test_python_objects_are_named_with_the_remedy(write):
     with pytest.raises(FileProblem, match="could run code: save plain arrays"):
-        read_npz(write(DAMAGED["objects"]))
+        read_npz(write(HEADERS["Python objects"]))
 
 
 @pytest.mark.parametrize("method", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
@@ -144,20 +125,12 @@ def test_methods_that_numpy_never_uses_are_refused(write, method):
         read_npz(write(npy(), method=method))
 
 
-def patched(path, offset_local: int, offset_central: int, value: int):
-    """Change a field of a zip's only member, in both of its headers."""
-    content = bytearray(path.read_bytes())
-    struct.pack_into("<H", content, content.index(b"PK\x03\x04") + offset_local, value)
-    struct.pack_into("<H", content, content.index(b"PK\x01\x02") + offset_central, value)
-    path.write_bytes(content)
-    return path
-
-
 def test_an_unknown_method_and_encryption_are_refused(write):
-    with pytest.raises(FileProblem, match="method 99"):
-        read_npz(patched(write(npy()), 8, 10, 99))
-    with pytest.raises(FileProblem, match="encrypted"):
-        read_npz(patched(write(npy()), 6, 8, 1))
+    for damage, says in ((patched(8, 10, 99), "method 99"), (patched(6, 8, 1), "encrypted")):
+        path = write(npy())
+        path.write_bytes(damage(path.read_bytes(), None))
+        with pytest.raises(FileProblem, match=says):
+            read_npz(path)
 
 
 def test_a_bomb_is_refused_before_it_is_unpacked(tmp_path, little_memory):

@@ -12,7 +12,7 @@ from tempfile import mkdtemp
 
 import numpy as np
 import pytest
-from judging import run
+from judging import FIRST_SECONDS, run
 from mutations import ANY, IN_ITS_PLACE, Damage
 from worlds import linked, replace
 
@@ -54,15 +54,18 @@ class Target:
         return [*self.damages, *([*ANY, *places] if self.any_damage else [])]
 
 
-def cases(*targets: Target) -> list:
-    """Damages of targets, those that are drawn for each seed."""
-    return [
-        pytest.param(target, words, seed, id=f"{target.name}-{words}-{seed}")
-        for target in targets
-        for words in target.labels()
-        for seed in range(SEEDS if "wrong" in words or "drawn" in words else 1)
-        if zlib.crc32(f"{target.name}-{words}".encode()) % 9 < NINTHS
-    ]
+@pytest.mark.filterwarnings("ignore")  # they are what a user may see
+def test_the_whole_files_are_taken(target, home, tmp_path, monkeypatch):
+    _, words = filled_in(target, tmp_path, monkeypatch)
+    done = run(words, tmp_path, FIRST_SECONDS)
+    assert done.code == 0, done.err
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_damaged_file_ends_in_a_message_or_does_no_harm(
+    target, words, seed, home, tmp_path, monkeypatch
+):
+    assert judge(target, words, seed, tmp_path, monkeypatch) == ""
 
 
 @cache

@@ -1,12 +1,32 @@
 """The modules beside the tests are found by name."""
 
 import sys
+import zlib
 from pathlib import Path
 
 import pytest
 
-HERE = Path(__file__).parent
-sys.path[:0] = [str(HERE), str(HERE.parent / "unpickling")]
+sys.path.insert(0, str(Path(__file__).parent))
+pytest.register_assert_rewrite("cases")
+from cases import NINTHS, SEEDS  # noqa: E402
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Targets of a module, and their damages, those that are drawn for each seed."""
+    targets = getattr(metafunc.module, "TARGETS", ())
+    if "target" not in metafunc.fixturenames:
+        return
+    if "words" not in metafunc.fixturenames:
+        metafunc.parametrize("target", targets, ids=lambda target: target.name)
+        return
+    cases = [
+        pytest.param(target, words, seed, id=f"{target.name}-{words}-{seed}")
+        for target in targets
+        for words in target.labels()
+        for seed in range(SEEDS if "wrong" in words or "drawn" in words else 1)
+        if zlib.crc32(f"{target.name}-{words}".encode()) % 9 < NINTHS
+    ]
+    metafunc.parametrize(("target", "words", "seed"), cases)
 
 
 @pytest.fixture(scope="session", autouse=True)

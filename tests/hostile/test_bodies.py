@@ -1,12 +1,15 @@
 """Body files, what goes with them, and what is shown: damaged in every way that came to mind."""
 
 import numpy as np
-import pytest
+import python_2
 from attacks import ATTACKS
-from cases import Target, cases, filled_in, judge
-from judging import FIRST_SECONDS, run
+from cases import (  # noqa: F401
+    Target,
+    test_a_damaged_file_ends_in_a_message_or_does_no_harm,
+    test_the_whole_files_are_taken,
+)
 from mutations import HEADERS, NPY_CHANGES, instead, npy_of, npz_attacks, npz_changes
-from worlds import as_npz, light_body, mesh, module_of, person_arrays, prior_arrays, replace
+from worlds import as_npz, light_body, mesh, person_arrays, prior_arrays, replace
 
 BODY_KEYS = ("v_template", "shapedirs", "J_regressor", "weights", "kintree_table", "f", "landmarks",
              "J_regressor_extra", "lsp_labels")  # fmt: skip
@@ -18,7 +21,7 @@ def writes(name, make):
 
 
 def prior_pickle() -> bytes:
-    return module_of("bodies/python_2.py").dumps(prior_arrays())
+    return python_2.dumps(prior_arrays())
 
 
 def means() -> bytes:
@@ -77,20 +80,3 @@ TARGETS = [
         for kind, damages in MESHES.items()
     ),
 ]  # fmt: skip
-
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # they are what a user may see
-
-
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_the_whole_files_are_taken(target, home, tmp_path, monkeypatch):
-    _, words = filled_in(target, tmp_path, monkeypatch)
-    done = run(words, tmp_path, FIRST_SECONDS)
-    assert done.code == 0, done.err
-
-
-@pytest.mark.parametrize(("target", "words", "seed"), cases(*TARGETS))
-def test_a_damaged_file_ends_in_a_message_or_does_no_harm(
-    target, words, seed, home, tmp_path, monkeypatch
-):
-    assert judge(target, words, seed, tmp_path, monkeypatch) == ""

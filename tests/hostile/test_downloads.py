@@ -8,8 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from attacks import ATTACKS
-from cases import Target, cases, filled_in, judge
-from judging import FIRST_SECONDS, run
+from cases import (  # noqa: F401
+    Target,
+    test_a_damaged_file_ends_in_a_message_or_does_no_harm,
+    test_the_whole_files_are_taken,
+)
 from mutations import PICTURES, instead, json_changes
 from worlds import module_of, picture
 
@@ -279,20 +282,3 @@ def small(monkeypatch):
     monkeypatch.setattr(large, "SUBJECTS", {"train": (1, 5), "p1": (9, 11), "p2": (9, 11)})
     monkeypatch.setattr(larger, "SUBJECTS", (1, 4))
     monkeypatch.setattr(larger, "CAMERAS", (0, 2))
-
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # they are what a user may see
-
-
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_the_whole_files_are_taken(target, home, tmp_path, monkeypatch):
-    _, words = filled_in(target, tmp_path, monkeypatch)
-    done = run(words, tmp_path, FIRST_SECONDS)
-    assert done.code == 0, done.err
-
-
-@pytest.mark.parametrize(("target", "words", "seed"), cases(*TARGETS))
-def test_a_damaged_file_ends_in_a_message_or_does_no_harm(
-    target, words, seed, home, tmp_path, monkeypatch
-):
-    assert judge(target, words, seed, tmp_path, monkeypatch) == ""

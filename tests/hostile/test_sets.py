@@ -4,19 +4,16 @@ import json
 
 import numpy as np
 import pytest
+import python_2
 from attacks import ATTACKS
-from cases import Target, cases, filled_in, judge
+from cases import (  # noqa: F401
+    Target,
+    test_a_damaged_file_ends_in_a_message_or_does_no_harm,
+    test_the_whole_files_are_taken,
+)
 from judging import FIRST_SECONDS, run
 from mutations import HEADERS, NPY_CHANGES, instead, json_changes, npy_of, npz_attacks, npz_changes
-from worlds import (
-    PEOPLE,
-    as_npz,
-    ledger_row,
-    module_of,
-    picture,
-    prior_arrays,
-    record_arrays,
-)
+from worlds import PEOPLE, as_npz, ledger_row, picture, prior_arrays, record_arrays
 
 KEYS = (
     "imgname",
@@ -43,7 +40,7 @@ def records(folder):
 
 def with_prior(folder):
     records(folder)
-    (folder / "gmm_08.pkl").write_bytes(module_of("bodies/python_2.py").dumps(prior_arrays()))
+    (folder / "gmm_08.pkl").write_bytes(python_2.dumps(prior_arrays()))
 
 
 def released(folder):
@@ -134,20 +131,3 @@ TARGETS = [
         for name in ("runs", "evaluations")
     ),
 ]  # fmt: skip
-
-
-pytestmark = pytest.mark.filterwarnings("ignore")  # they are what a user may see
-
-
-@pytest.mark.parametrize("target", TARGETS, ids=lambda target: target.name)
-def test_the_whole_files_are_taken(target, home, tmp_path, monkeypatch):
-    _, words = filled_in(target, tmp_path, monkeypatch)
-    done = run(words, tmp_path, FIRST_SECONDS)
-    assert done.code == 0, done.err
-
-
-@pytest.mark.parametrize(("target", "words", "seed"), cases(*TARGETS))
-def test_a_damaged_file_ends_in_a_message_or_does_no_harm(
-    target, words, seed, home, tmp_path, monkeypatch
-):
-    assert judge(target, words, seed, tmp_path, monkeypatch) == ""

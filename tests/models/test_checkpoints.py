@@ -12,9 +12,9 @@ from hmrlab.models import (
     HeatmapNet,
     create_encoder,
     load_encoder_weights,
-    load_model,
-    load_spin_checkpoint,
+    load_spin_state_dict,
     load_weights,
+    open_model,
     save_weights,
 )
 from hmrlab.models.checkpoints import spin_key
@@ -45,7 +45,7 @@ def test_saved_weights_come_back(tmp_path, model):
 
 def test_model_is_built_from_its_file(tmp_path, other):
     path = save_weights(tmp_path / "model.pt", other)
-    loaded = load_model(path)
+    loaded = open_model(path)
     assert loaded.encoder.name == "mobilenet_v3_small"
     assert not loaded.training
     images = torch.randn(1, 3, 64, 64)
@@ -55,7 +55,7 @@ def test_model_is_built_from_its_file(tmp_path, other):
 def test_a_rectified_regressor_is_one_again(tmp_path):
     torch.manual_seed(0)
     relu = HMR(create_encoder("small"), HMRConfig(relu=True)).eval()
-    loaded = load_model(save_weights(tmp_path / "model.pt", relu))
+    loaded = open_model(save_weights(tmp_path / "model.pt", relu))
     images = torch.randn(2, 3, 64, 64)
     assert torch.equal(loaded(images).betas, relu(images).betas)
 
@@ -136,24 +136,17 @@ def test_encoder_unknown_to_this_version_is_named(tmp_path, model):
     content = {"format": "hmrlab-weights-1", "encoder": "resnet5000", "model": {}}
     torch.save(content, tmp_path / "model.pt")
     with pytest.raises(FileProblem, match=r"model\.pt: unknown encoder 'resnet5000'"):
-        load_model(tmp_path / "model.pt")
+        open_model(tmp_path / "model.pt")
 
 
-def test_spin_checkpoint_loads_by_its_names(tmp_path, other):
+def test_spins_names_lead_to_an_own_models_entries(other):
     state = {spin_key(key): value + 1 for key, value in other.state_dict().items()}
-    torch.save({"model": state, "optimizer": {}, "epoch": 3}, tmp_path / "spin.pt")
-    fresh = load_spin_checkpoint(tmp_path / "spin.pt", HMR(create_encoder("mobilenet_v3_small")))
+    fresh = HMR(create_encoder("mobilenet_v3_small"))
+    load_spin_state_dict(fresh, state)
     for key, value in other.state_dict().items():
         assert torch.equal(fresh.state_dict()[key], value + 1), key
-
-
-def test_spin_checkpoint_that_does_not_fit_is_named(tmp_path, model):
-    torch.save({"model": {"fc1.weight": torch.zeros(2)}}, tmp_path / "spin.pt")
-    with pytest.raises(FileProblem, match=r"spin\.pt: the weights do not fit"):
-        load_spin_checkpoint(tmp_path / "spin.pt", model)
-    torch.save({"weights": {}}, tmp_path / "spin.pt")
-    with pytest.raises(FileProblem, match="no entry 'model'"):
-        load_spin_checkpoint(tmp_path / "spin.pt", model)
+    with pytest.raises(ValueError, match="the weights do not fit"):
+        load_spin_state_dict(fresh, {"fc1.weight": torch.zeros(2)})
 
 
 @pytest.fixture(scope="module")
@@ -168,13 +161,13 @@ def test_a_network_that_lost_channels_comes_back(tmp_path, model, narrow, half):
     images = torch.randn(2, 3, 64, 64)
     fresh = HMR(create_encoder("small"))
     assert load_weights(path, fresh) is fresh
-    for loaded in (load_model(path), fresh.eval()):
+    for loaded in (open_model(path), fresh.eval()):
         assert loaded.pruned
         wanted, answer = narrow(images), loaded(images)
         torch.testing.assert_close(answer.betas, wanted.betas, rtol=0, atol=1e-2 * half)
         assert loaded.encoder.backbone.feature_size == narrow.encoder.backbone.feature_size
         assert loaded.regressor.fc1.in_features == narrow.regressor.fc1.weight.shape[1]
-        again = load_model(save_weights(tmp_path / "again.pt", loaded))
+        again = open_model(save_weights(tmp_path / "again.pt", loaded))
         assert torch.equal(again(images).betas, answer.betas)
 
 
@@ -228,7 +221,7 @@ def test_shapes_that_cannot_be_are_refused_and_the_model_is_left_alone(
     with pytest.raises(FileProblem, match=r"model\.pt"):
         load_weights(path, model)
     with pytest.raises(FileProblem, match=r"model\.pt"):
-        load_model(path)
+        open_model(path)
     assert not model.pruned
     assert (model.encoder.feature_size, model.regressor.fc1.in_features) == (512, 669)
     assert all(torch.equal(value, before[key]) for key, value in model.state_dict().items())

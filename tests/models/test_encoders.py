@@ -23,8 +23,8 @@ from hmrlab.models import (
     HMRConfig,
     create_encoder,
     encoders,
-    load_model,
     load_weights,
+    open_model,
     save_weights,
 )
 from hmrlab.models import hub as hub_module
@@ -98,7 +98,7 @@ def test_convnexts_pooled_features_are_still_normalised():
 
 def test_a_checkpoint_remembers_the_wiring(tmp_path):
     model = HMR(create_encoder("shufflenet_v2_x1_0:logits")).eval()
-    again = load_model(save_weights(tmp_path / "model.pt", model))
+    again = open_model(save_weights(tmp_path / "model.pt", model))
     assert again.encoder.name == "shufflenet_v2_x1_0:logits"
     images = torch.randn(1, 3, 64, 64)
     torch.testing.assert_close(again(images).rotations, model(images).rotations)
@@ -280,7 +280,7 @@ def test_a_network_of_timms_is_an_encoder(name, size, channels, tmp_path):
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     assert model.encoder(images).shape == (2, model.encoder.feature_size) == (2, size)
     assert model.encoder.maps(images).shape[1] == model.encoder.map_channels == channels
-    again = load_model(save_weights(tmp_path / "model.pt", model))
+    again = open_model(save_weights(tmp_path / "model.pt", model))
     assert again.config.encoder == name
     torch.testing.assert_close(again(images).rotations, model(images).rotations)
 
@@ -363,7 +363,7 @@ def test_a_checkpoint_of_an_own_module_says_how_to_load_it(tmp_path):
     assert model.config.encoder == "Own"
     path = save_weights(tmp_path / "model.pt", model)
     with pytest.raises(FileProblem, match=r"unknown encoder 'Own'.*load_weights\(path, model\)"):
-        load_model(path)
+        open_model(path)
     again = load_weights(path, HMR(Own(), model.config)).eval()
     images = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(again(images).betas, model(images).betas)

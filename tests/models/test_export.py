@@ -8,9 +8,15 @@ import torch
 
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR, HMRConfig, create_encoder
-from hmrlab.models.export import OUTPUTS, OnnxHMR, OnnxInfo, check_onnx, export_onnx
+from hmrlab.models.export import (
+    OUTPUTS,
+    OnnxHMR,
+    OnnxInfo,
+    check_onnx,
+    export_onnx,
+    quantise_onnx,
+)
 from hmrlab.models.pruning import PruneConfig, prune, settle
-from hmrlab.models.quantise import quantise_onnx, quantise_onnx_dynamic
 
 RESOLUTION = 32
 
@@ -49,11 +55,6 @@ def static(exported, pictures):
     return quantise_onnx(exported, exported.with_name("static.onnx"), pictures)
 
 
-@pytest.fixture(scope="module")
-def dynamic(exported):
-    return quantise_onnx_dynamic(exported, exported.with_name("dynamic.onnx"))
-
-
 def test_both_runtimes_give_the_same_bodies(model, exported, pictures):
     assert check_onnx(exported, model, pictures) < 1e-5
 
@@ -87,7 +88,7 @@ def test_the_file_says_what_it_is_and_nothing_of_where_it_was_made(exported):
 
 
 def test_the_answer_is_a_prediction_and_another_question_is_refused(model, exported):
-    network = OnnxHMR(exported, threads=1)
+    network = OnnxHMR(exported)
     images = torch.randn(3, 3, RESOLUTION, RESOLUTION)
     said, wanted = network(images, n_iter=3), model(images)
     assert said.rotations.shape == (3, 24, 3, 3)
@@ -121,7 +122,9 @@ def test_missing_damaged_and_foreign_files_are_told_apart(exported, tmp_path):
         OnnxHMR(foreign)
 
 
-def test_a_file_that_cannot_be_written_leaves_the_old_one(model, exported, tmp_path, monkeypatch):
+def test_a_file_that_cannot_be_written_leaves_the_old_one(
+    exported, pictures, tmp_path, monkeypatch
+):
     path = tmp_path / "model.onnx"
     path.write_bytes(exported.read_bytes())
 
@@ -130,15 +133,14 @@ def test_a_file_that_cannot_be_written_leaves_the_old_one(model, exported, tmp_p
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(FileProblem, match="No space left"):
-        quantise_onnx_dynamic(exported, path)
+        quantise_onnx(exported, path, pictures)
     assert path.read_bytes() == exported.read_bytes()
     assert list(tmp_path.iterdir()) == [path]
 
 
 class TestInt8:
-    @pytest.mark.parametrize("kind", ["static", "dynamic"])
-    def test_bodies_stay_close(self, kind, model, pictures, request):
-        said = OnnxHMR(request.getfixturevalue(kind))(pictures[0])
+    def test_bodies_stay_close(self, static, model, pictures):
+        said = OnnxHMR(static)(pictures[0])
         wanted = model(pictures[0])
         for name in OUTPUTS:
             mine, theirs = getattr(said, name), getattr(wanted, name)
@@ -162,8 +164,8 @@ class TestInt8:
         ]  # fmt: skip
         assert static.stat().st_size < 0.35 * exported.stat().st_size
 
-    def test_it_says_so_and_is_not_quantised_twice(self, static, dynamic, pictures, tmp_path):
-        assert OnnxHMR(static).info.precision == OnnxHMR(dynamic).info.precision == "int8"
+    def test_it_says_so_and_is_not_quantised_twice(self, static, pictures, tmp_path):
+        assert OnnxHMR(static).info.precision == "int8"
         with pytest.raises(FileProblem, match="in int8 already"):
             quantise_onnx(static, tmp_path / "twice.onnx", pictures)
 

@@ -12,6 +12,7 @@ from hmrlab.models import (
     create_encoder,
     expected_places,
     load_encoder_weights,
+    open_model,
     save_weights,
 )
 
@@ -90,9 +91,7 @@ def test_half_precision_halves_the_file_and_hardly_changes_the_answer(tmp_path):
     model = HMR(create_encoder("small")).eval()
     whole, half = (save_weights(tmp_path / f"{h}.pt", model, half=h) for h in (False, True))
     assert half.stat().st_size < 0.52 * whole.stat().st_size
-    from hmrlab.models import load_model
-
-    again = load_model(half)
+    again = open_model(half)
     assert again.regressor.fc1.weight.dtype == torch.float32
     images = torch.randn(2, 3, 64, 64)
     torch.testing.assert_close(again(images).rotations, model(images).rotations, atol=2e-3, rtol=0)

@@ -18,7 +18,7 @@ from pickles import array, call, dtype, group, number
 from torch.testing import assert_close
 
 from hmrlab.files import FileProblem
-from hmrlab.models import HMR, create_encoder, load_encoder_weights, load_model, open_model
+from hmrlab.models import HMR, create_encoder, load_encoder_weights, open_model
 from hmrlab.models.checkpoints import BOUNDS, spin_key
 from hmrlab.models.pruning import PruneConfig, prune
 from hmrlab.models.safe_load import read_torch
@@ -251,7 +251,8 @@ def test_an_encoder_that_is_none_is_named_shortly(tmp_path, ours, encoder):
 @pytest.mark.parametrize("strange", [torch.zeros(3), np.zeros(3), {}, [], None])
 def test_a_format_that_is_no_text_is_another_files(tmp_path, ours, strange):
     torch.save(ours | {"format": strange}, tmp_path / "a.pt")
-    assert "is not a weights file of hmrlab" in refusal(tmp_path / "a.pt", load_model)
+    load = lambda path: load_encoder_weights(path, create_encoder("small"))  # noqa: E731
+    assert "is not a weights file of hmrlab" in refusal(tmp_path / "a.pt", load)
     config = {"relu": strange, "n_iter": strange, "dropout": strange}
     torch.save(ours | {"pruned": strange, "config": config}, tmp_path / "a.pt")
     assert open_model(tmp_path / "a.pt").n_iter == 3
@@ -291,5 +292,5 @@ def test_a_pruned_network_that_is_wider_than_before_is_refused(tmp_path, ours):
         "regressor.fc2.weight": one.expand(1024, wide),
     }
     torch.save(ours | {"model": narrow | head, "pruned": True}, tmp_path / "a.pt")
-    message = refusal(tmp_path / "a.pt", load_model)
+    message = refusal(tmp_path / "a.pt")
     assert "3 wider than before pruning: regressor.fc1.weight" in message

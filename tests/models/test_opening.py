@@ -11,8 +11,8 @@ from torch.testing import assert_close
 
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR, HMRConfig, create_encoder, open_checkpoint, open_model, save_weights
-from hmrlab.models.arch_detect import looks_like
 from hmrlab.models.checkpoints import spin_key
+from hmrlab.models.load_any import looks_like
 
 
 def light(shape, value=0.5):

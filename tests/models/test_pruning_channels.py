@@ -6,11 +6,10 @@ import pytest
 import torch
 from torch import nn
 
-from hmrlab.models import HMR, HMRConfig, create_encoder, load_model, save_weights
-from hmrlab.models.counting import count_macs, count_macs_by_module, count_parameters
-from hmrlab.models.pruning import PruneConfig, prune, settle
-from hmrlab.models.pruning.shapes import NORMALISATION
-from hmrlab.models.pruning.tracing import divided_input, trace
+from hmrlab.models import HMR, HMRConfig, create_encoder, open_model, save_weights
+from hmrlab.models.checkpoints import NORMALISATION
+from hmrlab.models.cost import count_macs, count_macs_by_module, count_parameters
+from hmrlab.models.pruning import PruneConfig, divided_input, prune, settle, trace
 
 SIDE = 64
 # ShuffleNet's interleaving is beyond torch-pruning 1.6, ConvNeXt has layers that are not resized.
@@ -71,7 +70,7 @@ def test_every_encoder_it_is_meant_for_can_be_saved_and_loaded(name, tmp_path, i
     before = count_macs(model, SIDE)
     cut(model, 0.1)
     assert count_macs(model, SIDE) <= 0.9 * before
-    loaded = load_model(save_weights(tmp_path / "model.pt", model))
+    loaded = open_model(save_weights(tmp_path / "model.pt", model))
     assert loaded.pruned
     assert loaded.encoder.feature_size == model.encoder.feature_size
     assert loaded.encoder.map_channels == model.encoder.map_channels

@@ -5,9 +5,15 @@ import pytest
 import torch
 
 from hmrlab.files import FileProblem
-from hmrlab.models import HMR, create_encoder, load_model, save_weights
-from hmrlab.models.pruning import PruneConfig, measure_sensitivity, prune, settle
-from hmrlab.models.pruning.masks import prunable_layers, share_of_zeros
+from hmrlab.models import HMR, create_encoder, open_model, save_weights
+from hmrlab.models.pruning import (
+    PruneConfig,
+    measure_sensitivity,
+    prunable_layers,
+    prune,
+    settle,
+    share_of_zeros,
+)
 
 
 @pytest.fixture
@@ -68,7 +74,7 @@ def test_settled_it_is_an_ordinary_model_that_answers_the_same(model, tmp_path):
     assert settle(settle(model)) is model
     assert set(model.state_dict()) == keys
     assert torch.equal(model(images).rotations, answer.rotations)
-    loaded = load_model(save_weights(tmp_path / "model.pt", model))
+    loaded = open_model(save_weights(tmp_path / "model.pt", model))
     assert not loaded.pruned
     assert torch.equal(loaded(images).rotations, answer.rotations)
 
@@ -128,3 +134,14 @@ def test_a_score_that_fails_leaves_the_model_as_it_was(model):
     with pytest.raises(FileProblem, match="gone"):
         measure_sensitivity(model, score, (0.5, 0.9), False)
     assert torch.equal(all_weights(model), before)
+
+
+def test_zeros_beyond_the_share_are_held_in_training_too():
+    torch.manual_seed(0)
+    model = settle(prune(HMR(create_encoder("small")), PruneConfig("masks", 0.5), 64))
+    prune(model, PruneConfig("masks", 0.2), 64)
+    with torch.no_grad():
+        for _, layer in prunable_layers(model):
+            layer.weight_orig += 1.0  # as a step of training may
+    settle(model)
+    assert abs(share_of_zeros(model) - 0.5) < 1e-6

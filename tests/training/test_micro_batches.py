@@ -17,7 +17,7 @@ from torch import nn
 from hmrlab import get_scale, preset, run_training
 from hmrlab.files import FileProblem
 from hmrlab.models import HMR
-from hmrlab.models.pruning.masks import mask_weights
+from hmrlab.models.pruning import mask_weights
 from hmrlab.models.small import SmallNet
 from hmrlab.training.micro_batches import (
     MICRO_BATCH,

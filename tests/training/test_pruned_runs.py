@@ -9,9 +9,8 @@ import torch
 from hmrlab import PRESETS, Trainer, find_result, get_scale, preset, run_training
 from hmrlab.keys import run_key
 from hmrlab.ledger import Ledger
-from hmrlab.models.counting import count_macs
-from hmrlab.models.pruning import PruneConfig, prune, settle
-from hmrlab.models.pruning.masks import share_of_zeros
+from hmrlab.models.cost import count_macs
+from hmrlab.models.pruning import PruneConfig, prune, settle, share_of_zeros
 from hmrlab.presets import base_of
 from hmrlab.training.scores import score_bodies
 

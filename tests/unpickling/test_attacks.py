@@ -10,7 +10,7 @@ import pytest
 from attacks import ATTACKS, POINTER
 from pickles import dictionary, dtype, scalar
 
-SCRIPT = Path(__file__).parent / "in_a_process.py"
+SCRIPT = Path(__file__).parents[1] / "support" / "in_a_process.py"
 
 
 def run(*words: object) -> dict:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,11 +11,22 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from hmrlab.bodies.format import body_file_arrays, read_raw_arrays
-from hmrlab.bodies.importing.core import Core, core_of, read_core
+from hmrlab.bodies.format import (
+    MAX_ROWS,
+    N_BETAS,
+    N_JOINTS,
+    POSE_FEATURES,
+    BodyArrays,
+    Provenance,
+    body_file_arrays,
+    check_body_arrays,
+    read_provenance,
+    read_raw_arrays,
+)
 from hmrlab.bodies.importing.parts import parts_by_cube, parts_by_skinning, texture_fits
 from hmrlab.bodies.importing.recognise import (
     BODY,
+    BODY_ARRAYS,
     CUBE,
     EXPECTED,
     EXTRA,
@@ -22,21 +34,27 @@ from hmrlab.bodies.importing.recognise import (
     TEXTURE,
     RecognisedFile,
     candidates,
-    gender_of,
-    recognise,
-)
-from hmrlab.bodies.importing.regressor_files import (
-    Kept,
     check_companion,
     describe_companion,
-    keep,
+    gender_of,
     read_kept,
+    recognise,
 )
-from hmrlab.bodies.paths import imported_path, waiting_path
-from hmrlab.files import FileProblem, save_npz_whole, user_path
+from hmrlab.bodies.paths import companion_path, imported_path, waiting_path
+from hmrlab.bodies.smplx_adapter import smplx_landmarks
+from hmrlab.files import FileProblem, listed, save_npz_whole, user_path
 
+Arrays = dict[str, np.ndarray]
 GENDERS = ("neutral", "male", "female")
 MAX_BYTES = 2**29  # of all that is read in one go; SMPL's newest three take half
+SMPL_VERTICES = 6890
+SMPL_LICENCE = (
+    "the SMPL body model licence (https://smpl.is.tue.mpg.de/modellicense.html): for research that "
+    "is not commercial, and not to be passed on"
+)
+_OTHER_MODELS = {52: "SMPL+H", 55: "SMPL-X", 16: "MANO, a hand", 5: "FLAME, a head"}
+_HEIGHTS = (1.2, 2.3)  # metres of an adult's template
+_BY_SHAPES = {10: "SMPL 1.0, by its 10 shapes", 300: "SMPL 1.1, by its 300 shapes"}
 
 
 @dataclass(frozen=True)
@@ -49,6 +67,15 @@ class Imported:
     passed_over: tuple[str, ...]  # files of a folder that were left alone, and why
 
 
+@dataclass(frozen=True)
+class Core:
+    """A checked body; in place of the regressors that it lacks it has rows that mean nothing."""
+
+    arrays: BodyArrays
+    lacking: tuple[str, ...]  # of EXTRA and H36M
+    provenance: Provenance
+
+
 def import_files(
     files: Iterable[str | Path], gender: str | None = None, *, progress: bool = False
 ) -> Imported:
@@ -59,10 +86,8 @@ def import_files(
     completes those that come later, too. Nothing in a file is run. If one of the files cannot be
     used, nothing is written.
 
-    Args:
-        files: files, or folders in which they are looked for.
-        gender: male, female or neutral, where a body's file does not say it by its name.
-        progress: show a bar.
+    Folders are searched for them. The gender is male, female or neutral, where a body's file does
+    not say it by its name.
 
     Raises:
         FileProblem: a file cannot be used, two bodies are of the same gender, a gender cannot be
@@ -75,16 +100,17 @@ def import_files(
     bodies = _by_gender([each for each in found if each.kind == BODY], gender)
     cores, lines = {}, []
     for name, each in bodies.items():
-        cores[name], facts = core_of(each, name)
+        cores[name], facts = _core_of(each, name)
         lines += [f"{each.path.name}: {facts[0]}", *(f"  {fact}" for fact in facts[1:])]
-    companions = _one_of_each([each for each in found if each.kind != BODY])
+    kinds = _one_of_each((each.kind, each) for each in found if each.kind != BODY)
+    companions = {kind: check_companion(each) for kind, each in kinds.items()}
     lines += [describe_companion(kind, arrays) for kind, arrays in companions.items()]
     everything = read_kept() | companions
     old = {name: _stored(name) for name in GENDERS if name not in cores}
     everybody = cores | {name: core for name, core in old.items() if core is not None}
     finished = {name: _finished(core, everything) for name, core in everybody.items()}
     for kind, arrays in companions.items():
-        keep(kind, arrays)
+        save_npz_whole(companion_path(kind), **arrays)
     for name, (arrays, lacking) in finished.items():
         _store(f"smpl_{name}", arrays, lacking)
     return Imported(
@@ -125,52 +151,47 @@ def _look_into(paths: Sequence[Path], progress: bool) -> tuple[list[RecognisedFi
 
 
 def _by_gender(bodies: Sequence[RecognisedFile], gender: str | None) -> dict[str, RecognisedFile]:
-    by_gender: dict[str, RecognisedFile] = {}
     if gender is not None and len({each.sha256 for each in bodies}) > 1:
         names = ", ".join(str(each.path) for each in bodies)
         raise FileProblem(f"--gender is for one body at a time, and these are several: {names}.")
-    for each in bodies:
-        own = gender or gender_of(each.path)
-        if own is None:
-            raise FileProblem(
-                f"{each.path}: male, female or neutral? Its name does not say. Import it alone, "
-                f"and say it: hmrlab body import {each.path} --gender {'|'.join(GENDERS)}"
-            )
-        other = by_gender.setdefault(own, each)
+    genders = [gender or gender_of(each.path) for each in bodies]
+    if None in genders:
+        path = bodies[genders.index(None)].path
+        raise FileProblem(
+            f"{path}: male, female or neutral? Its name does not say. Import it alone, "
+            f"and say it: hmrlab body import {path} --gender {'|'.join(GENDERS)}"
+        )
+    return _one_of_each(zip(genders, bodies, strict=True))
+
+
+def _one_of_each(found: Iterable[tuple[str, RecognisedFile]]) -> dict[str, RecognisedFile]:
+    """The file of each name; it may be there twice, but not be two."""
+    chosen: dict[str, RecognisedFile] = {}
+    for name, each in found:
+        other = chosen.setdefault(name, each)
         if other.sha256 != each.sha256:
             raise FileProblem(
-                f"{other.path} and {each.path} are both {own}, and different. Name the one that "
+                f"{other.path} and {each.path} are both {name}, and different. Name the one that "
                 "you want."
             )
-    return by_gender
-
-
-def _one_of_each(found: Sequence[RecognisedFile]) -> dict[str, dict[str, np.ndarray]]:
-    chosen: dict[str, RecognisedFile] = {}
-    for each in found:
-        other = chosen.setdefault(each.kind, each)
-        if other.sha256 != each.sha256:
-            raise FileProblem(
-                f"{other.path} and {each.path} are both a {each.kind}, and different. Name the one "
-                "that you want."
-            )
-    return {kind: check_companion(each) for kind, each in chosen.items()}
+    return chosen
 
 
 def _stored(name: str) -> Core | None:
-    """The body of a gender that was imported before, if any."""
+    """The body of a gender that was imported before, complete or waiting, if any."""
     for path in (imported_path(f"smpl_{name}"), waiting_path(f"smpl_{name}")):
         if path.is_file():
-            return read_core(path)
+            provenance = read_provenance(path)
+            if provenance is None:
+                raise FileProblem(
+                    f"{path} does not say where it came from; delete it and import anew."
+                )
+            return _checked(read_raw_arrays(path), path, provenance)
     return None
 
 
-def _finished(core: Core, kept: Kept) -> tuple[dict[str, np.ndarray], tuple[str, ...]]:
-    """A body's file with everything that fits it, and which regressors it still lacks.
-
-    Raises:
-        FileProblem: a regressor is for another mesh, and the body has none of its own.
-    """
+def _finished(core: Core, kept: dict[str, Arrays]) -> tuple[Arrays, tuple[str, ...]]:
+    """A body's file with everything that fits it, and which regressors it still lacks."""
     body = core.arrays
     given = {}
     for key in (EXTRA, H36M):
@@ -202,14 +223,124 @@ def _finished(core: Core, kept: Kept) -> tuple[dict[str, np.ndarray], tuple[str,
     return {key: value for key, value in arrays.items() if key not in lacking}, lacking
 
 
-def _store(name: str, arrays: dict[str, np.ndarray], lacking: tuple[str, ...]) -> None:
+def _store(name: str, arrays: Arrays, lacking: tuple[str, ...]) -> None:
     """Write the body where it belongs, unless it is there already, and take it from where not."""
     ready, waiting = imported_path(name), waiting_path(name)
     target, other = (waiting, ready) if lacking else (ready, waiting)
-    if not (target.is_file() and _same(read_raw_arrays(target), arrays)):
+    there = read_raw_arrays(target) if target.is_file() else {}
+    same = there.keys() == arrays.keys()
+    if not same or not all(np.array_equal(there[key], arrays[key]) for key in arrays):
         save_npz_whole(target, **arrays)
     other.unlink(missing_ok=True)
 
 
-def _same(one: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> bool:
-    return one.keys() == other.keys() and all(np.array_equal(one[key], other[key]) for key in one)
+def _core_of(found: RecognisedFile, gender: str) -> tuple[Core, tuple[str, ...]]:
+    """The body of a user's file, and lines that say what was found.
+
+    Raises:
+        FileProblem: it is the file of another body model, or its numbers cannot be a body's.
+    """
+    arrays = _standard(found)
+    shapes = arrays["shapedirs"].shape[2]
+    release = _release(found.path, shapes)
+    provenance = Provenance(found.path.name, found.sha256, gender, release, SMPL_LICENCE)
+    core = _checked(arrays, found.path, provenance)
+    body = core.arrays
+    height = float(np.ptp(body.v_template[:, 1]))
+    if not _HEIGHTS[0] < height < _HEIGHTS[1]:
+        raise FileProblem(
+            f"{found.path}: v_template is {height:.3g} high along y; expected an adult in metres "
+            "with y up. Is it in other units, or turned?"
+        )
+    sums = body.joint_regressor.sum(1)
+    posed = "pose correctives" if body.posedirs is not None else "no pose correctives"
+    return core, (
+        f"{release}, {gender}",
+        f"{len(body.v_template):,} vertices, {len(body.faces):,} triangles, 24 joints, {posed}",
+        f"{N_BETAS} of {shapes} shapes are kept; {_storage(found)}",
+        f"at rest {height:.2f} m tall; the joints' rows sum to {sums.min():.4f} to "
+        f"{sums.max():.4f}" + _against_own_joints(arrays, body),
+        f"sha256 {found.sha256}",
+        f"under {SMPL_LICENCE}",
+    )
+
+
+def _checked(arrays: Arrays, path: Path, provenance: Provenance) -> Core:
+    template = arrays.get("v_template", np.zeros(0))
+    vertices = min(len(template) if template.ndim else 0, MAX_ROWS)  # more are refused below
+    lacking = tuple(key for key in (EXTRA, H36M) if key not in arrays)
+    stand_in = {
+        key: np.full((9 if key == EXTRA else 17, vertices), 1 / max(vertices, 1)) for key in lacking
+    }
+    return Core(check_body_arrays(arrays | stand_in, path), lacking, provenance)
+
+
+def _standard(found: RecognisedFile) -> Arrays:
+    """The file's arrays under the format's names and in its shapes."""
+    arrays, path = dict(found.arrays), found.path
+    for key in ("v_template", "shapedirs", "weights", "J_regressor", "kintree_table"):
+        if key not in arrays:
+            raise FileProblem(
+                f"{path}: a body model has {key}; it has only {listed(sorted(arrays))}."
+            )
+    if "f" not in arrays and "faces" in arrays:
+        arrays["f"] = arrays["faces"]
+    template, tree, shapes = (arrays[k] for k in ("v_template", "kintree_table", "shapedirs"))
+    joints = tree.shape[-1] if tree.ndim == 2 else -1
+    if joints != N_JOINTS:
+        named = _OTHER_MODELS.get(joints, "another body model")
+        raise FileProblem(
+            f"{path} has {joints} joints: it is {named}, and hmrlab needs SMPL, which has 24. "
+            "SMPL's own files are named basicmodel_*.pkl."
+        )
+    if template.ndim != 2 or shapes.ndim != 3:
+        raise FileProblem(
+            f"{path}: expected v_template (V, 3) and shapedirs (V, 3, S), found shapes "
+            f"{template.shape} and {shapes.shape}."
+        )
+    vertices = len(template)
+    if "posedirs" in arrays:
+        arrays["posedirs"] = _unfolded(arrays["posedirs"], vertices)
+    if "landmarks" not in arrays:
+        if vertices != SMPL_VERTICES:
+            raise FileProblem(
+                f"{path} has {vertices:,} vertices. Nose, eyes, ears, toes, heels and finger tips "
+                f"are known on SMPL's {SMPL_VERTICES:,}; a body with others must bring their 21 "
+                "vertices as `landmarks` (see hmrlab/bodies/format.py)."
+            )
+        arrays["landmarks"] = np.array(smplx_landmarks())
+    return arrays
+
+
+def _storage(found: RecognisedFile) -> str:
+    """How the file has its numbers, in words."""
+    sparse = found.stored_as.get("J_regressor") == "scipy.sparse"
+    chumpy = [key for key in BODY_ARRAYS if found.stored_as.get(key) == "chumpy"]
+    words = f"J_regressor is {'sparse' if sparse else 'dense'}"
+    return f"{words}, chumpy's: {', '.join(chumpy)}" if chumpy else words
+
+
+def _unfolded(posedirs: np.ndarray, vertices: int) -> np.ndarray:
+    """Correctives (V, 3, 207); some files have them as (207, 3 V) or (3 V, 207)."""
+    if posedirs.shape == (POSE_FEATURES, 3 * vertices):
+        return posedirs.T.reshape(vertices, 3, POSE_FEATURES)
+    if posedirs.shape == (3 * vertices, POSE_FEATURES):
+        return posedirs.reshape(vertices, 3, POSE_FEATURES)
+    return posedirs
+
+
+def _against_own_joints(arrays: Arrays, body: BodyArrays) -> str:
+    """How far the regressed joints are from those that the file lists, if it does."""
+    own = arrays.get("J")
+    if own is None or own.shape != (N_JOINTS, 3):
+        return ""
+    with np.errstate(over="ignore", invalid="ignore"):  # the list is told, and not used
+        away = np.linalg.norm(body.joint_regressor @ body.v_template - own, axis=1).max()
+    return f"; its own list of joints is at most {1000 * away:.1f} mm away"
+
+
+def _release(path: Path, shapes: int) -> str:
+    named = re.search(r"v(\d+\.\d+)\.\d+", path.name)
+    if named:
+        return f"SMPL {named.group(1)}, by its name"
+    return _BY_SHAPES.get(shapes, f"SMPL of a release unknown here, with {shapes} shapes")

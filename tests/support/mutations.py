@@ -194,6 +194,7 @@ HEADERS: dict[str, bytes] = {
     "an empty member": b"",
     "an endless header": b"\x93NUMPY\x02\x00" + struct.pack("<I", 2**31) + b"{",
     "records": npy("[('x', '<f8')]"),
+    "Python objects": npy("'|O'"),
     "text beyond Unicode": npy(
         "'<U1'", data=struct.pack("<4I", 0x110000, 65, 65, 65), shape="(4,)"
     ),
@@ -217,7 +218,7 @@ def _rezipped(good: bytes, others: dict[str, bytes], method: int = zipfile.ZIP_S
     return file.getvalue()
 
 
-def _patched(local: int, central: int, value: int) -> Damage:
+def patched(local: int, central: int, value: int) -> Damage:
     """A field of a zip's first member changed, in both of its headers."""
 
     def change(good: bytes, rng: np.random.Generator) -> bytes:
@@ -258,8 +259,8 @@ def npz_attacks(key: str) -> dict[str, Damage]:
     """Damage to the zip, and to the header of one member."""
     return {
         **{f"{key}: {what}": with_header(key, what) for what in HEADERS},
-        "method 99": _patched(8, 10, 99),
-        "encrypted": _patched(6, 8, 1),
+        "method 99": patched(8, 10, 99),
+        "encrypted": patched(6, 8, 1),
         "method lzma": lambda good, rng: _rezipped(good, {}, zipfile.ZIP_LZMA),
         "method bzip2": lambda good, rng: _rezipped(good, {}, zipfile.ZIP_BZIP2),
         "a bomb of 5.6 GB": bomb(key, 5_600_000_000),

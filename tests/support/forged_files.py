@@ -10,8 +10,6 @@ import sys
 import zipfile
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "unpickling"))
-
 from pickles import STOP, array, call, dtype, group, name, number, scalar
 
 from hmrlab.files import FileProblem

@@ -10,8 +10,6 @@ import sys
 from collections import Counter
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parent))
-
 from attacks import ATTACKS, POINTER, TWO
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""SPIN's augmentations, drawn and applied for a whole batch of tensors on any device."""
+"""Crops at sub-pixel accuracy, and SPIN's augmentations of a whole batch, on any device."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import torch
+import torch.nn.functional as nnf
 from torch import Tensor
 
 from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP, POSE_FLIP
 from hmrlab.config import AugmentationSettings
 from hmrlab.data.batch import Batch
-from hmrlab.data.crops import warp
 from hmrlab.geometry import (
     apply_affine,
     axis_angle_to_matrix,
@@ -27,6 +27,42 @@ from hmrlab.geometry import (
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
+    """Sample crops (B, C, R, R) from pictures (B, C, H, W) float, bilinearly; black outside.
+
+    The left edge of a picture is 0, its right edge W, the middle of pixel i is i + 0.5, and nothing
+    is rounded to whole pixels (SPIN's crops are). `matrix` (B, 3, 3) leads from picture pixels to
+    crop pixels.
+    """
+    height, width = images.shape[-2:]
+    inverse = invert_affine(matrix)
+    middle = torch.arange(resolution, dtype=images.dtype, device=images.device) + 0.5
+    y, x = torch.meshgrid(middle, middle, indexing="ij")
+    crop_points = torch.stack([x, y], -1).reshape(1, -1, 2).expand(len(images), -1, -1)
+    points = apply_affine(inverse.to(images.dtype), crop_points)
+    size = images.new_tensor([width, height])
+    grid = (2 * points / size - 1).view(len(images), resolution, resolution, 2)
+    return nnf.grid_sample(images, grid, align_corners=False, padding_mode="zeros")
+
+
+def crop_picture(picture: Tensor, matrix: Tensor, resolution: int) -> Tensor:
+    """One crop (C, R, R) from one picture (C, H, W) float of any size, as `warp` makes it.
+
+    Where the crop shrinks the picture by four or more, whole blocks of pixels are averaged first,
+    so that fine patterns do not turn into moire.
+    """
+    zoom = float(torch.linalg.det(matrix[:2, :2]).abs().sqrt())
+    block = max(1, int(0.5 / max(zoom, 1e-6)))
+    height, width = picture.shape[-2:]
+    block = min(block, height, width)
+    if block > 1:
+        # avg_pool2d drops an incomplete last block; the scale stays exactly `block`.
+        picture = nnf.avg_pool2d(picture[None], block)[0]
+        enlarge = torch.diag(matrix.new_tensor([block, block, 1.0]))
+        matrix = matrix @ enlarge
+    return warp(picture[None], matrix[None], resolution)[0]
 
 
 @dataclass(frozen=True)
@@ -81,11 +117,9 @@ class RawLabels(ABC):
 
     @abstractmethod
     def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
-        """The samples as batches have them: cropped, turned, mirrored and coloured.
+        """Crop, turn, mirror and colour; pictures and labels through the same maps.
 
-        Args:
-            augmentation: one draw each; `Augmentation.none` for testing.
-            resolution: side of the crops, pixels.
+        The crops have a side of `resolution` pixels; for testing there is `Augmentation.none`.
         """
 
 
@@ -97,7 +131,11 @@ class RawBatch(RawLabels):
 
     def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
         """See `RawLabels`."""
-        return augment(self, augmentation, resolution)
+        matrix = matrix_to_crop(self, augmentation, resolution)
+        device = self.images.device
+        flip, channels = augmentation.flip.to(device), augmentation.channels.to(device)
+        crops = _pictures(self.images, matrix, flip, channels, resolution)
+        return with_labels(crops, self, augmentation, matrix)
 
 
 def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> Augmentation:
@@ -119,42 +157,17 @@ def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> 
     )
 
 
-def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch:
-    """Crop, turn, mirror and colour a batch; pictures and labels through the same maps.
-
-    Args:
-        raw: samples as stored.
-        augmentation: one draw each; `Augmentation.none` for testing.
-        resolution: side of the crops, pixels.
-    """
-    matrix = matrix_to_crop(raw, augmentation, resolution)
-    device = raw.images.device
-    flip, channels = augmentation.flip.to(device), augmentation.channels.to(device)
-    crops = _pictures(raw.images, matrix, flip, channels, resolution)
-    return with_labels(crops, raw, augmentation, matrix)
-
-
 def matrix_to_crop(raw: RawLabels, augmentation: Augmentation, resolution: int) -> Tensor:
-    """(B, 3, 3) from pixels of the stored pictures to those of the crops, before they are mirrored.
-
-    Args:
-        raw: the samples.
-        augmentation: one draw each.
-        resolution: side of the crops, pixels.
-    """
+    """(B, 3, 3) from pixels of the stored pictures to those of the crops, not mirrored yet."""
     device = raw.center.device
     scale, rotation = augmentation.scale.to(device), augmentation.rotation.to(device)
     return crop_matrix(raw.center, raw.scale * scale, resolution, rotation)
 
 
 def with_labels(crops: Tensor, raw: RawLabels, augmentation: Augmentation, matrix: Tensor) -> Batch:
-    """Crops with their labels, these changed as the pictures were.
+    """Crops (B, 3, R, R), augmented and normalised, with their labels, changed as they were.
 
-    Args:
-        crops: (B, 3, R, R), augmented and normalised.
-        raw: what is known of the samples.
-        augmentation: one draw each.
-        matrix: from `matrix_to_crop`.
+    The matrix is that of `matrix_to_crop`.
     """
     device, resolution = crops.device, crops.shape[-1]
     flip, rotation = augmentation.flip.to(device), augmentation.rotation.to(device)

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from hmrlab.data.boxes import MARGIN, crop_box
-from hmrlab.data.images import DamagedImageError, read_image
+from hmrlab.data.images import MARGIN, DamagedImageError, crop_box, read_image
 from hmrlab.data.records import Records
 from hmrlab.data.shards import to_jpeg, write_jpeg_shard, write_raw_shard
 from hmrlab.files import FileProblem, printable, read_json, write_text_whole

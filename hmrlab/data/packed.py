@@ -20,8 +20,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from hmrlab.data.boxes import MARGIN
-from hmrlab.data.images import ImageSource
+from hmrlab.data.images import MARGIN, ImageSource
 from hmrlab.data.pack_shards import Frames, PackPlan
 from hmrlab.data.records import Records
 from hmrlab.files import Count, FileProblem, read_json

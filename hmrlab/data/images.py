@@ -23,8 +23,6 @@ from hmrlab.data.shards import (
 )
 from hmrlab.files import FileProblem, open_picture, read_rgb
 
-__all__ = ["DamagedImageError", "ImageSource", "crop_box", "read_image"]
-
 MAX_PIXELS = 50_000_000
 """Of a picture file of a data set, several of which are decoded at a time."""
 _LARGE = 10_000_000  # pixels; such pictures are decoded one by one, for the memory's sake

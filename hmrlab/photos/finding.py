@@ -29,7 +29,6 @@ WEIGHTS_URL = (  # torchvision's KeypointRCNN_ResNet50_FPN_Weights.COCO_V1
     "https://download.pytorch.org/models/keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
 )
 DETECTOR_LONGEST = 1333  # pixels: what the network would shrink a photo to anyway
-LEAST_SCORE = 0.9
 PERSON = 1  # of the network's two classes; 0 is the background
 N_COCO = 17  # keypoints
 _MAX_BYTES = 16 * 2**20  # 100 people with hands and face take 1
@@ -268,7 +267,7 @@ class Detections:
         return Detections(self.boxes[index], self.scores[index], self.keypoints[index])
 
 
-def people_among(guesses: Detections, least_score: float = LEAST_SCORE) -> Detections:
+def people_among(guesses: Detections, least_score: float) -> Detections:
     """Those who are surely people and of some size, the surest first; all numbers are finite."""
     sides = (guesses.boxes[:, 2:] - guesses.boxes[:, :2]).max(1)
     finite = np.isfinite(guesses.boxes).all(1) & np.isfinite(guesses.scores)

@@ -12,8 +12,6 @@ from hmrlab.bodies import Body
 from hmrlab.viewer.scene import translation_of
 from hmrlab.viewer.widget import BodyViewer
 
-ANSWER, TRUTH = "answer", "truth"
-
 
 def compare(body: Body, answers: Mapping[str, Any], **options: Any) -> BodyViewer:
     """Several models' bodies for the same people, beside one another under one camera.
@@ -50,12 +48,12 @@ def timeline(
     Raises:
         ValueError: nothing to show, or numbers of steps or of people that differ.
     """
-    named = dict(paths) if isinstance(paths, Mapping) else {ANSWER: paths}
+    named = dict(paths) if isinstance(paths, Mapping) else {"answer": paths}
     lengths = {name: len(path) for name, path in named.items()}
     if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(f"every model needs the same number of steps, and at least one: {lengths}")
     if truth is not None:
-        named[TRUTH] = [truth] * min(lengths.values())
+        named["truth"] = [truth] * min(lengths.values())
     counts = {name: {len(one.betas) for one in path} for name, path in named.items()}
     if len({count for found in counts.values() for count in found}) != 1:
         raise ValueError(f"the same people everywhere, please; numbers of bodies: {counts}")

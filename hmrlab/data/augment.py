@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import torch
 import torch.nn.functional as nnf
 from torch import Tensor
@@ -27,6 +28,7 @@ from hmrlab.geometry import (
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_STRIP = 1 << 20  # pixels of a picture that are averaged at a time
 
 
 def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
@@ -48,21 +50,30 @@ def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
 
 
 def crop_picture(picture: Tensor, matrix: Tensor, resolution: int) -> Tensor:
-    """One crop (C, R, R) from one picture (C, H, W) float of any size, as `warp` makes it.
+    """One crop (C, R, R) float from one picture (C, H, W) of any size, as `warp` makes it.
 
     Where the crop shrinks the picture by four or more, whole blocks of pixels are averaged first,
-    so that fine patterns do not turn into moire.
+    so that fine patterns do not turn into moire. Bytes become [0, 1], and only what the crop shows
+    is made floats, strip by strip: of 100 megapixels, too, that takes little memory.
     """
     zoom = float(torch.linalg.det(matrix[:2, :2]).abs().sqrt())
-    block = max(1, int(0.5 / max(zoom, 1e-6)))
-    height, width = picture.shape[-2:]
-    block = min(block, height, width)
-    if block > 1:
-        # avg_pool2d drops an incomplete last block; the scale stays exactly `block`.
-        picture = nnf.avg_pool2d(picture[None], block)[0]
-        enlarge = torch.diag(matrix.new_tensor([block, block, 1.0]))
-        matrix = matrix @ enlarge
-    return warp(picture[None], matrix[None], resolution)[0]
+    block = min(max(1, int(0.5 / max(zoom, 1e-6))), *picture.shape[1:])
+    height, width = (length // block * block for length in picture.shape[1:])  # in whole blocks
+    if picture.is_floating_point():
+        low, high = (0, 0), (width, height)
+    else:
+        corners = resolution * matrix.new_tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        ends = apply_affine(invert_affine(matrix), corners).numpy() / block
+        low = np.floor(ends.min(0) - 2).astype(int) * block  # two blocks to interpolate from
+        high = np.ceil(ends.max(0) + 2).astype(int) * block
+    left, top = np.clip(low, 0, (width - block, height - block))
+    right, bottom = np.clip(high, (left + block, top + block), (width, height))
+    rows = max(1, _STRIP // (int(right - left) * block)) * block
+    strips = picture[:, top:bottom, left:right].split(rows, 1)
+    small = torch.cat([nnf.avg_pool2d(strip.float()[None], block) for strip in strips], 2)
+    small = small if picture.is_floating_point() else small / 255
+    back = matrix.new_tensor([[block, 0, left], [0, block, top], [0, 0, 1]])
+    return warp(small, (matrix @ back)[None], resolution)[0]
 
 
 @dataclass(frozen=True)

@@ -7,14 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
 from PIL import Image
 from torch import Tensor
 
 from hmrlab.bodies.joints import KEYPOINT_NAMES, OPENPOSE
-from hmrlab.data.augment import warp
+from hmrlab.data.augment import crop_picture
 from hmrlab.files import MAX_PIXELS, FileProblem, read_rgb
-from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix, invert_affine
+from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
 from hmrlab.geometry.crops import REFERENCE_SIDE
 from hmrlab.smplify import Targets
 
@@ -22,7 +21,7 @@ BOX_FACTOR = 1.2  # SPIN's, for all sets but Human3.6M
 CONFIDENT = 0.2  # least confidence of a keypoint that a box must hold; SPIN's demo
 LEAST_PIXELS = 10.0  # size of a person, below which hardly anything is in pixels
 FARTHEST = 1e6  # pixels; photos have a tenth of that on a side
-_STRIP = 1 << 20  # pixels of a photo that are averaged at a time
+_STRIP = 1 << 22  # pixels of a photo that are averaged at a time
 
 
 def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
@@ -48,7 +47,7 @@ def shrunk(photo: np.ndarray, longest: int, way: Image.Resampling) -> tuple[np.n
         return photo, zoom
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
     blocks = max(1, int(0.5 / zoom))  # the rest of the way is at least by half
-    rows = max(1, 4 * _STRIP // (width * blocks)) * blocks
+    rows = max(1, _STRIP // (width * blocks)) * blocks
     strips = [Image.fromarray(photo[top : top + rows]) for top in range(0, height, rows)]
     small = np.concatenate([np.asarray(strip.reduce(blocks)) for strip in strips])
     # the last block of a side may be a part of one
@@ -122,11 +121,13 @@ class Boxes:
     def crops(self, image: np.ndarray, resolution: int) -> Tensor:
         """What is in each box of a photo (H, W, 3) uint8: (N, 3, R, R) in [0, 1], black beyond it.
 
-        Of the photo only what a box shows is made floats, strip by strip, so that a photo of 100
-        megapixels takes no more memory here than a small one.
+        A photo of 100 megapixels takes no more memory here than a small one (see `crop_picture`).
         """
-        crops = [_crop(image, matrix, resolution) for matrix in self.to_crop(resolution)]
-        return torch.stack(crops) if crops else torch.zeros(0, 3, resolution, resolution)
+        photo = torch.from_numpy(image if image.flags.writeable else image.copy()).permute(2, 0, 1)
+        crops = [crop_picture(photo, matrix, resolution) for matrix in self.to_crop(resolution)]
+        if not crops:
+            return torch.zeros(0, 3, resolution, resolution)
+        return torch.stack(crops).clamp(0, 1)
 
 
 def why_no_box(keypoints: np.ndarray, size: tuple[int, int]) -> str | None:
@@ -168,29 +169,3 @@ def _why_no_crop(rectangle: np.ndarray, size: tuple[int, int]) -> str:
     if left >= size[1] or top >= size[0] or left + width <= 0 or top + height <= 0:
         return f"lies outside the photo ({size[1]} x {size[0]}); are its numbers of another?"
     return ""
-
-
-def _crop(image: np.ndarray, matrix: Tensor, resolution: int) -> Tensor:
-    """One crop (3, R, R), the same as `crop_picture` makes of the whole photo."""
-    zoom = float(torch.linalg.det(matrix[:2, :2]).abs().sqrt())
-    block = min(max(1, int(0.5 / max(zoom, 1e-6))), *image.shape[:2])
-    inverse = invert_affine(matrix)
-    ends = apply_affine(inverse, matrix.new_tensor([[0.0, 0.0], [resolution, resolution]])).numpy()
-    height, width = (length // block * block for length in image.shape[:2])
-    low = np.floor(ends[0] / block - 2).astype(int) * block  # two blocks to interpolate from
-    high = np.ceil(ends[1] / block + 2).astype(int) * block
-    left, top = np.clip(low, 0, (width - block, height - block))
-    right, bottom = np.clip(high, (left + block, top + block), (width, height))
-    small = _block_means(image[top:bottom, left:right], block)
-    back = torch.tensor([[block, 0, left], [0, block, top], [0, 0, 1]], dtype=matrix.dtype)
-    return warp(small[None] / 255, (matrix @ back)[None], resolution)[0].clamp(0, 1)
-
-
-def _block_means(window: np.ndarray, block: int) -> Tensor:
-    """Means of blocks: (h, w, 3) uint8 -> (3, h / block, w / block) float."""
-    rows = max(1, _STRIP // (window.shape[1] * block)) * block
-    parts = []
-    for first in range(0, len(window), rows):
-        strip = torch.from_numpy(window[first : first + rows].copy()).permute(2, 0, 1).float()
-        parts.append(nnf.avg_pool2d(strip[None], block)[0] if block > 1 else strip)
-    return torch.cat(parts, 1)

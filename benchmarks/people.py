@@ -24,7 +24,7 @@ from tqdm.auto import tqdm
 from hmrlab.bodies import body_digest
 from hmrlab.bodies.paths import FREE
 from hmrlab.data.augment import AugmentationSettings, RawBatch, draw
-from hmrlab.data.boxes import MARGIN
+from hmrlab.data.images import MARGIN
 from hmrlab.data.synthetic import casting
 from hmrlab.data.synthetic.fresh import FreshPeople
 from hmrlab.data.synthetic.people import make_chunk

@@ -32,13 +32,10 @@ def body_import(
         done = import_files(files, gender, progress=True)
     except ValueError as error:
         raise typer.BadParameter(str(error), param_hint="--gender") from error
-    for line in done.lines:
+    passed_over = [f"passed over: {reason}" for reason in done.passed_over]
+    bodies = [_standing(name) for name in (*done.ready, *done.waiting)]
+    for line in (*done.lines, *passed_over, "", *bodies):
         typer.echo(line)
-    for reason in done.passed_over:
-        typer.echo(f"passed over: {reason}")
-    typer.echo("")
-    for name in (*done.ready, *done.waiting):
-        typer.echo(_standing(name))
     if not done.ready and not done.waiting:
         typer.echo("Kept for the body, which is still to be imported.")
 

@@ -53,19 +53,19 @@ def fit(
             f"{' and '.join(missing)} missing; a photo is fitted with "
             "hmrlab fit --photo IMAGE --keypoints JSON --out DIR"
         )
+    from hmrlab import photos
     from hmrlab.bodies import load_body
     from hmrlab.files import MAX_PIXELS
-    from hmrlab.photos import NobodyFittedError, fit_photo, read_openpose, read_photo, save_fits
-    from hmrlab.photos.save import summary
     from hmrlab.smplify import load_prior
 
-    image, seen = read_photo(photo, max_pixels or MAX_PIXELS), read_openpose(keypoints)
+    image = photos.read_photo(photo, max_pixels or MAX_PIXELS)
+    seen = photos.read_openpose(keypoints)
     try:
-        result = fit_photo(image, seen, load_body(), load_prior(), progress=True)
-    except NobodyFittedError as error:
+        result = photos.fit_photo(image, seen, load_body(), load_prior(), progress=True)
+    except photos.NobodyError as error:
         fail(f"{keypoints}: {error}")
-    written = save_fits(result, out, progress=True)
-    typer.echo(summary(result, written))
+    written = photos.save_bodies(result, out, progress=True)
+    typer.echo(photos.summary(result, written))
 
 
 def _fit_set(people: str, scale: Scale, starts: int, out: Path | None) -> None:

@@ -12,7 +12,7 @@ from hmrlab.paths import chosen_body
 
 if TYPE_CHECKING:
     from hmrlab.models import Opened
-    from hmrlab.photos.finding import Finder
+    from hmrlab.photos.finding import NetworkDetector
 
 app = typer.Typer()
 
@@ -88,17 +88,20 @@ def photo(
     Say who is in a photo by --box, --keypoints, --detect or --whole. A run that is stopped goes on;
     photos that cannot be used are listed at the end.
     """
+    import numpy as np
     from tqdm import tqdm
 
     from hmrlab import paths
     from hmrlab.bodies import load_body
     from hmrlab.device import choose_device
     from hmrlab.files import MAX_PIXELS
+    from hmrlab.photos import finding
     from hmrlab.photos.folder import Predictor, jobs_for, predict_all
     from hmrlab.rendering import choose_backend
 
     rectangles = [_rectangle(text) for text in box or []]
-    _check_ways(rectangles, keypoints, detect, whole)
+    ways = {"--box": rectangles, "--keypoints": keypoints, "--detect": detect, "--whole": whole}
+    _check_ways([name for name, given in ways.items() if given])
     try:
         where = choose_device(device)
     except ValueError as error:
@@ -115,8 +118,14 @@ def photo(
     except (RuntimeError, ValueError) as error:  # better now than after the work
         fail(str(error))
     opened = _network(model, scale, seed)
-    finder: Finder = _finder(rectangles, box_factor, keypoints, detect, least_score, where,
-                             allow_download)  # fmt: skip
+    if rectangles:
+        finder = finding.InBoxes(np.array(rectangles), box_factor)
+    elif keypoints is not None:
+        finder = finding.ByKeypoints(keypoints)
+    elif whole:
+        finder = finding.Whole()
+    else:
+        finder = finding.ByDetector(_detector(where, allow_download), least_score)
     network = opened.model.to(where)
     for note in _notes(model, opened):
         typer.echo(note)
@@ -164,14 +173,8 @@ def _rectangle(text: str) -> tuple[float, ...]:
     return numbers
 
 
-def _check_ways(rectangles: list, keypoints: Path | None, detect: bool, whole: bool) -> None:
-    given = {
-        "--box": bool(rectangles),
-        "--keypoints": keypoints is not None,
-        "--detect": detect,
-        "--whole": whole,
-    }
-    ways = [name for name, there in given.items() if there]
+def _check_ways(ways: list[str]) -> None:
+    """One way to say who is in a photo is given, no more."""
     if not ways:
         raise typer.BadParameter(
             "who is in the photo? Say it by --box x,y,w,h (pixels, once for each person), by "
@@ -201,47 +204,26 @@ def _network(name: str, scale: str, seed: int) -> Opened:
         raise typer.BadParameter(str(error), param_hint="--model") from error
 
 
-def _finder(
-    rectangles: list,
-    factor: float,
-    keypoints: Path | None,
-    detect: bool,
-    least_score: float,
-    device: object,
-    allow_download: bool,
-) -> Finder:
-    import numpy as np
+def _detector(device: object, allow_download: bool) -> NetworkDetector:
+    from hmrlab.photos.finding import WEIGHTS_URL, detector_is_here, load_detector
 
-    from hmrlab.photos import finding
-    from hmrlab.photos.detect import WEIGHTS_URL, detector_is_here, load_detector
-
-    if rectangles:
-        return finding.InBoxes(np.array(rectangles), factor)
-    if keypoints is not None:
-        return finding.ByKeypoints(keypoints)
-    if not detect:
-        return finding.Whole()
     if allow_download and not detector_is_here():
         typer.echo(f"Fetching the detector's weights from {WEIGHTS_URL} (237 MB).")
-    detector = load_detector(device, allow_download=allow_download)
-    return finding.ByDetector(detector, least_score)
+    return load_detector(device, allow_download=allow_download)
 
 
 def _notes(name: str, opened: Opened) -> list[str]:
     """What a user must know before the result."""
     from hmrlab.models.load_any import OWN
 
-    body = chosen_body()
-    if name == SHIPPED:
-        notes = [TOY]
-        if body != "free":
-            remedy = "Leave HMRLAB_BODY unset for it."
-            told = {"theirs": "the free body's", "ours": f"the body {body}", "remedy": remedy}
-            notes.append(OTHER_BODY.format(**told))
-        return notes
-    notes = [f"{name}: {opened}"]
-    if opened.layout != OWN and body == "free":
+    body, shipped = chosen_body(), name == SHIPPED
+    notes = [TOY if shipped else f"{name}: {opened}"]
+    if shipped and body != "free":
+        theirs, ours = "the free body's", f"the body {body}"
+        remedy = "Leave HMRLAB_BODY unset for it."
+    elif not shipped and opened.layout != OWN and body == "free":
+        theirs, ours = "SMPL's", "the free body"
         remedy = "Import SMPL (hmrlab body import FILE), and set HMRLAB_BODY=smpl."
-        told = {"theirs": "SMPL's", "ours": "the free body", "remedy": remedy}
-        notes.append(OTHER_BODY.format(**told))
-    return notes
+    else:
+        return notes
+    return [*notes, OTHER_BODY.format(theirs=theirs, ours=ours, remedy=remedy)]

@@ -70,8 +70,7 @@ def view(
 
 
 def _serve(viewer: BodyViewer, port: int, browser: bool) -> None:
-    from hmrlab.viewer.pages import page_text
-    from hmrlab.viewer.serving import PageServer
+    from hmrlab.viewer.pages import PageServer, page_text
 
     # It stays on the machine of whoever has the body, so that this hands it to nobody.
     page = page_text([viewer], include_body=True, stills=False)

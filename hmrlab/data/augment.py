@@ -1,4 +1,4 @@
-"""SPIN's augmentations, drawn and applied for a whole batch of tensors on any device."""
+"""Crops at sub-pixel accuracy, and SPIN's augmentations of a whole batch, on any device."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
+import numpy as np
 import torch
+import torch.nn.functional as nnf
 from torch import Tensor
 
 from hmrlab.bodies.joints import ANNOTATED_FLIP, KEYPOINT_FLIP, POSE_FLIP
 from hmrlab.config import AugmentationSettings
 from hmrlab.data.batch import Batch
-from hmrlab.data.crops import warp
 from hmrlab.geometry import (
     apply_affine,
     axis_angle_to_matrix,
@@ -27,6 +28,52 @@ from hmrlab.geometry import (
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
+_STRIP = 1 << 20  # pixels of a picture that are averaged at a time
+
+
+def warp(images: Tensor, matrix: Tensor, resolution: int) -> Tensor:
+    """Sample crops (B, C, R, R) from pictures (B, C, H, W) float, bilinearly; black outside.
+
+    The left edge of a picture is 0, its right edge W, the middle of pixel i is i + 0.5, and nothing
+    is rounded to whole pixels (SPIN's crops are). `matrix` (B, 3, 3) leads from picture pixels to
+    crop pixels.
+    """
+    height, width = images.shape[-2:]
+    inverse = invert_affine(matrix)
+    middle = torch.arange(resolution, dtype=images.dtype, device=images.device) + 0.5
+    y, x = torch.meshgrid(middle, middle, indexing="ij")
+    crop_points = torch.stack([x, y], -1).reshape(1, -1, 2).expand(len(images), -1, -1)
+    points = apply_affine(inverse.to(images.dtype), crop_points)
+    size = images.new_tensor([width, height])
+    grid = (2 * points / size - 1).view(len(images), resolution, resolution, 2)
+    return nnf.grid_sample(images, grid, align_corners=False, padding_mode="zeros")
+
+
+def crop_picture(picture: Tensor, matrix: Tensor, resolution: int) -> Tensor:
+    """One crop (C, R, R) float from one picture (C, H, W) of any size, as `warp` makes it.
+
+    Where the crop shrinks the picture by four or more, whole blocks of pixels are averaged first,
+    so that fine patterns do not turn into moire. Bytes become [0, 1], and only what the crop shows
+    is made floats, strip by strip: of 100 megapixels, too, that takes little memory.
+    """
+    zoom = float(torch.linalg.det(matrix[:2, :2]).abs().sqrt())
+    block = min(max(1, int(0.5 / max(zoom, 1e-6))), *picture.shape[1:])
+    height, width = (length // block * block for length in picture.shape[1:])  # in whole blocks
+    if picture.is_floating_point():
+        low, high = (0, 0), (width, height)
+    else:
+        corners = resolution * matrix.new_tensor([[0.0, 0.0], [1.0, 0.0], [0.0, 1.0], [1.0, 1.0]])
+        ends = apply_affine(invert_affine(matrix), corners).numpy() / block
+        low = np.floor(ends.min(0) - 2).astype(int) * block  # two blocks to interpolate from
+        high = np.ceil(ends.max(0) + 2).astype(int) * block
+    left, top = np.clip(low, 0, (width - block, height - block))
+    right, bottom = np.clip(high, (left + block, top + block), (width, height))
+    rows = max(1, _STRIP // (int(right - left) * block)) * block
+    strips = picture[:, top:bottom, left:right].split(rows, 1)
+    small = torch.cat([nnf.avg_pool2d(strip.float()[None], block) for strip in strips], 2)
+    small = small if picture.is_floating_point() else small / 255
+    back = matrix.new_tensor([[block, 0, left], [0, block, top], [0, 0, 1]])
+    return warp(small, (matrix @ back)[None], resolution)[0]
 
 
 @dataclass(frozen=True)
@@ -81,11 +128,9 @@ class RawLabels(ABC):
 
     @abstractmethod
     def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
-        """The samples as batches have them: cropped, turned, mirrored and coloured.
+        """Crop, turn, mirror and colour; pictures and labels through the same maps.
 
-        Args:
-            augmentation: one draw each; `Augmentation.none` for testing.
-            resolution: side of the crops, pixels.
+        The crops have a side of `resolution` pixels; for testing there is `Augmentation.none`.
         """
 
 
@@ -97,7 +142,11 @@ class RawBatch(RawLabels):
 
     def augmented(self, augmentation: Augmentation, resolution: int) -> Batch:
         """See `RawLabels`."""
-        return augment(self, augmentation, resolution)
+        matrix = matrix_to_crop(self, augmentation, resolution)
+        device = self.images.device
+        flip, channels = augmentation.flip.to(device), augmentation.channels.to(device)
+        crops = _pictures(self.images, matrix, flip, channels, resolution)
+        return with_labels(crops, self, augmentation, matrix)
 
 
 def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> Augmentation:
@@ -119,42 +168,17 @@ def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> 
     )
 
 
-def augment(raw: RawBatch, augmentation: Augmentation, resolution: int) -> Batch:
-    """Crop, turn, mirror and colour a batch; pictures and labels through the same maps.
-
-    Args:
-        raw: samples as stored.
-        augmentation: one draw each; `Augmentation.none` for testing.
-        resolution: side of the crops, pixels.
-    """
-    matrix = matrix_to_crop(raw, augmentation, resolution)
-    device = raw.images.device
-    flip, channels = augmentation.flip.to(device), augmentation.channels.to(device)
-    crops = _pictures(raw.images, matrix, flip, channels, resolution)
-    return with_labels(crops, raw, augmentation, matrix)
-
-
 def matrix_to_crop(raw: RawLabels, augmentation: Augmentation, resolution: int) -> Tensor:
-    """(B, 3, 3) from pixels of the stored pictures to those of the crops, before they are mirrored.
-
-    Args:
-        raw: the samples.
-        augmentation: one draw each.
-        resolution: side of the crops, pixels.
-    """
+    """(B, 3, 3) from pixels of the stored pictures to those of the crops, not mirrored yet."""
     device = raw.center.device
     scale, rotation = augmentation.scale.to(device), augmentation.rotation.to(device)
     return crop_matrix(raw.center, raw.scale * scale, resolution, rotation)
 
 
 def with_labels(crops: Tensor, raw: RawLabels, augmentation: Augmentation, matrix: Tensor) -> Batch:
-    """Crops with their labels, these changed as the pictures were.
+    """Crops (B, 3, R, R), augmented and normalised, with their labels, changed as they were.
 
-    Args:
-        crops: (B, 3, R, R), augmented and normalised.
-        raw: what is known of the samples.
-        augmentation: one draw each.
-        matrix: from `matrix_to_crop`.
+    The matrix is that of `matrix_to_crop`.
     """
     device, resolution = crops.device, crops.shape[-1]
     flip, rotation = augmentation.flip.to(device), augmentation.rotation.to(device)

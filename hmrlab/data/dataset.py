@@ -12,8 +12,7 @@ import numpy as np
 import torch
 
 from hmrlab.data.augment import RawBatch
-from hmrlab.data.boxes import MARGIN, crop_box
-from hmrlab.data.images import DamagedImageError, ImageSource
+from hmrlab.data.images import MARGIN, DamagedImageError, ImageSource, crop_box
 from hmrlab.data.records import Records
 from hmrlab.geometry import apply_affine, crop_matrix
 

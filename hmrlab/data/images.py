@@ -1,4 +1,7 @@
-"""Where pictures come from: a folder of files, or packed files of many."""
+"""Where pictures come from: a folder of files, or packed files of many; and boxes out of them.
+
+Without torch, so that processes which pack start soon.
+"""
 
 from __future__ import annotations
 
@@ -20,13 +23,15 @@ from hmrlab.data.shards import (
 )
 from hmrlab.files import FileProblem, open_picture, read_rgb
 
-__all__ = ["DamagedImageError", "ImageSource", "read_image"]
-
 MAX_PIXELS = 50_000_000
 """Of a picture file of a data set, several of which are decoded at a time."""
 _LARGE = 10_000_000  # pixels; such pictures are decoded one by one, for the memory's sake
 _one_large_picture = threading.Lock()
 _DIGITS = 9  # of a row's number
+# A crop that is kept shows this many boxes, so that it can be turned and enlarged: SPIN's largest
+# box, 1.25 times the person's, is covered at any angle (1.25 times the square root of 2).
+MARGIN = 1.77
+_REFERENCE_SIDE = 200.0  # as in hmrlab.geometry.crops
 
 
 class ImageSource:
@@ -114,3 +119,29 @@ def read_image(path: str | Path) -> np.ndarray:
             return read_rgb(path, MAX_PIXELS)
     except FileProblem as problem:
         raise DamagedImageError(str(problem)) from problem
+
+
+def crop_box(picture: np.ndarray, center: np.ndarray, scale: float, size: int) -> np.ndarray:
+    """A person's upright box (S, S, 3) out of a picture (H, W, 3) uint8 of any size; black outside.
+
+    The map is `crop_matrix`'s, of a middle (2,) in pixels and a side of 200 `scale` pixels. Where
+    the box is shrunk, each pixel is a mean over all of the picture that it covers, so that nothing
+    turns into moire, whatever the size; where it is enlarged, it is bilinear.
+    """
+    from PIL import Image
+
+    side = _REFERENCE_SIDE * float(scale)
+    left, top = (float(middle) - side / 2 for middle in center)
+    image = Image.fromarray(picture)
+    blocks = int(side / size / 4)  # a box of any size then takes no more memory than 16 crops
+    if blocks > max(image.size):  # all of the picture is less than a quarter of a pixel
+        return np.zeros((size, size, 3), np.uint8)
+    if blocks > 1:
+        whole = (-(-extent // blocks) * blocks for extent in image.size)
+        image = image.crop((0, 0, *whole)).reduce(blocks)
+        left, top, side = left / blocks, top / blocks, side / blocks
+    reach = 2 + math.ceil(side / size)  # pixels beyond the box that its outermost pixels mix in
+    x, y = math.floor(left) - reach, math.floor(top) - reach
+    around = image.crop((x, y, math.ceil(left + side) + reach, math.ceil(top + side) + reach))
+    box = (left - x, top - y, left - x + side, top - y + side)
+    return np.asarray(around.resize((size, size), Image.Resampling.BILINEAR, box=box))

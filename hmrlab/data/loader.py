@@ -12,10 +12,10 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from hmrlab.data.augment import Augmentation, AugmentationSettings, RawLabels, augment, draw
+from hmrlab.data.augment import Augmentation, AugmentationSettings, RawLabels, draw
 from hmrlab.data.batch import Batch
-from hmrlab.data.boxes import MARGIN
 from hmrlab.data.dataset import MixedDataset, PoseDataset
+from hmrlab.data.images import MARGIN
 from hmrlab.files import FileProblem
 from hmrlab.ledger.machine import usable_cores
 
@@ -174,7 +174,7 @@ def load_rows(dataset: PoseDataset, rows: Sequence[int] | np.ndarray, resolution
     raw = dataset.gather(np.asarray(rows), round(MARGIN * resolution))
     if raw is None:
         raise FileProblem(f"{dataset.name}: none of the pictures asked for can be read.")
-    batch = augment(raw, Augmentation.none(len(raw)), resolution)
+    batch = raw.augmented(Augmentation.none(len(raw)), resolution)
     place = {row: k for k, row in enumerate(batch.index.tolist())}
     return batch[[place[row] for row in map(int, rows) if row in place]]
 

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from hmrlab.data.boxes import MARGIN
-from hmrlab.data.images import ImageSource
+from hmrlab.data.images import MARGIN, ImageSource
 from hmrlab.data.records import Records
 from hmrlab.files import Count, FileProblem, read_json
 

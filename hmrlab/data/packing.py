@@ -17,8 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from hmrlab.data.boxes import crop_box
-from hmrlab.data.images import DamagedImageError, read_image
+from hmrlab.data.images import DamagedImageError, crop_box, read_image
 from hmrlab.data.packed import (
     FORMAT,
     PackedNote,

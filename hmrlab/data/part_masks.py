@@ -31,23 +31,19 @@ class PartPainter:
     def of(cls, body: Body) -> PartPainter:
         """For a body; one that does not say its parts has those of the joints that move it."""
         own = body.lsp_labels
-        parts = np.array(LSP_PART_OF_JOINT)[body.part_labels.cpu().numpy()] if own is None else (
-            own.cpu().numpy()
-        )  # fmt: skip
+        if own is None:
+            parts = np.array(LSP_PART_OF_JOINT)[body.part_labels.cpu().numpy()]
+        else:
+            parts = own.cpu().numpy()
         order = np.array([UPI_S1H_PARTS.index(name) for name in LSP_PARTS])
         faces = body.faces.cpu().numpy()
         return cls(faces, triangle_labels(order[parts], faces))
 
     def paint(self, points: np.ndarray, depth: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-        """One mesh in one picture; each pixel is decided at its middle.
-
-        Args:
-            points: (V, 2) pixels; the middle of pixel i is i + 0.5.
-            depth: (V,) along the camera's axis.
-            size: height and width of the picture.
+        """One mesh, points (V, 2) in pixels and depths (V,), in a picture of a height and width.
 
         Returns:
-            (H, W) uint8: 0 background, 1 to 6 as `UPI_S1H_PARTS`.
+            (H, W) uint8, each pixel decided at its middle: 0 background, 1 to 6 `UPI_S1H_PARTS`.
         """
         triangle, _ = rasterize(points, depth, self.faces, *size)
         return label_picture(triangle, self.labels)

@@ -1,8 +1,7 @@
 """Crops of stored pictures, coloured and normalised, in one pass over their pixels on the CPU.
 
-The same numbers as `hmrlab.data.crops.warp` and what `hmrlab.data.augment` does to its result, to
-float32's rounding; a float copy of every stored picture, and of every step in between, would take
-more than ten times as long.
+The same numbers as `warp` and `coloured` of `hmrlab.data.augment`, to float32's rounding; a float
+copy of every stored picture, and of every step in between, would take more than ten times as long.
 """
 
 from __future__ import annotations

@@ -25,14 +25,10 @@ def crop_matrix(
     whole pixels; nothing is rounded here.
 
     Args:
-        center: (..., 2) middle of the box, image pixels.
-        scale: (...) box side / 200 pixels.
+        center: middle of the box, image pixels.
+        scale: box side / 200 pixels.
         resolution: side of the crop, pixels.
-        rotation_deg: (...) or a number, degrees; positive turns the picture's content
-            counter-clockwise as seen on the screen.
-
-    Returns:
-        (..., 3, 3) homogeneous matrices.
+        rotation_deg: positive turns the picture's content counter-clockwise on the screen.
 
     Raises:
         ValueError: the last dimension of `center` is not 2, or a scale is not positive.
@@ -58,14 +54,7 @@ def crop_matrix(
 def apply_affine(
     matrix: Float[Tensor, "*#batch 3 3"], points: Float[Tensor, "*#batch n 2"]
 ) -> Float[Tensor, "*_ n 2"]:
-    """Map 2D points by homogeneous affine matrices.
-
-    Args:
-        matrix: (..., 3, 3), last row (0, 0, 1).
-        points: (..., N, 2).
-
-    Returns:
-        (..., N, 2).
+    """Map 2D points by homogeneous affine matrices, whose last row is (0, 0, 1).
 
     Raises:
         ValueError: a last dimension does not fit.

@@ -6,14 +6,9 @@ import numpy as np
 
 
 def vertex_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Unit normals of vertices, each triangle counting by its area.
+    """Unit normals (V, 3) of vertices (V, 3) float64, each triangle (F, 3) counting by its area.
 
-    Args:
-        vertices: (V, 3) float64.
-        faces: (F, 3) integers.
-
-    Returns:
-        (V, 3), zeros at vertices without a triangle of some area.
+    They are zeros at vertices without a triangle of some area.
     """
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     across = np.repeat(np.cross(b - a, c - a), 3, 0)  # of each corner's triangle, twice its area

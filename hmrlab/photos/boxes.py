@@ -1,17 +1,19 @@
-"""A square about each person, what is seen in it, and keypoints in SPIN's crop of it."""
+"""A photograph, a square about each person in it, and what is seen in the square."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as nnf
+from PIL import Image
 from torch import Tensor
 
 from hmrlab.bodies.joints import KEYPOINT_NAMES, OPENPOSE
-from hmrlab.data.crops import crop_picture
-from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix, invert_affine
+from hmrlab.data.augment import crop_picture
+from hmrlab.files import MAX_PIXELS, FileProblem, read_rgb
+from hmrlab.geometry import SPIN_IMAGE_SIZE, apply_affine, crop_matrix
 from hmrlab.geometry.crops import REFERENCE_SIDE
 from hmrlab.smplify import Targets
 
@@ -19,7 +21,38 @@ BOX_FACTOR = 1.2  # SPIN's, for all sets but Human3.6M
 CONFIDENT = 0.2  # least confidence of a keypoint that a box must hold; SPIN's demo
 LEAST_PIXELS = 10.0  # size of a person, below which hardly anything is in pixels
 FARTHEST = 1e6  # pixels; photos have a tenth of that on a side
-_STRIP = 1 << 20  # pixels of a photo that are held as floats at a time
+_STRIP = 1 << 22  # pixels of a photo that are averaged at a time
+
+
+def read_photo(path: str | Path, max_pixels: int = MAX_PIXELS) -> np.ndarray:
+    """A picture file as uint8 RGB (H, W, 3), upright, whatever its mode (see `read_rgb`).
+
+    Raises:
+        FileProblem: it is missing, damaged, no picture, or has more than `max_pixels`.
+    """
+    try:
+        return read_rgb(path, max_pixels)
+    except FileProblem as error:
+        raise FileProblem(f"{error} Give a photo, for example a .jpg or a .png.") from error
+
+
+def shrunk(photo: np.ndarray, longest: int, way: Image.Resampling) -> tuple[np.ndarray, float]:
+    """A photo (H, W, 3) uint8 with at most `longest` pixels a side, and the factor it took.
+
+    It is averaged in strips: 200 megapixels take no more memory than a small photo.
+    """
+    height, width = photo.shape[:2]
+    zoom = min(1.0, longest / max(height, width))
+    if zoom == 1:
+        return photo, zoom
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    blocks = max(1, int(0.5 / zoom))  # the rest of the way is at least by half
+    rows = max(1, _STRIP // (width * blocks)) * blocks
+    strips = [Image.fromarray(photo[top : top + rows]) for top in range(0, height, rows)]
+    small = np.concatenate([np.asarray(strip.reduce(blocks)) for strip in strips])
+    # the last block of a side may be a part of one
+    whole = (0, 0, width / blocks, height / blocks)
+    return np.asarray(Image.fromarray(small).resize(size, way, box=whole)), zoom
 
 
 @dataclass(frozen=True)
@@ -31,10 +64,7 @@ class Boxes:
 
     @classmethod
     def around(cls, keypoints: np.ndarray) -> Boxes:
-        """The square about the middle of each person's confident keypoints, 1.2 times as large.
-
-        Args:
-            keypoints: (N, 25, 3) pixels of the photo, confidence.
+        """The square about each person's confident keypoints (N, 25, 3), 1.2 times as large.
 
         Raises:
             ValueError: the confident keypoints of a person are in one place, or there are none.
@@ -72,16 +102,10 @@ class Boxes:
         for number, rectangle in enumerate(given):
             reason = _why_no_crop(rectangle, size)
             if reason:
-                told = ", ".join(f"{value:g}" for value in rectangle)
-                raise ValueError(f"box {number} ({told}) {reason}")
+                values = ", ".join(f"{value:g}" for value in rectangle)
+                raise ValueError(f"box {number} ({values}) {reason}")
         corners = torch.as_tensor(given, dtype=torch.float32)
         return cls(corners[:, :2] + corners[:, 2:] / 2, factor * corners[:, 2:].amax(1))
-
-    @classmethod
-    def whole(cls, size: tuple[int, int]) -> Boxes:
-        """One box about a photo that shows one person and little else."""
-        height, width = size
-        return cls.of(np.array([[0, 0, width, height]]), size)
 
     def __len__(self) -> int:
         return len(self.side)
@@ -95,29 +119,19 @@ class Boxes:
         return Boxes(self.center[index], self.side[index])
 
     def crops(self, image: np.ndarray, resolution: int) -> Tensor:
-        """What is in each box, black beyond the photo.
+        """What is in each box of a photo (H, W, 3) uint8: (N, 3, R, R) in [0, 1], black beyond it.
 
-        Of the photo only what a box shows is made floats, strip by strip, so that a photo of 100
-        megapixels takes no more memory here than a small one.
-
-        Args:
-            image: (H, W, 3) uint8.
-            resolution: side R of the crops, pixels.
-
-        Returns:
-            (N, 3, R, R) in [0, 1].
+        A photo of 100 megapixels takes no more memory here than a small one (see `crop_picture`).
         """
-        crops = [_crop(image, matrix, resolution) for matrix in self.to_crop(resolution)]
-        return torch.stack(crops) if crops else torch.zeros(0, 3, resolution, resolution)
+        photo = torch.from_numpy(image if image.flags.writeable else image.copy()).permute(2, 0, 1)
+        crops = [crop_picture(photo, matrix, resolution) for matrix in self.to_crop(resolution)]
+        if not crops:
+            return torch.zeros(0, 3, resolution, resolution)
+        return torch.stack(crops).clamp(0, 1)
 
 
 def why_no_box(keypoints: np.ndarray, size: tuple[int, int]) -> str | None:
-    """Why there is no box about a person's keypoints, or None.
-
-    Args:
-        keypoints: (25, 3) pixels, confidence.
-        size: height and width of the photo, pixels.
-    """
+    """Why there is no box about a person's keypoints (25, 3) in a photo of this size, or None."""
     places = keypoints[keypoints[:, 2] >= CONFIDENT, :2]
     if len(places) < 2:
         return f"{len(places)} keypoints have a confidence of {CONFIDENT} or more: no box of them"
@@ -134,12 +148,7 @@ def why_no_box(keypoints: np.ndarray, size: tuple[int, int]) -> str | None:
 
 
 def targets_in(boxes: Boxes, keypoints: np.ndarray) -> Targets:
-    """What to fit: OpenPose's keypoints in each person's crop; no annotated ones are known.
-
-    Args:
-        boxes: of the N people.
-        keypoints: (N, 25, 3) pixels of the photo, confidence.
-    """
+    """What to fit: OpenPose's keypoints (N, 25, 3) in each person's crop, and no annotated ones."""
     points = torch.as_tensor(keypoints, dtype=torch.float32)
     everything = points.new_zeros(len(points), len(KEYPOINT_NAMES), 3)
     everything[:, OPENPOSE, :2] = apply_affine(boxes.to_crop(), points[..., :2])
@@ -160,30 +169,3 @@ def _why_no_crop(rectangle: np.ndarray, size: tuple[int, int]) -> str:
     if left >= size[1] or top >= size[0] or left + width <= 0 or top + height <= 0:
         return f"lies outside the photo ({size[1]} x {size[0]}); are its numbers of another?"
     return ""
-
-
-def _crop(image: np.ndarray, matrix: Tensor, resolution: int) -> Tensor:
-    """One crop (3, R, R), the same as `crop_picture` makes of the whole photo."""
-    zoom = float(torch.linalg.det(matrix[:2, :2]).abs().sqrt())
-    block = max(1, int(0.5 / max(zoom, 1e-6)))
-    block = min(block, *image.shape[:2])
-    inverse = invert_affine(matrix)
-    ends = apply_affine(inverse, matrix.new_tensor([[0.0, 0.0], [resolution, resolution]])).numpy()
-    height, width = (length // block * block for length in image.shape[:2])
-    low = np.floor(ends[0] / block - 2).astype(int) * block  # two blocks to interpolate from
-    high = np.ceil(ends[1] / block + 2).astype(int) * block
-    left, top = np.clip(low, 0, (width - block, height - block))
-    right, bottom = np.clip(high, (left + block, top + block), (width, height))
-    small = _shrunk(image[top:bottom, left:right], block)
-    back = torch.tensor([[block, 0, left], [0, block, top], [0, 0, 1]], dtype=matrix.dtype)
-    return crop_picture(small / 255, matrix @ back, resolution).clamp(0, 1)
-
-
-def _shrunk(window: np.ndarray, block: int) -> Tensor:
-    """Means of blocks: (h, w, 3) uint8 -> (3, h / block, w / block) float."""
-    rows = max(1, _STRIP // (window.shape[1] * block)) * block
-    parts = []
-    for first in range(0, len(window), rows):
-        strip = torch.from_numpy(window[first : first + rows].copy()).permute(2, 0, 1).float()
-        parts.append(nnf.avg_pool2d(strip[None], block)[0] if block > 1 else strip)
-    return torch.cat(parts, 1)

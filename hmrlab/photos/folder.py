@@ -26,12 +26,10 @@ from hmrlab.files import (
     write_text_whole,
 )
 from hmrlab.models import HMR
-from hmrlab.photos.finding import Finder, NobodyFoundError
-from hmrlab.photos.network import NoBodyError, predict
-from hmrlab.photos.page import save_page
-from hmrlab.photos.picture import read_photo
-from hmrlab.photos.result import PhotoBodies
-from hmrlab.photos.save import save_bodies, summary
+from hmrlab.photos.bodies import PhotoBodies, predict
+from hmrlab.photos.boxes import read_photo
+from hmrlab.photos.finding import Finder, NobodyError
+from hmrlab.photos.save import save_bodies, save_page, summary, writing_to
 
 FORMAT = "hmrlab-photo-1"
 NOTE = "photo.json"  # written last: a folder with it is whole
@@ -109,8 +107,7 @@ def jobs_for(paths: Sequence[Path], out: Path) -> list[Job]:
     Raises:
         FileProblem: a path is not there, a folder has no pictures, or two photos have one name.
     """
-    photos = [photo for path in paths for photo in _photos_of(path)]
-    photos = list(dict.fromkeys(photos))
+    photos = list(dict.fromkeys(photo for path in paths for photo in _photos_of(path)))
     stems = Counter(photo.stem for photo in photos)
     names = [
         photo.stem if stems[photo.stem] == 1 else photo.name.replace(".", "_") for photo in photos
@@ -131,19 +128,12 @@ def predict_all(
     *,
     force: bool = False,
     progress: bool = False,
-    report: Callable[[Job, str], None] | None = None,
+    report: Callable[[Job, str], None] = lambda job, text: None,
 ) -> Outcome:
-    """Bodies for the people of many photos, photo after photo.
+    """Bodies for the people of many photos, photo after photo; `report` gets each one's summary.
 
     A photo that cannot be used is noted, and the next one taken. One whose results are there, made
-    of the same photo in the same way, is left alone, so that a run which was stopped goes on.
-
-    Args:
-        jobs: the photos.
-        predictor: what to do with each.
-        force: make anew what is there.
-        progress: show a bar over the photos.
-        report: is told of each photo that is done, with its summary.
+    of the same photo in the same way, is left alone unless forced: a run that was stopped goes on.
 
     Raises:
         FileProblem: the results cannot be written; what was written before stays.
@@ -160,7 +150,7 @@ def predict_all(
             image = read_photo(job.photo, predictor.max_pixels)
             found = predictor.finder.find(job.photo, image)
             result = predict(predictor.model, image, found, predictor.body, predictor.resolution)
-        except (FileProblem, NobodyFoundError, NoBodyError, MemoryError) as error:
+        except (FileProblem, NobodyError, MemoryError) as error:
             outcome.problems[job.photo] = str(error) or "it takes more memory than there is"
             continue
         try:
@@ -168,8 +158,7 @@ def predict_all(
         except FileProblem as error:
             raise FileProblem(f"{error}{_what_stays(outcome)}") from error
         outcome.done.append(job)
-        if report is not None:
-            report(job, text)
+        report(job, text)
     return outcome
 
 
@@ -179,13 +168,6 @@ def _what_stays(outcome: Outcome) -> str:
         return ""
     folders = " and ".join(dict.fromkeys(str(job.folder.parent) for job in done))
     return f" The {len(done)} photos done before stay in {folders}; the same command goes on there."
-
-
-@dataclass(frozen=True)
-class _Note:
-    """What is read of a `photo.json`."""
-
-    made_of: dict[str, Any]
 
 
 def _as_utf8(text: str) -> str:
@@ -220,7 +202,8 @@ def _photos_of(path: Path) -> list[Path]:
 
 def _is_done(job: Job, key: dict[str, Any]) -> bool:
     try:
-        return read_json(job.folder / NOTE, _Note, max_bytes=_MAX_NOTE).made_of == key
+        note = read_json(job.folder / NOTE, dict[str, Any], max_bytes=_MAX_NOTE)
+        return note.get("made_of") == key
     except FileProblem:
         return False
 
@@ -231,23 +214,19 @@ def _write(
     """Write beside the folder, and put it into its place when it is whole."""
     part = job.folder.parent / f".{job.folder.name}.part"
     try:
-        _remove(part)
-        written = save_bodies(result, part, progress=progress and len(result) > 1)
-        if predictor.pages:
-            page = save_page(
-                result, part, include_body=predictor.include_body, title=job.photo.name
-            )
-            written += [page] if page else []
-        text = summary(result, [job.folder / path.name for path in written])
-        names = sorted(path.name for path in written)
-        note = {"made_of": key, "files": names, "summary": _as_utf8(text)}
-        write_text_whole(part / NOTE, json.dumps(note, indent=1))
-        _put_in_place(part, job.folder)
-    except OSError as error:
-        raise FileProblem(
-            f"could not write {job.folder}: {error.strerror or error}. Free some disk space, or "
-            "name a folder that you may write to (--out)."
-        ) from error
+        with writing_to(job.folder):
+            _remove(part)
+            written = save_bodies(result, part, progress=progress and len(result) > 1)
+            if predictor.pages:
+                page = save_page(
+                    result, part, include_body=predictor.include_body, title=job.photo.name
+                )
+                written += [page] if page else []
+            text = summary(result, [job.folder / path.name for path in written])
+            names = sorted(path.name for path in written)
+            note = {"made_of": key, "files": names, "summary": _as_utf8(text)}
+            write_text_whole(part / NOTE, json.dumps(note, indent=1))
+            _put_in_place(part, job.folder)
     finally:
         shutil.rmtree(part, ignore_errors=True)
     return text

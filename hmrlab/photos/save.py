@@ -1,4 +1,4 @@
-"""What the people of a photo leave in a folder."""
+"""What the people of a photo leave in a folder: pictures, meshes, parameters, a page."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from hmrlab.files import FileProblem, save_npz_whole, write_text_whole, write_whole
-from hmrlab.geometry import matrix_to_axis_angle
-from hmrlab.photos.result import LONGEST, PhotoBodies
-from hmrlab.photos.scene import own_focals
+from hmrlab.geometry import SPIN_IMAGE_SIZE, matrix_to_axis_angle
+from hmrlab.photos.bodies import LONGEST, PhotoBodies, own_focals
 from hmrlab.rendering import save_png, turntable
+from hmrlab.viewer import BodyViewer, write_page
 
 if TYPE_CHECKING:
     import trimesh
@@ -23,10 +23,12 @@ if TYPE_CHECKING:
 Y_UP = np.array([1.0, -1.0, -1.0])  # from the camera's frame to glTF's: y up, looking along -z
 GAMMA = 2.2  # glTF's colours are of linear light, the renderer's are those of a screen
 VIEW_SIZE = 320  # pixels of each of a turntable's views
+PAGE = "view.html"
+PAGE_HEIGHT = 560  # of the page's stage, pixels
 
 
 def save_bodies(result: PhotoBodies, folder: str | Path, *, progress: bool = False) -> list[Path]:
-    """Write pictures, meshes and parameters, all of them or nothing.
+    """Write pictures, meshes and parameters, all of them or nothing; gives the files written.
 
     `overlay.png`, everybody over the photo; `scene.glb`, everybody where the photo's camera sees
     them (camera at the origin, y up, looking along -z; see `one_camera`); and for each person
@@ -38,15 +40,7 @@ def save_bodies(result: PhotoBodies, folder: str | Path, *, progress: bool = Fal
     - `person_K.npz`: see `parameters`.
 
     With a body model of your own the meshes are under its licence, which may forbid passing them
-    on.
-
-    Args:
-        result: what to save.
-        folder: made if it is missing; files of the same names are replaced.
-        progress: show a bar over the people.
-
-    Returns:
-        The files written.
+    on. A missing folder is made; files of the same names are replaced.
 
     Raises:
         FileProblem: the folder cannot be written to.
@@ -57,15 +51,12 @@ def save_bodies(result: PhotoBodies, folder: str | Path, *, progress: bool = Fal
     return [folder / name for name in names]
 
 
-save_fits = save_bodies  # by the name that it had when there were fits alone
-
-
 def summary(result: PhotoBodies, written: list[Path]) -> str:
     """A line for each person and for the files of all, to print."""
     lines = dict(result.left_out)
     for row, (number, name) in enumerate(zip(result.numbers, _names(result), strict=True)):
         own = [path.name for path in written if path.name.startswith((f"{name}.", f"{name}_"))]
-        lines[number] = f"{result.told(row)}: {', '.join(own)}"
+        lines[number] = f"{result.describe(row)}: {', '.join(own)}"
     of_all = [path.name for path in written if not path.name.startswith("person_")]
     if max(result.image.shape) > LONGEST:
         of_all[0] += f" (shrunk to {LONGEST:,} pixels)"
@@ -98,7 +89,6 @@ def parameters(result: PhotoBodies, row: int) -> dict[str, np.ndarray]:
       of a detected person score () and coco_keypoints (17, 3): x, y and score.
     """
     posed, boxes, scene = result.posed, result.boxes, result.scene()
-    cliff = result.cliff_scene()
     values = {
         "pose": posed.pose[row].flatten(),
         "betas": posed.betas[row],
@@ -108,14 +98,57 @@ def parameters(result: PhotoBodies, row: int) -> dict[str, np.ndarray]:
         "scene_orientation": matrix_to_axis_angle(scene.rotations[row, 0]),
         "scene_translation": scene.translation[row],
         "scene_focal": scene.focal,
-        "cliff_translation": cliff.translation[row],
+        "cliff_translation": result.scene(turned=False).translation[row],
         "box": [*boxes.center[row].tolist(), float(boxes.side[row])],
     }
     if result.keypoints is not None:
         values["keypoints"] = result.keypoints[row]
         values["pixel_error"] = result.pixel_errors()[row]
-    values |= result.more_parameters(row)
+    values |= {name: value[row] for name, value in result.extra.items()}
     return {name: np.asarray(value, dtype=np.float32) for name, value in values.items()}
+
+
+def save_page(
+    result: PhotoBodies, folder: str | Path, *, include_body: bool = False, title: str = ""
+) -> Path | None:
+    """Write `view.html`, which turns the people in the browser, each over its own crop.
+
+    Returns:
+        The page, or None where it would show a body model of the user's own and `include_body` is
+        not set: whoever has the page has the model.
+
+    Raises:
+        FileProblem: the folder cannot be written to.
+    """
+    posed = result.posed
+    crops = (255 * result.boxes.crops(result.image, SPIN_IMAGE_SIZE)).round().byte()
+    viewer = BodyViewer(
+        result.body,
+        posed.rotations[:, None, None],
+        posed.betas[:, None, None],
+        translation=posed.translation[:, None, None],
+        names=[""],
+        people=[f"person {number}" for number in result.numbers],
+        pictures=np.ascontiguousarray(crops.permute(0, 2, 3, 1).numpy()),
+        frame="camera",
+        title=title,
+        height=PAGE_HEIGHT,
+    )
+    if not (viewer.free or include_body):
+        return None
+    return write_page(Path(folder) / PAGE, [viewer], include_body=include_body)
+
+
+@contextmanager
+def writing_to(folder: Path) -> Iterator[None]:
+    """Make a FileProblem with advice of what goes wrong with the disk."""
+    try:
+        yield
+    except OSError as error:
+        raise FileProblem(
+            f"could not write {folder}: {error.strerror or error}. Free some disk space, or name a "
+            "folder that you may write to (--out)."
+        ) from error
 
 
 def _write(result: PhotoBodies, folder: Path, progress: bool) -> list[str]:
@@ -141,24 +174,16 @@ def _write(result: PhotoBodies, folder: Path, progress: bool) -> list[str]:
 
 @contextmanager
 def _all_or_nothing(folder: Path) -> Iterator[Path]:
-    """A folder to fill, whose files come into `folder` at the end; a failure leaves no trace.
-
-    Raises:
-        FileProblem: the folder cannot be written to.
-    """
+    """A folder to fill, whose files come into `folder` at the end; a failure leaves no trace."""
     made = not folder.exists()
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".part.", dir=folder) as part:
-            yield Path(part)
-            for path in Path(part).iterdir():
-                path.replace(folder / path.name)
-            made = False
-    except OSError as error:
-        raise FileProblem(
-            f"could not write {folder}: {error.strerror or error}. Free some disk space, or name a "
-            "folder that you may write to (--out)."
-        ) from error
+        with writing_to(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".part.", dir=folder) as part:
+                yield Path(part)
+                for path in Path(part).iterdir():
+                    path.replace(folder / path.name)
+                made = False
     finally:
         if made:
             with suppress(OSError):

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
         choose_backend,
         environment_for_children,
     )
-    from hmrlab.rendering.galleries import contact_sheet, draw_keypoints, gallery, save_png
-    from hmrlab.rendering.heat import colour_bar, joint_heat
+    from hmrlab.rendering.galleries import (
+        colour_bar,
+        contact_sheet,
+        draw_keypoints,
+        gallery,
+        joint_heat,
+        save_png,
+    )
     from hmrlab.rendering.pictures import over_photo, overlay, render_bodies, side_view, turntable
 
 __getattr__ = lazy_names(__name__)

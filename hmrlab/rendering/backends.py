@@ -1,7 +1,7 @@
 """Ways to draw a mesh without a screen: pyrender on EGL or OSMesa, or our own rasteriser.
 
 All draw the same thing: vertices in the camera's frame (x right, y down, z forward) with colours
-that are lit already (`lighting`), so that pictures look alike whatever the machine offers.
+that are lit already, so that pictures look alike whatever the machine offers.
 """
 
 from __future__ import annotations
@@ -14,11 +14,10 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -36,26 +35,18 @@ _MATTERS = ("pyrender", "PyOpenGL", "trimesh", "numpy")
 _VARIABLES = ("DISPLAY", "EGL_PLATFORM", "LD_LIBRARY_PATH")
 
 
-class Backend(Protocol):
-    """Draws one mesh."""
-
-    def draw(
-        self, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, camera: Pinhole
-    ) -> tuple[np.ndarray, np.ndarray]:
-        """(V, 3) metres, (F, 3), (V, 3) in [0, 1] -> colour (H, W, 3) in [0, 1], depth (H, W).
-
-        Depth is in metres along the camera's axis and 0 where nothing is.
-        """
-        ...
-
-
 class RasterBackend:
     """The rasteriser of the synthetic people, on the CPU; needs no graphics library at all."""
 
     def draw(
         self, vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray, camera: Pinhole
     ) -> tuple[np.ndarray, np.ndarray]:
-        """See `Backend`."""
+        """A mesh (V, 3) metres, (F, 3), (V, 3) in [0, 1]; as all backends do.
+
+        Returns:
+            Colour (H, W, 3) in [0, 1], and depth (H, W): metres along the camera's axis, 0 where
+            nothing is.
+        """
         from hmrlab.data.synthetic.raster import rasterize  # numba: where there is GL, not needed
 
         depth = np.where(vertices[:, 2] < NEAREST, 0.0, vertices[:, 2])
@@ -85,7 +76,7 @@ def environment_for_children() -> dict[str, str]:
 
 
 @lru_cache(maxsize=len(BACKENDS))
-def get_backend(name: str) -> Backend:
+def get_backend(name: str) -> RasterBackend | PyrenderBackend:
     """The backend of that name, made once."""
     return RasterBackend() if name == RASTER else PyrenderBackend(PLATFORM[name])
 
@@ -93,8 +84,7 @@ def get_backend(name: str) -> Backend:
 def choose_backend(preferred: str | None = None) -> str:
     """The first backend that works here: EGL, then OSMesa, then our own, which works everywhere.
 
-    Args:
-        preferred: take this one; by default what `$HMRLAB_RENDERER` says, if it is set.
+    `preferred`, or else what `$HMRLAB_RENDERER` says, is taken alone.
 
     Raises:
         ValueError: no backend has that name.
@@ -117,7 +107,7 @@ def available_backends() -> dict[str, str]:
     """For each backend "OK", or why it does not work here; tried anew."""
     with ThreadPoolExecutor() as threads:
         answers = dict(zip(PLATFORM, threads.map(_try, PLATFORM), strict=True))
-    _remember(_Remembered(_machine(), answers))
+    _write_note(answers)
     return {**answers, RASTER: "OK"}
 
 
@@ -130,15 +120,15 @@ def probe(name: str) -> str:
     """
     if name == RASTER or os.environ.get(PROBED) == name:
         return "OK"
-    known = _remembered()
-    if name not in known.answers:
-        known.answers[name] = _try(name)
-        _remember(known)
-    return known.answers[name]
+    answers = _noted_answers()
+    if name not in answers:
+        answers[name] = _try(name)
+        _write_note(answers)
+    return answers[name]
 
 
 @dataclass(frozen=True)
-class _Remembered:
+class _Note:
     """What earlier processes found on a machine: backend -> "OK" or why not."""
 
     machine: str
@@ -164,19 +154,19 @@ def _place() -> Path:
     return paths.data_dir() / "renderers.json"
 
 
-def _remembered() -> _Remembered:
-    """The answers of this machine; none if the file is missing, damaged, or of another machine."""
-    machine = _machine()
+def _noted_answers() -> dict[str, str]:
+    """Those of this machine; none if the note is missing, damaged, or of another machine."""
     with suppress(FileProblem):
-        known = read_json(_place(), _Remembered)
-        if known.machine == machine:
-            return known
-    return _Remembered(machine, {})
+        note = read_json(_place(), _Note)
+        if note.machine == _machine():
+            return note.answers
+    return {}
 
 
-def _remember(known: _Remembered) -> None:
+def _write_note(answers: dict[str, str]) -> None:
+    note = {"machine": _machine(), "answers": answers}
     with suppress(FileProblem):  # a home that cannot be written to costs seconds, nothing else
-        write_text_whole(_place(), json.dumps(asdict(known), indent=1) + "\n")
+        write_text_whole(_place(), json.dumps(note, indent=1) + "\n")
 
 
 def _machine() -> str:
@@ -196,10 +186,6 @@ def _machine() -> str:
 
 def _areas(pixels: np.ndarray, corners: np.ndarray) -> np.ndarray:
     """Barycentric coordinates (P, 3) of places (P, 2) in triangles (P, 3, 2), in the picture."""
-    a, b, c = (corners[:, k] - pixels for k in range(3))
-    parts = [_cross(b, c), _cross(c, a), _cross(a, b)]
+    (ax, ay), (bx, by), (cx, cy) = (corners[:, k].T - pixels.T for k in range(3))
+    parts = [bx * cy - by * cx, cx * ay - cy * ax, ax * by - ay * bx]
     return np.stack(parts, 1) / sum(parts)[:, None]
-
-
-def _cross(u: np.ndarray, v: np.ndarray) -> np.ndarray:
-    return u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0]

@@ -1,4 +1,4 @@
-"""Pictures side by side, with words."""
+"""Pictures side by side, with words; keypoints over them; numbers as colours of the skin."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 FARTHEST = 10  # sides of a picture, beyond which no line is followed
-
+HEAT = "magma_r"  # nothing is nearly white
 _LEFT, _RIGHT, _MIDDLE = (230, 80, 50), (40, 120, 220), (60, 160, 80)
 
 
 def gallery(
     columns: dict[str, np.ndarray], captions: Sequence[str] | None = None, width: float = 2.0
 ) -> Figure:
-    """One row for each person, one titled column for each kind of picture.
+    """One row for each person, one titled column for each kind of picture (N, H, W, 3) uint8.
 
     Args:
-        columns: title -> (N, H, W, 3) uint8; all of the same N.
+        columns: pictures by title; all of the same N.
         captions: N texts, written below each row.
         width: of a picture, inches.
 
@@ -69,20 +69,11 @@ def contact_sheet(images: np.ndarray, columns: int = 8, zoom: int = 1) -> np.nda
     return sheet.repeat(zoom, 0).repeat(zoom, 1)
 
 
-def draw_keypoints(
-    image: np.ndarray, keypoints: np.ndarray, zoom: int = 4, least_confidence: float = 0.1
-) -> np.ndarray:
-    """The 24 annotated keypoints and their skeleton over a picture.
+def draw_keypoints(image: np.ndarray, keypoints: np.ndarray, zoom: int = 4) -> np.ndarray:
+    """The 24 annotated keypoints (x, y in pixels, confidence) and their skeleton over a picture.
 
-    The person's left is red, the right blue, the middle green.
-
-    Args:
-        image: (H, W, 3) uint8.
-        keypoints: (24, 3) x, y in pixels of the image, confidence.
-        zoom: the picture is enlarged first, so that lines stay thin.
-
-    Returns:
-        (H zoom, W zoom, 3) uint8.
+    The person's left is red, the right blue, the middle green; confidences below 0.1 are left out.
+    The picture (H, W, 3) uint8 is enlarged first, (H zoom, W zoom, 3), so that lines stay thin.
     """
     height, width, _ = image.shape
     picture = Image.fromarray(image).resize((width * zoom, height * zoom), Image.BICUBIC)
@@ -90,7 +81,7 @@ def draw_keypoints(
     # Pillow walks along a line pixel by pixel, also where a body gone astray leads it miles away.
     far = FARTHEST * zoom * max(height, width)
     places = [tuple(np.clip(point[:2] * zoom, -far, far).tolist()) for point in keypoints]
-    seen = keypoints[:, 2] >= least_confidence
+    seen = keypoints[:, 2] >= 0.1
     thick = max(1, zoom * width // 128)
     for a, b in SKELETON_24:
         if seen[a] and seen[b]:
@@ -109,6 +100,43 @@ def save_png(path: str | Path, picture: np.ndarray | Figure, dpi: int = 100) -> 
     else:
         picture.savefig(buffer, format="png", dpi=dpi)
     return write_whole(path, lambda file: file.write(buffer.getvalue()))
+
+
+def joint_heat(values: np.ndarray, weights: np.ndarray, most: float) -> np.ndarray:
+    """Spread each joint's number over the vertices that it moves.
+
+    Args:
+        values: (B, 24), 0 to `most`; more is shown as `most`, in the last colour.
+        weights: (V, 24) skinning weights.
+
+    Returns:
+        (B, V, 3) colours in [0, 1].
+    """
+    spread = np.asarray(values, dtype=np.float64) @ np.asarray(weights, dtype=np.float64).T
+    return _heat_colours(np.clip(spread / most, 0, 1))
+
+
+def heat_ramp(count: int) -> np.ndarray:
+    """The colours of `joint_heat` from 0 to `most`, (count, 3) in [0, 1]."""
+    return _heat_colours(np.linspace(0, 1, count))
+
+
+def colour_bar(most: float, label: str) -> Figure:
+    """A legend for `joint_heat`, with the unit in its label."""
+    from matplotlib.figure import Figure  # takes a second, and bodies are drawn without it
+
+    figure = Figure(figsize=(4.5, 0.7), layout="constrained")
+    axis = figure.add_subplot()
+    axis.imshow(heat_ramp(256)[None], aspect="auto", extent=(0, most, 0, 1))
+    axis.set(yticks=[], xlabel=label)
+    return figure
+
+
+def _heat_colours(share: np.ndarray) -> np.ndarray:
+    import matplotlib  # takes half a second, and bodies of one colour are drawn without it
+
+    # The darkest end of the map would hide the shading.
+    return matplotlib.colormaps[HEAT](0.03 + 0.85 * share)[..., :3]
 
 
 def _side_colour(a: int, b: int) -> tuple[int, int, int]:

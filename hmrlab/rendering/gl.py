@@ -28,11 +28,8 @@ class Pinhole:
 
     def scaled(self, factor: int) -> Pinhole:
         """The same view with `factor` times as many pixels each way."""
-        cx, cy = self.center
-        return Pinhole(
-            self.focal * factor, (cx * factor, cy * factor),
-            self.height * factor, self.width * factor,
-        )  # fmt: skip
+        (x, y), size = self.center, (self.height * factor, self.width * factor)
+        return Pinhole(self.focal * factor, (x * factor, y * factor), *size)
 
 
 class PyrenderBackend:
@@ -84,11 +81,7 @@ class PyrenderBackend:
 
 
 def draw_probe(platform: str) -> None:
-    """Draw one triangle and look whether it is there.
-
-    Raises:
-        RuntimeError: it is not.
-    """
+    """Draw one triangle; a RuntimeError says that it is not there."""
     vertices = np.array([[-1.0, -1, 3], [1, -1, 3], [0, 1, 3]])
     camera = Pinhole(32.0, (16.0, 16.0), 32, 32)
     backend = PyrenderBackend(platform)

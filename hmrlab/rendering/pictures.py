@@ -1,4 +1,7 @@
-"""Pictures of bodies: framed by themselves, over a photograph, from the side, all round."""
+"""Pictures of bodies: framed by themselves, over a photograph, from the side, all round.
+
+Light is computed here, once, so that every backend shows the same.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,8 @@ import torch
 from torch import Tensor
 
 from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, weak_perspective_to_translation
+from hmrlab.geometry.normals import vertex_normals
 from hmrlab.rendering.backends import Pinhole, choose_backend, get_backend
-from hmrlab.rendering.lighting import lit_colours
 
 SKIN = (0.68, 0.78, 0.90)
 PAPER = 255  # grey of the default background
@@ -18,6 +21,14 @@ SUPERSAMPLING = 2
 WINDOW_STEP = 256  # pixels, of the parts of a photo that are drawn over
 VIEW_DISTANCE = 6.0  # metres, of `render_bodies`' own camera
 MOST_DEPTH = VIEW_DISTANCE / 2  # of what it sees, either way from the middle
+# Camera frame: x right, y down, z away from the camera. A soft key from the upper left, a raking
+# light from the right that shows folds and collapsed joints, and a weak fill from the camera.
+_LAMPS = (
+    (np.array([-0.6, -0.8, -0.8]), 0.52),
+    (np.array([0.95, -0.25, -0.15]), 0.32),
+    (np.array([0.0, 0.0, -1.0]), 0.16),
+)
+_AMBIENT = 0.26
 
 Array = np.ndarray | Tensor
 
@@ -40,8 +51,7 @@ def render_bodies(
         size: of the pictures, pixels: a side, or (height, width).
         yaw, pitch: where the camera stands, degrees: yaw 90 sees the body's left side, a positive
             pitch looks down on it.
-        colours: one colour (3,), one for each vertex (V, 3), or for each body's (B, V, 3); in
-            [0, 1].
+        colours: (3,), (V, 3) or (B, V, 3) in [0, 1].
         backend: see `choose_backend`.
 
     Returns:
@@ -77,15 +87,12 @@ def overlay(
     """Bodies over their pictures, seen by SPIN's weak-perspective cameras.
 
     Args:
-        images: (B, R, R, 3) uint8, square crops.
+        images: (B, R, R, 3) uint8, square crops, as the result.
         vertices: (B, V, 3) metres in the camera frame (y down), without translation.
         faces: (F, 3).
         cameras: (B, 3) scale and shift (s, tx, ty).
-        colours: as for `render_bodies`.
+        colours, backend: as for `render_bodies`.
         opacity: of the body, 0 to 1.
-
-    Returns:
-        (B, R, R, 3) uint8.
     """
     points = _as_bodies(vertices)
     pictures = np.asarray(images)
@@ -110,15 +117,11 @@ def over_photo(
     """Bodies over one photo, each seen by its own camera, later ones over earlier ones.
 
     Args:
-        photo: (H, W, 3) uint8.
+        photo: (H, W, 3) uint8, as the result.
         vertices: (B, V, 3) metres in each camera's frame, with translation.
         faces: (F, 3).
         cameras: B, each of the photo's size.
-        colours: as for `render_bodies`.
-        opacity: of the bodies, 0 to 1.
-
-    Returns:
-        (H, W, 3) uint8.
+        colours, opacity, backend: as for `overlay`.
 
     Raises:
         ValueError: a vertex is behind its camera, or is not finite.
@@ -154,17 +157,13 @@ def _window(mesh: np.ndarray, camera: Pinhole) -> tuple[int, int, Pinhole]:
     return top, left, Pinhole(camera.focal, center, height, width)
 
 
-def side_view(vertices: Array, faces: Array, cameras: Array, **options: object) -> np.ndarray:
-    """The bodies of `overlay` as seen from their side: turned by 90 degrees about the vertical.
+def side_view(
+    vertices: Array, faces: Array, cameras: Array, size: int = 256, **options: object
+) -> np.ndarray:
+    """The bodies of `overlay` from their side, turned by 90 degrees: (B, size, size, 3) on white.
 
-    Args:
-        vertices: (B, V, 3) metres, camera frame. cameras: (B, 3), whose scale is kept.
-        options: `size` (pixels) and what else `overlay` takes.
-
-    Returns:
-        (B, R, R, 3) uint8 on white.
+    The cameras' scale is kept; `options` are those of `overlay`.
     """
-    size = int(options.pop("size", 256))
     points = _as_bodies(vertices)
     middle = (points.min(1) + points.max(1))[:, None] / 2
     turned = (points - middle) @ np.array([[0.0, 0, 1], [0, 1, 0], [-1, 0, 0]])
@@ -179,22 +178,11 @@ def turntable(
     vertices: Array, faces: Array, views: int = 6, size: int = 200, **options: object
 ) -> np.ndarray:
     """One body (V, 3) from all round, side by side: (size, views * size, 3) uint8."""
+    body = np.asarray(vertices)[None]
     strip = [
-        render_bodies(np.asarray(vertices)[None], faces, size=size, yaw=360 * k / views, **options)[
-            0
-        ]
-        for k in range(views)
+        render_bodies(body, faces, size=size, yaw=360 * k / views, **options) for k in range(views)
     ]
-    return np.concatenate(strip, 1)
-
-
-def depth_map(
-    vertices: Array, faces: Array, camera: Pinhole, backend: str | None = None
-) -> np.ndarray:
-    """Depth (H, W) in metres of one mesh (V, 3) in the camera frame; 0 where nothing is."""
-    points = np.asarray(vertices, dtype=np.float64)
-    drawer = get_backend(choose_backend(backend))
-    return drawer.draw(points, np.asarray(faces), np.ones_like(points), camera)[1]
+    return np.concatenate(strip, 2)[0]
 
 
 def _draw_all(
@@ -219,6 +207,16 @@ def _draw_all(
         behind = PAPER if backgrounds is None else backgrounds[k].astype(np.float64)
         pictures.append(body * 255 + behind * (1 - share))
     return np.clip(np.stack(pictures) + 0.5, 0, 255).astype(np.uint8)
+
+
+def lit_colours(vertices: np.ndarray, faces: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """Colours (V, 3) in [0, 1] times the light that falls on each vertex, camera frame."""
+    normals = vertex_normals(vertices, faces)
+    light = np.full(len(vertices), _AMBIENT)
+    for direction, strength in _LAMPS:
+        towards = direction / np.linalg.norm(direction)
+        light += strength * np.maximum(normals @ towards, 0)
+    return np.clip(colours * light[:, None], 0, 1)
 
 
 def _shrink(picture: np.ndarray) -> np.ndarray:

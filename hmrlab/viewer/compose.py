@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -13,46 +12,28 @@ from hmrlab.bodies import Body
 from hmrlab.viewer.scene import translation_of
 from hmrlab.viewer.widget import BodyViewer
 
-ANSWER, TRUTH = "answer", "truth"
 
-
-def compare(
-    body: Body,
-    answers: Mapping[str, Any],
-    *,
-    truth: Any | None = None,
-    pictures: np.ndarray | None = None,
-    people: Sequence[str] | None = None,
-    **options: Any,
-) -> BodyViewer:
+def compare(body: Body, answers: Mapping[str, Any], **options: Any) -> BodyViewer:
     """Several models' bodies for the same people, beside one another under one camera.
 
     Args:
         body: of all of them.
         answers: by the models' names, each with `rotations` (P, 24, 3, 3), `betas` (P, 10) and,
             if it has one, a `camera` or a `translation`, in the camera's frame.
-        truth: alike, what they are held against; it stands last.
-        pictures: (P, S, S, 3) uint8.
-        people: a label for each.
-        options: of `BodyViewer`, such as `heat` and `start`.
+        options: `truth`, alike, what they are held against, which stands last; and those of
+            `BodyViewer`, such as `pictures`, `people`, `heat` and `start`.
 
     Raises:
         ValueError: no answers, or of different numbers of people.
     """
-    return timeline(
-        body, {name: [answer] for name, answer in answers.items()}, truth=truth, pictures=pictures,
-        people=people, **options,
-    )  # fmt: skip
+    return timeline(body, {name: [answer] for name, answer in answers.items()}, **options)
 
 
 def timeline(
     body: Body,
     paths: Mapping[str, Sequence[Any]] | Sequence[Any],
     *,
-    steps: Sequence[str] | None = None,
     truth: Any | None = None,
-    pictures: np.ndarray | None = None,
-    people: Sequence[str] | None = None,
     **options: Any,
 ) -> BodyViewer:
     """Bodies that change step by step: a regressor's corrections, an optimiser's steps, epochs.
@@ -61,20 +42,18 @@ def timeline(
         body: of all of them.
         paths: the steps of one model, or of several by their names; each step as an answer of
             `compare`, for the same people.
-        steps: a label for each.
         truth: as in `compare`; it stays where it is.
-        pictures, people: as in `compare`.
-        options: of `BodyViewer`, such as `step_name`.
+        options: of `BodyViewer`, such as `steps`, a label for each, and `step_name`.
 
     Raises:
         ValueError: nothing to show, or numbers of steps or of people that differ.
     """
-    named = dict(paths) if isinstance(paths, Mapping) else {ANSWER: paths}
+    named = dict(paths) if isinstance(paths, Mapping) else {"answer": paths}
     lengths = {name: len(path) for name, path in named.items()}
-    if not lengths or len(set(lengths.values())) != 1 or not next(iter(lengths.values())):
+    if len(set(lengths.values())) != 1 or 0 in lengths.values():
         raise ValueError(f"every model needs the same number of steps, and at least one: {lengths}")
     if truth is not None:
-        named[TRUTH] = [truth] * next(iter(lengths.values()))
+        named["truth"] = [truth] * min(lengths.values())
     counts = {name: {len(one.betas) for one in path} for name, path in named.items()}
     if len({count for found in counts.values() for count in found}) != 1:
         raise ValueError(f"the same people everywhere, please; numbers of bodies: {counts}")
@@ -86,9 +65,6 @@ def timeline(
         _stacked([[one.betas for one in path] for path in named.values()]),
         translation=_stacked(translations) if placed else None,
         names=list(named),
-        steps=steps,
-        people=people,
-        pictures=pictures,
         truth=len(named) - 1 if truth is not None else None,
         **{"frame": "camera"} | options,
     )

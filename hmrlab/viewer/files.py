@@ -15,7 +15,6 @@ from hmrlab.bodies.format import N_BETAS, N_JOINTS
 from hmrlab.files import FileProblem, listed, open_npz, open_regular, printable, read_npz
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_axis_angle
 from hmrlab.viewer.mesh_limits import MAX_FACES, MAX_VERTICES, MESH_ENDINGS
-from hmrlab.viewer.packing import Mesh
 from hmrlab.viewer.widget import BodyViewer
 
 PARAMETERS, BODY, MESH = "parameters of bodies", "a body model", "a mesh"
@@ -71,10 +70,9 @@ def view_files(
     Args:
         paths: `.npz` files of parameters (see `read_parameters`), or body files (`.npz`, or
             "free" for hmrlab's own), or meshes (see `read_mesh`).
-        body: whose parameters they are, as for `load_body`.
-        detail: "full" or "light", of the free body.
-        frame: "body" where y is up, "camera" where y is down. By default meshes and body files
-            are upright, and parameters tell it by what stands beside them.
+        body, detail: whose parameters they are, as for `load_body`.
+        frame: "body" where y is up, "camera" where y is down; by default as the files say, and
+            meshes and body files are upright.
 
     Raises:
         FileProblem: a file is missing, damaged or of no such kind, or files do not go together.
@@ -84,12 +82,12 @@ def view_files(
         raise ValueError("no files to view")
     files = [Path(path) for path in paths]
     kinds = [_kind(path) for path in files]
-    if len(set(kinds)) > 1:
-        other = next(k for k, kind in enumerate(kinds) if kind != kinds[0])
-        raise FileProblem(
-            f"{files[0]} holds {kinds[0]} and {files[other]} {kinds[other]}: give files of one "
-            "kind. (Whose parameters they are is said with --body.)"
-        )
+    for path, kind in zip(files, kinds, strict=True):
+        if kind != kinds[0]:
+            raise FileProblem(
+                f"{files[0]} holds {kinds[0]} and {path} {kind}: give files of one kind. (Whose "
+                "parameters they are is said with --body.)"
+            )
     if kinds[0] == MESH:
         return _view_meshes(files, frame or "body")
     if kinds[0] == BODY:
@@ -125,20 +123,6 @@ def read_parameters(path: str | Path) -> Parameters:
     return Parameters(pose, np.broadcast_to(betas, (count, N_BETAS)), frame)
 
 
-def _in_focus(meshes: list[Mesh]) -> tuple[list[Mesh], float]:
-    """Meshes about their middles and, where they are no size for the viewer, all scaled alike.
-
-    Scans come in millimetres, too, and buildings in metres; the scale is a power of ten.
-    """
-    low, high = (np.array([end(one.vertices, 0) for one in meshes]) for end in (np.min, np.max))
-    size = (high - low).max()
-    scale = 1.0 if SMALLEST <= size <= LARGEST else 10.0 ** np.round(np.log10(1 / size))
-    return [
-        replace(one, vertices=scale * (one.vertices - middle))
-        for one, middle in zip(meshes, (low + high) / 2, strict=True)
-    ], scale
-
-
 def _kind(path: Path) -> str:
     if str(path) == FREE:
         return BODY
@@ -172,10 +156,10 @@ def _view_parameters(paths: list[Path], body: Body, frame: str | None) -> BodyVi
         pose = np.concatenate([one.pose for one in people])
         return BodyViewer(body, pose, np.concatenate([one.betas for one in people]), **options)
     if len(set(counts)) > 1:
-        told = ", ".join(f"{n} in {path}" for n, path in zip(counts, paths, strict=True))
+        each = ", ".join(f"{n} in {path}" for n, path in zip(counts, paths, strict=True))
         raise FileProblem(
             f"bodies: expected {MOST_BESIDE} at most, or equally many in each file to be shown one "
-            f"at a time, found {told}. Give files of one length, or one file."
+            f"at a time, found {each}. Give files of one length, or one file."
         )
     pose = np.stack([one.pose for one in people], 1)
     betas = np.stack([one.betas for one in people], 1)
@@ -199,27 +183,29 @@ def _view_meshes(paths: list[Path], frame: str) -> BodyViewer:
         meshes.append(read_mesh(path))
         vertices = _left(vertices, len(meshes[-1].vertices), "vertices")
         faces = _left(faces, len(meshes[-1].faces), "triangles")
-    meshes, scale = _in_focus(meshes)
     options = _options(paths, frame)
+    # Scans come in millimetres, too, and buildings in metres; all are scaled by one power of ten.
+    low, high = (np.array([end(one.vertices, 0) for one in meshes]) for end in (np.min, np.max))
+    size = (high - low).max()
+    scale = 1.0 if SMALLEST <= size <= LARGEST else 10.0 ** np.round(np.log10(1 / size))
     if scale != 1:
         ratio = f"{scale:.0f}:1" if scale > 1 else f"1:{1 / scale:.0f}"
         options["title"] += f", shown {ratio}"
-    return BodyViewer(meshes, **options)
+    centred = [
+        replace(one, vertices=scale * (one.vertices - middle))
+        for one, middle in zip(meshes, (low + high) / 2, strict=True)
+    ]
+    return BodyViewer(centred, **options)
 
 
 def _options(paths: list[Path], frame: str) -> dict[str, Any]:
-    """What all viewers are told: the files' names, with their folders where names are not enough.
-
-    A file that is alone stands in the title, and nothing above its body.
-    """
+    """What all viewers are given: the files' names, with their folders where those are alike."""
     names = [path.name for path in paths]
     title = names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")
     if len(set(names)) < len(names):
         names = ["/".join(path.absolute().parts[-2:]) for path in paths]
-    if len(names) == 1:
-        names = [""]
-    names, title = [printable(name) for name in names], printable(title)
-    return {"names": names, "title": title, "frame": frame, "height": HEIGHT}
+    names = [printable(name) for name in names] if len(names) > 1 else [""]
+    return {"names": names, "title": printable(title), "frame": frame, "height": HEIGHT}
 
 
 def _left(left: int, count: int, what: str) -> int:

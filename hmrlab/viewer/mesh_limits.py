@@ -45,11 +45,7 @@ class TooLargeError(ValueError):
 
 
 def check_counts(ending: str, data: bytes) -> None:
-    """Whether a file of these bytes may be given to a reader.
-
-    Args:
-        ending: of the file's name, lower case: `.obj`, `.ply`, `.stl`, `.gltf` or `.glb`.
-        data: the whole file.
+    """Whether a file of these bytes, whose name ends in one of `MESH_ENDINGS`, may be read.
 
     Raises:
         TooLargeError: it speaks of more than is read.
@@ -172,25 +168,17 @@ def _lines(data: bytes, start: bytes) -> int:
 
 
 @dataclass(frozen=True)
-class _Buffer:
-    byteLength: int  # noqa: N815 - glTF's own names
+class _Bytes:
+    """A buffer, a view of one, or a picture."""
+
+    byteLength: int = 0  # noqa: N815 - glTF's own names
     uri: str | None = None
-
-
-@dataclass(frozen=True)
-class _View:
-    byteLength: int  # noqa: N815
 
 
 @dataclass(frozen=True)
 class _Accessor:
     count: int
     type: str
-
-
-@dataclass(frozen=True)
-class _Image:
-    uri: str | None = None
 
 
 @dataclass(frozen=True)
@@ -202,10 +190,10 @@ class _Mesh:
 class _Header:
     """What of a glTF's JSON tells how large it is, and what it names."""
 
-    buffers: list[_Buffer] = field(default_factory=list)
-    bufferViews: list[_View] = field(default_factory=list)  # noqa: N815
+    buffers: list[_Bytes] = field(default_factory=list)
+    bufferViews: list[_Bytes] = field(default_factory=list)  # noqa: N815
     accessors: list[_Accessor] = field(default_factory=list)
-    images: list[_Image] = field(default_factory=list)
+    images: list[_Bytes] = field(default_factory=list)
     materials: list[dict] = field(default_factory=list)
     meshes: list[_Mesh] = field(default_factory=list)
     nodes: list[dict] = field(default_factory=list)
@@ -223,16 +211,15 @@ def _check_gltf(text: bytes) -> None:
     if b"KHR_draco_mesh_compression" in text:
         raise ValueError("it is compressed by Draco, which is not read; export it uncompressed")
     header = parse_json(text, _Header)
-    primitives = sum(len(mesh.primitives) for mesh in header.meshes)
-    for count, what in (
-        (len(header.buffers), "buffers"),
-        (len(header.images), "pictures"),
-        (len(header.materials), "materials"),
-        (len(header.meshes), "meshes"),
-        (len(header.nodes), "nodes"),
-        (primitives, "parts"),
+    for things, what in (
+        (header.buffers, "buffers"),
+        (header.images, "pictures"),
+        (header.materials, "materials"),
+        (header.meshes, "meshes"),
+        (header.nodes, "nodes"),
+        ([part for mesh in header.meshes for part in mesh.primitives], "parts"),
     ):
-        at_most(count, MAX_PARTS, what)
+        at_most(len(things), MAX_PARTS, what)
     at_most(max(len(header.accessors), len(header.bufferViews)), MAX_ACCESSORS, "arrays")
     if any(each.byteLength < 0 for each in (*header.buffers, *header.bufferViews)):
         raise ValueError("it has a buffer of less than no bytes")

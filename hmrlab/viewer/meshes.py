@@ -73,12 +73,7 @@ class _Beside:
         self._left = MAX_BYTES[".glb"]
 
     def get(self, key: str) -> bytes:
-        """The bytes of a file in the folder, or in a folder in it.
-
-        Raises:
-            ValueError: the name, or a link there, leads elsewhere.
-            FileProblem: it is missing, no regular file, or too large together with the others.
-        """
+        """The bytes of a file in the folder, or in a folder in it; else ValueError, FileProblem."""
         name = unquote(key.strip())
         check_name(name)
         path = resolve(self._folder / name)
@@ -150,9 +145,7 @@ def _part(scene: trimesh.Scene, node: str) -> Mesh | None:
 def _colours(visual: Visuals, linear: bool) -> np.ndarray | None:
     """(V, 3) or (3,) in [0, 1] as screens take them, or none where the file names no colour.
 
-    Args:
-        visual: of one part.
-        linear: whether the file's numbers are amounts of light, as glTF's are.
+    Linear numbers are amounts of light, as glTF's are.
     """
     power = 1 / GAMMA if linear else 1
     if visual.kind in ("vertex", "face"):
@@ -180,7 +173,6 @@ def _unit(colours: np.ndarray) -> np.ndarray:
 
 def _merged(parts: list[Mesh]) -> Mesh:
     """One checked mesh of them all; a ValueError says what is wrong."""
-    parts = [part for part in parts if len(part.faces)]
     if not parts:
         raise ValueError("expected triangles, found none")
     for part in parts:

@@ -13,7 +13,6 @@ from __future__ import annotations
 import hashlib
 import json
 import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -57,11 +56,7 @@ class _Array:
 
 
 def pack_body(body: Body) -> PackedBody:
-    """Pack a body: about 0.3 MB for 5,000 vertices, 0.8 MB for 13,500.
-
-    Args:
-        body: any; its pose correctives go along where it has them.
-    """
+    """Pack a body, with its pose correctives: 0.3 MB for 5,000 vertices, 0.8 MB for 13,500."""
     counts, joints, weights = _skin(body)
     arrays = [
         _Array("template", _floats(body.v_template)),
@@ -103,30 +98,20 @@ def is_free(body: Body) -> bool:
 
 
 def _packed(arrays: list[_Array], facts: dict[str, object], free: bool) -> PackedBody:
-    header = {"facts": facts, "arrays": list(_headers(arrays))}
-    words = json.dumps(header, separators=(",", ":")).encode()
-    whole = b"".join(_aligned(array) for array in arrays)
-    data = len(words).to_bytes(4, "little") + words + zlib.compress(whole, LEVEL)
-    return PackedBody(hashlib.sha256(data).hexdigest()[:16], data, free)
-
-
-def _headers(arrays: list[_Array]) -> Iterator[dict[str, object]]:
-    at = 0
+    headers, whole = [], b""
     for array in arrays:
         header = {
             "name": array.name, "kind": array.values.dtype.str.lstrip("<|"),
-            "length": array.values.size, "at": at,
+            "length": array.values.size, "at": len(whole),
         }  # fmt: skip
         if array.delta:
             header |= {"steps": list(array.steps), "delta": array.delta}
-        yield header
-        at += len(_aligned(array))
-
-
-def _aligned(array: _Array) -> bytes:
-    """The array's bytes, filled up to whole fours: the browser reads typed arrays in place."""
-    data = array.values.tobytes()
-    return data + bytes(-len(data) % 4)
+        headers.append(header)
+        data = array.values.tobytes()
+        whole += data + bytes(-len(data) % 4)  # the browser reads typed arrays in place
+    words = json.dumps({"facts": facts, "arrays": headers}, separators=(",", ":")).encode()
+    data = len(words).to_bytes(4, "little") + words + zlib.compress(whole, LEVEL)
+    return PackedBody(hashlib.sha256(data).hexdigest()[:16], data, free)
 
 
 def _steps(name: str, rows: np.ndarray) -> _Array:

@@ -1,18 +1,22 @@
-"""Viewers as pages that need no kernel and no network."""
+"""Viewers as pages that need no kernel and no network, and a server of one page."""
 
 from __future__ import annotations
 
 import base64
 import html
 import json
-from collections.abc import Iterable, Mapping, Sequence
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from socketserver import TCPServer
 from typing import Any
 
 import numpy as np
 
 from hmrlab.files import FileProblem, write_text_whole
-from hmrlab.viewer.packing import PackedBody
 from hmrlab.viewer.widget import BodyViewer, viewer_script
 
 STATE = (
@@ -29,6 +33,23 @@ h1 { font-size: 1.2rem; margin: 0 0 .6rem; }
 [data-hmrlab] img { max-width: 100%; }
 """
 
+LOOPBACK = "127.0.0.1"
+NAMES = (LOOPBACK, "localhost")  # by which a browser of this machine may call it
+HTTP_PORT = 80  # the one that browsers leave out of a Host header
+IDLE_SECONDS = 30.0  # after which a connection without a request is dropped
+HEADERS = {
+    # The page brings all it needs, so that nothing it shows can leave the machine.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
+        "img-src blob: data:; connect-src 'none'; base-uri 'none'; form-action 'none'; "
+        "frame-ancestors 'none'"
+    ),
+    "Cache-Control": "no-store",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
+
 
 def write_page(
     path: str | Path,
@@ -37,12 +58,13 @@ def write_page(
     include_body: bool = False,
     title: str = "",
 ) -> Path:
-    """Write viewers as one page, whole or not at all.
+    """Write viewers as one page (.html), whole or not at all.
 
     Args:
-        path: of the `.html`.
+        path: of the page.
         viewers: shown below one another; they share their bodies and one script.
-        include_body: write bodies of the user's own, too (see `BodyViewer.to_html`).
+        include_body: write body models of the user's own, too. They are under their owners'
+            licences, and whoever has the page has them.
         title: of the page; its viewers' by default.
 
     Raises:
@@ -60,7 +82,7 @@ def page_text(
 ) -> str:
     """The page of `write_page`; without `stills` it lacks the pictures for those without WebGL."""
     packs = {pack.digest: pack for viewer in viewers for pack in viewer._packs}
-    if not include_body and not all(pack.free for pack in packs.values()):
+    if not include_body and not all(viewer.free for viewer in viewers):
         raise FileProblem(
             "this viewer shows a body model of your own, and a page with it hands the model itself "
             "to whoever has the page. SMPL's licence forbids that. Nothing was written. If you may "
@@ -69,7 +91,15 @@ def page_text(
         )
     for viewer in viewers if stills else ():
         viewer.draw_still()
-    blocks = [viewer_block(viewer_state(viewer), f"hmrlab-{k}") for k, viewer in enumerate(viewers)]
+    blocks = [
+        viewer_block({name: _plain(getattr(viewer, name)) for name in STATE}, f"hmrlab-{k}")
+        for k, viewer in enumerate(viewers)
+    ]
+    bodies = "\n".join(
+        f'<script type="text/plain" id="hmrlab-body-{pack.digest}">'
+        f"{base64.b64encode(pack.data).decode()}</script>"
+        for pack in packs.values()
+    )
     heading = f"<h1>{html.escape(title)}</h1>" if title else ""
     title = title or next((v._scene["title"] for v in viewers if v._scene["title"]), "hmrlab")
     script = viewer_script()[1].decode().replace("</script", "<\\/script")
@@ -84,7 +114,7 @@ def page_text(
 <body>
 {heading}
 {"".join(blocks)}
-{body_scripts(packs.values())}
+{bodies}
 <script>{script}
 hmrlabViewer.page();</script>
 </body>
@@ -92,17 +122,10 @@ hmrlabViewer.page();</script>
 """
 
 
-def viewer_state(viewer: BodyViewer) -> dict[str, Any]:
-    """A viewer's values as plain JSON, its bytes in base 64."""
-    return {name: _plain(getattr(viewer, name)) for name in STATE}
-
-
 def viewer_block(state: Mapping[str, Any], name: str) -> str:
-    """The element that a viewer starts in, with a picture for pages whose scripts do not run.
+    """The element that a viewer of this state, plain JSON, starts in; the page has its name once.
 
-    Args:
-        state: from `viewer_state`.
-        name: an id that the page has once.
+    It has a picture for pages whose scripts do not run.
     """
     poster = state["_poster"]["base64"]
     image = f'<img src="data:image/png;base64,{poster}" alt="a still picture of the bodies">'
@@ -113,16 +136,8 @@ def viewer_block(state: Mapping[str, Any], name: str) -> str:
     )
 
 
-def body_scripts(packs: Iterable[PackedBody]) -> str:
-    """Bodies for the viewers of a page, each once."""
-    return "\n".join(
-        f'<script type="text/plain" id="hmrlab-body-{pack.digest}">'
-        f"{base64.b64encode(pack.data).decode()}</script>"
-        for pack in packs
-    )
-
-
 def _plain(value: Any) -> Any:
+    """A value of a viewer as plain JSON, bytes in base 64."""
     if isinstance(value, np.ndarray):
         return {"shape": list(value.shape), "data": _plain(value.astype("<f4").tobytes())}
     if isinstance(value, bytes):
@@ -130,3 +145,92 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return [_plain(one) for one in value]
     return value
+
+
+class PageServer(ThreadingHTTPServer):
+    """Serves one page at `/` on 127.0.0.1, to whoever asks for it by a name of this machine.
+
+    A page of another site can have its name point here (DNS rebinding); it then asks by that name,
+    and gets nothing. Use it as a context, and call `serve_forever`.
+
+    Args:
+        page: the HTML.
+        port: 0 for a free one.
+
+    Raises:
+        FileProblem: the port is in use, or not for this user.
+    """
+
+    # Elsewhere than on POSIX this would let two programs have one port.
+    allow_reuse_address = os.name == "posix"
+
+    def __init__(self, page: str, port: int = 0) -> None:
+        self.page = page.encode()
+        try:
+            super().__init__((LOOPBACK, port), _Handler)
+        except OSError as error:
+            raise FileProblem(
+                f"port {port} of {LOOPBACK} cannot be had ({error.strerror or error}). Is another "
+                "hmrlab view running? Name another port, or leave --port away for a free one."
+            ) from error
+
+    @property
+    def address(self) -> str:
+        """What to type into a browser."""
+        return f"http://{LOOPBACK}:{self.server_port}/"
+
+    @property
+    def hosts(self) -> set[str]:
+        """Host headers of those who mean this server."""
+        with_port = {f"{name}:{self.server_port}" for name in NAMES}
+        return with_port | set(NAMES) if self.server_port == HTTP_PORT else with_port
+
+    def server_bind(self) -> None:
+        """Bind, without HTTPServer's look-up of the machine's name, which may take seconds."""
+        TCPServer.server_bind(self)
+        self.server_name, self.server_port = self.server_address[:2]
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that hangs up is no error."""
+        if not isinstance(sys.exception(), ConnectionError | TimeoutError):
+            super().handle_error(request, client_address)
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers GET and HEAD of `/`; the base class answers other methods with 501."""
+
+    server: PageServer
+    server_version = "hmrlab"
+    sys_version = ""
+    timeout = IDLE_SECONDS
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        hosts = self.headers.get_all("Host", [])
+        if len(hosts) != 1 or hosts[0].lower() not in self.server.hosts:
+            self.send_error(
+                HTTPStatus.MISDIRECTED_REQUEST, explain=f"Ask for {self.server.address}"
+            )
+        elif self.path != "/":
+            self.send_error(HTTPStatus.NOT_FOUND, explain=f"All is at {self.server.address}")
+        else:
+            self.send_response(HTTPStatus.OK)
+            self.send_header("Content-Type", "text/html; charset=utf-8")
+            self.send_header("Content-Length", str(len(self.server.page)))
+            self.end_headers()
+            if self.command == "GET":
+                self.wfile.write(self.server.page)
+
+    def end_headers(self) -> None:
+        """Every answer, errors too, comes with `HEADERS`."""
+        for name, value in HEADERS.items():
+            self.send_header(name, value)
+        super().end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Quiet: the terminal is for the address."""

@@ -1,13 +1,15 @@
-"""What a viewer can show: people x steps x bodies, with all that stands beside them."""
+"""What a viewer shows: people x steps x bodies, what stands beside them, and a still picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import io
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
+from PIL import Image, ImageColor, ImageDraw, ImageFont
 from torch import Tensor
 
 from hmrlab.bodies import Body
@@ -16,12 +18,19 @@ from hmrlab.bodies.limits import SWING_LIMITS_DEG, TWIST_LIMITS_DEG
 from hmrlab.geometry import (
     SPIN_FOCAL,
     SPIN_IMAGE_SIZE,
+    axis_angle_to_matrix,
     bone_axes,
     matrix_to_axis_angle,
+    rotation_angle_between,
+    swing_twist,
     weak_perspective_to_translation,
 )
-from hmrlab.rendering.heat import heat_ramp
+from hmrlab.rendering import joint_heat, render_bodies
+from hmrlab.rendering.galleries import heat_ramp
 from hmrlab.viewer.packing import Mesh
+
+if TYPE_CHECKING:
+    from hmrlab.viewer.widget import BodyViewer
 
 HALF_PICTURE = SPIN_IMAGE_SIZE / 2 / SPIN_FOCAL
 """Half the side of SPIN's crop over its focal length: the camera that the picture stands in."""
@@ -32,6 +41,11 @@ FRAMES = ("body", "camera")
 MOST_HEAT = {"twist": 180, "rotation": 90, "distance": 200}  # degrees, degrees, millimetres
 RAMP_COLOURS = 24
 VIEWS = {"body": (20.0, 6.0), "camera": (0.0, 0.0)}  # yaw and pitch to begin with, degrees
+MOST_WIDE = 720  # pixels of the still picture
+TALL = 240
+PALETTE = 128  # colours of its PNG, to keep notebooks small
+NAME_ROOM = 22  # pixels above each body
+INK = (60, 70, 85)
 
 
 @dataclass(frozen=True)
@@ -60,11 +74,9 @@ class Takes:
 def takes_of(rotations: Any, betas: Any | None = None, translation: Any | None = None) -> Takes:
     """Bring poses into the order of people, steps, figures.
 
-    Args:
-        rotations: (..., 24, 3) axis-angles or (..., 24, 3, 3) matrices, with up to three axes in
-            front: figures; steps and figures; people, steps and figures.
-        betas: (..., 10) alike; zeros by default.
-        translation: (..., 3) alike.
+    Rotations are (..., 24, 3) axis-angles or (..., 24, 3, 3) matrices, with up to three axes in
+    front: figures; steps and figures; people, steps and figures. Betas (..., 10), zeros by default,
+    and translations (..., 3) have the same.
 
     Raises:
         ValueError: shapes do not fit, or a number is not finite.
@@ -91,8 +103,7 @@ def takes_of(rotations: Any, betas: Any | None = None, translation: Any | None =
 def translation_of(posed: Any) -> Tensor | None:
     """Where bodies stand in the camera's frame, (B, 3) metres, if they say so.
 
-    Args:
-        posed: with a `translation` (as fits have) or a weak-perspective `camera` (as predictions).
+    By a `translation`, as fits have, or a weak-perspective `camera`, as predictions have.
     """
     if getattr(posed, "translation", None) is not None:
         return posed.translation
@@ -104,30 +115,31 @@ def describe_scene(
     bodies: Sequence[Body | Mesh],
     digests: Sequence[str],
     shape: tuple[int, int, int],
-    *,
-    names: Sequence[str],
-    people: Sequence[str],
-    steps: Sequence[str],
-    step_name: str,
+    labels: Mapping[str, Sequence[str]],
     truth: int | None,
-    frame: str,
-    pictures: bool,
-    editable: bool,
-    title: str,
-    view: tuple[float, float] | None,
+    view: tuple[float, float],
 ) -> dict[str, Any]:
-    """What the browser needs to know besides numbers, as plain JSON."""
-    counts = {"names": names, "people": people, "steps": steps}
-    for (label, words), wanted in zip(counts.items(), (shape[2], shape[0], shape[1]), strict=True):
-        if len(words) != wanted:
-            raise ValueError(f"{label}: {wanted} are shown, so {wanted} words; got {len(words)}")
+    """What the browser needs to know of bodies besides their numbers, as plain JSON.
+
+    Args:
+        bodies: of the figures, one for all or one each, and their packs' `digests`.
+        shape: numbers of people, steps, figures.
+        labels: of the `people`, of the `steps` and of the figures (`names`).
+        truth: see `BodyViewer`.
+        view: yaw and pitch, degrees.
+
+    Raises:
+        ValueError: numbers of labels or of figures do not fit.
+    """
+    for (label, words), count in zip(labels.items(), shape, strict=True):
+        if len(words) != count:
+            raise ValueError(f"{label}: {count} are shown, so {count} words; got {len(words)}")
     if truth is not None and not 0 <= truth < shape[2]:
         raise ValueError(f"truth: there are figures 0 to {shape[2] - 1}, got {truth}")
     order = list(dict.fromkeys(digests))
     others = iter(COLOURS * shape[2])
     first = bodies[0]
     posable = isinstance(first, Body)
-    yaw, pitch = view or VIEWS[frame]
     return {
         "shape": list(shape),
         "bodies": order,
@@ -137,11 +149,10 @@ def describe_scene(
                 "colour": TRUTH_COLOUR if k == truth else next(others),
                 "body": order.index(digests[k if len(digests) > 1 else 0]),
             }
-            for k, name in enumerate(names)
+            for k, name in enumerate(labels["names"])
         ],
-        "people": list(people),
-        "steps": list(steps),
-        "stepName": step_name,
+        "people": list(labels["people"]),
+        "steps": list(labels["steps"]),
         "reference": truth,
         "joints": list(SMPL_JOINTS) if posable else None,
         "axes": _axes(first) if posable else None,
@@ -152,10 +163,7 @@ def describe_scene(
         "ramp": np.round(heat_ramp(RAMP_COLOURS), 4).tolist(),
         "most": MOST_HEAT,
         "half": HALF_PICTURE,
-        "pictures": pictures,
-        "editable": editable and posable,
-        "title": title,
-        "view": {"yaw": yaw, "pitch": pitch},
+        "view": dict(zip(("yaw", "pitch"), view, strict=True)),
     }
 
 
@@ -180,3 +188,94 @@ def _like(values: Any | None, name: str, shape: tuple[int, ...]) -> np.ndarray:
     if array.shape != shape[len(shape) - array.ndim :]:
         raise ValueError(f"{name}: expected {shape}, to go with the rotations; got {array.shape}")
     return np.ascontiguousarray(np.broadcast_to(array, shape), dtype=np.float32)
+
+
+def poster_png(
+    viewer: BodyViewer, bodies: Sequence[Body | Mesh], pictures: np.ndarray | None
+) -> bytes:
+    """The bodies beside one another, from where the viewer begins, coloured by its heat; PNG.
+
+    Of pictures (P, S, S, 3) that of the shown person stands first.
+    """
+    scene = viewer._scene
+    figures = scene["figures"]
+    cells = len(figures) + (pictures is not None)
+    size = (TALL, min(TALL, MOST_WIDE // cells))
+    own = [bodies[k % len(bodies)] for k in range(len(figures))]
+    meshes = [_mesh(body, viewer, k) for k, body in enumerate(own)]
+    strip = []
+    if pictures is not None:
+        side = min(size)
+        face = Image.fromarray(np.asarray(pictures[viewer.person])).resize((side, side))
+        paper = Image.new("RGB", size[::-1], "white")
+        paper.paste(face, ((size[1] - side) // 2, (size[0] - side) // 2))
+        strip.append(_named(np.asarray(paper), ""))
+    upside_down = np.array([1.0, -1.0, -1.0]) if viewer.frame == "camera" else np.ones(3)
+    for k, (body, (vertices, faces)) in enumerate(zip(own, meshes, strict=True)):
+        drawn = render_bodies(
+            (vertices * upside_down)[None], faces, size=size, **scene["view"],
+            colours=_tint(body, viewer, meshes, k),
+        )[0]  # fmt: skip
+        strip.append(_named(drawn, figures[k]["name"]))
+    whole = Image.fromarray(np.concatenate(strip, 1)).quantize(PALETTE, dither=Image.Dither.NONE)
+    buffer = io.BytesIO()
+    whole.save(buffer, format="png", optimize=True)
+    return buffer.getvalue()
+
+
+def _mesh(body: Body | Mesh, viewer: BodyViewer, figure: int) -> tuple[np.ndarray, np.ndarray]:
+    if isinstance(body, Mesh):
+        return body.vertices, body.faces
+    numbers = (torch.tensor(values[figure : figure + 1]).to(body.v_template)
+               for values in (viewer.pose, viewer.betas))  # fmt: skip
+    with torch.no_grad():
+        return body.vertices(*numbers)[0].cpu().numpy(), body.faces.cpu().numpy()
+
+
+def _tint(
+    body: Body | Mesh,
+    viewer: BodyViewer,
+    meshes: Sequence[tuple[np.ndarray, np.ndarray]],
+    figure: int,
+) -> np.ndarray:
+    """One colour, or one for each vertex, in [0, 1]."""
+    scene, kind = viewer._scene, viewer.heat
+    plain = np.array(ImageColor.getrgb(scene["figures"][figure]["colour"])) / 255
+    if isinstance(body, Mesh):
+        return plain if body.colours is None else body.colours
+    if kind == "none":
+        return plain
+    most, truth = scene["most"][kind], scene["reference"]
+    if kind == "distance":
+        away = meshes[figure][0] - meshes[truth][0]
+        away = away - (_root(body, viewer, figure) - _root(body, viewer, truth))
+        far = 1000 * np.linalg.norm(away, axis=1)
+        return heat_ramp(256)[np.clip(np.round(255 * far / most), 0, 255).astype(int)]
+    rotations = axis_angle_to_matrix(torch.tensor(viewer.pose, dtype=torch.float64))
+    if kind == "rotation":
+        values = rotation_angle_between(rotations[figure], rotations[truth]).rad2deg()
+    else:
+        _, twist = swing_twist(rotations[figure], torch.tensor(scene["axes"], dtype=torch.float64))
+        values = twist.rad2deg().abs()
+        values[0] = 0  # the root may face any way
+    weights = body.weights.cpu().numpy()
+    return joint_heat(values.numpy()[None], weights, most)[0]
+
+
+def _root(body: Body, viewer: BodyViewer, figure: int) -> np.ndarray:
+    betas = torch.tensor(viewer.betas[figure : figure + 1]).to(body.v_template)
+    return body.rest_joints(betas)[0, SMPL_JOINTS.index("pelvis")].cpu().numpy()
+
+
+def _named(picture: np.ndarray, name: str) -> np.ndarray:
+    """The picture with a line of words above it."""
+    height, width, _ = picture.shape
+    paper = Image.new("RGB", (width, height + NAME_ROOM), "white")
+    paper.paste(Image.fromarray(picture), (0, NAME_ROOM))
+    if name:
+        pen = ImageDraw.Draw(paper)
+        pen.text(
+            (width / 2, NAME_ROOM / 2 + 2), name, fill=INK, anchor="mm",
+            font=ImageFont.load_default(13),
+        )  # fmt: skip
+    return np.asarray(paper)

@@ -14,15 +14,16 @@ from typing import Any
 
 import anywidget
 import numpy as np
+import torch
 import traitlets
 from PIL import Image
+from traitlets import HasTraits, TraitError, TraitType
 
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.viewer import scene as scenes
 from hmrlab.viewer.packing import Mesh, PackedBody, pack_body, pack_mesh
-from hmrlab.viewer.poster import poster_png
-from hmrlab.viewer.traits import Numbers
+from hmrlab.viewer.scene import poster_png
 
 STATIC = files("hmrlab.viewer") / "static"
 STARTS = ("now", "picture")
@@ -34,6 +35,58 @@ def viewer_script() -> tuple[str, bytes]:
     """The bundle that runs in the browser: a digest of it, and its bytes."""
     data = (STATIC / "viewer.js").read_bytes()
     return hashlib.sha256(data).hexdigest()[:16], data
+
+
+def to_browser(value: np.ndarray, _widget: object = None) -> dict[str, Any]:
+    """An array as ipywidgets sends it: shape, and little-endian single precision."""
+    return {"shape": list(value.shape), "data": memoryview(value.astype("<f4").tobytes())}
+
+
+def from_browser(value: dict[str, Any], _widget: object = None) -> np.ndarray:
+    """The array of what the browser sent."""
+    return np.frombuffer(value["data"], "<f4").reshape(value["shape"])
+
+
+class Numbers(TraitType):
+    """An array of finite numbers whose shape stays what it was first.
+
+    A tensor or nested lists will do; what is given without its first axis of length 1, or with its
+    last axes flattened, is brought into shape. The value is read-only: assign a changed copy.
+    """
+
+    info_text = "an array of finite numbers"
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(default_value=np.zeros(0), **options)
+        self.tag(sync=True, to_json=to_browser, from_json=from_browser)
+
+    def validate(self, obj: HasTraits, value: Any) -> np.ndarray:
+        """The value as a read-only array of single precision.
+
+        Raises:
+            TraitError: it has another shape, or a number that is not finite.
+        """
+        plain = value.detach().cpu().numpy() if isinstance(value, torch.Tensor) else value
+        array = np.array(plain, dtype=np.float32)
+        before = obj._trait_values.get(self.name)
+        if before is not None and before.size and array.shape != before.shape:
+            if array.size != before.size:
+                raise TraitError(f"{self.name}: expected shape {before.shape}, got {array.shape}")
+            array = array.reshape(before.shape)
+        if not np.isfinite(array).all():
+            count = int((~np.isfinite(array)).sum())
+            raise TraitError(f"{self.name}: {count} of {array.size} numbers are NaN or infinite")
+        array.setflags(write=False)
+        return array
+
+    def set(self, obj: HasTraits, value: Any) -> None:
+        """Set it, and tell nobody where nothing changed."""
+        new = self._validate(obj, value)
+        before = obj._trait_values.get(self.name)
+        if before is not None and np.array_equal(new, before):
+            return
+        obj._trait_values[self.name] = new
+        obj._notify_trait(self.name, before, new)
 
 
 class BodyViewer(anywidget.AnyWidget):
@@ -131,26 +184,31 @@ class BodyViewer(anywidget.AnyWidget):
         if heat in ("rotation", "distance") and truth is None:
             raise ValueError(f"heat {heat!r} compares with the truth: say which figure that is")
         self._images = pictures
-        self._packs = _packs(self._bodies)
-        now = self._all.at(0, 0)
+        self._packs = [_pack(one) for one in self._bodies]
+        labels = {
+            "people": people or _numbered("person", n_people),
+            "steps": steps or _numbered(step_name, n_steps),
+            "names": names or _numbered("body", n_figures),
+        }
+        alone, posable = n_people * n_steps == 1, isinstance(self._bodies[0], Body)
         description = scenes.describe_scene(
-            self._bodies, [pack.digest for pack in self._packs], self._all.shape,
-            names=list(names or _numbered("body", n_figures)),
-            people=list(people or _numbered("person", n_people)),
-            steps=list(steps or _numbered(step_name, n_steps)),
-            step_name=step_name, truth=truth, frame=frame,
-            pictures=pictures is not None,
-            editable=n_people * n_steps == 1 if editable is None else editable,
-            title=title, view=view,
+            self._bodies, [pack.digest for pack in self._packs], self._all.shape, labels, truth,
+            view or scenes.VIEWS[frame],
         )  # fmt: skip
+        description |= {
+            "stepName": step_name,
+            "pictures": pictures is not None,
+            "editable": posable and (alone if editable is None else editable),
+            "title": title,
+        }
         super().__init__(
             _script=viewer_script()[0],
             _scene=description,
-            _takes=self._all.to_bytes() if n_people * n_steps > 1 else b"",
+            _takes=b"" if alone else self._all.to_bytes(),
             _pictures=[] if pictures is None else [_jpeg(picture) for picture in pictures],
             _start=start,
             frame=frame, overlaid=overlaid, heat=heat, height=height,
-            ground=frame == "body", backdrop=False, **now,
+            ground=frame == "body", **self._all.at(0, 0),
         )  # fmt: skip
         self.on_msg(self._answer)
         if hasattr(self.comm, "_reply_subshell_for"):
@@ -165,18 +223,13 @@ class BodyViewer(anywidget.AnyWidget):
         return all(pack.free for pack in self._packs)
 
     def apply(self, posed: Any) -> None:
-        """Show a network's prediction, or a fit, in its camera's frame.
-
-        Args:
-            posed: with `rotations`, `betas` and, if it has one, a `camera` or a `translation`, for
-                as many bodies as the viewer has figures.
+        """Show a network's prediction, or a fit, of as many bodies, in its camera's frame.
 
         Raises:
             ValueError: it has another number of bodies.
         """
-        figures = self._all.shape[2]
-        if len(posed.betas) != figures:
-            raise ValueError(f"{len(posed.betas)} bodies for a viewer of {figures}")
+        if len(posed.betas) != self._all.shape[2]:
+            raise ValueError(f"{len(posed.betas)} bodies for a viewer of {self._all.shape[2]}")
         new = scenes.takes_of(posed.rotations, posed.betas, scenes.translation_of(posed)).at(0, 0)
         with self.hold_sync():
             self.frame = "camera"
@@ -196,18 +249,7 @@ class BodyViewer(anywidget.AnyWidget):
                 warnings.warn(f"no still picture beside the viewer: {error}", stacklevel=2)
 
     def to_html(self, path: str | Path, *, include_body: bool = False, title: str = "") -> Path:
-        """Write the viewer as a page that needs no kernel and no network.
-
-        Args:
-            path: of the `.html`; written whole or not at all.
-            include_body: write a body model of the user's own, too. It is under its owner's
-                licence, and whoever has the page has the model.
-            title: what the browser's tab says.
-
-        Raises:
-            FileProblem: the body is not free and `include_body` is not set, or the file cannot be
-                written.
-        """
+        """Write the viewer as a page that needs no kernel and no network (see `write_page`)."""
         from hmrlab.viewer.pages import write_page
 
         return write_page(path, [self], include_body=include_body, title=title)
@@ -230,13 +272,13 @@ class BodyViewer(anywidget.AnyWidget):
         name = proposal["trait"].name
         count = self._all.shape[("person", "step").index(name)]
         if not 0 <= proposal["value"] < count:
-            raise traitlets.TraitError(f"{name}: 0 to {count - 1}, got {proposal['value']}")
+            raise TraitError(f"{name}: 0 to {count - 1}, got {proposal['value']}")
         return proposal["value"]
 
     @traitlets.validate("heat")
     def _comparable(self, proposal: Mapping[str, Any]) -> str:
         if proposal["value"] in ("rotation", "distance") and self._scene["reference"] is None:
-            raise traitlets.TraitError(f"heat {proposal['value']!r} needs a truth to compare with")
+            raise TraitError(f"heat {proposal['value']!r} needs a truth to compare with")
         return proposal["value"]
 
     @traitlets.observe("person", "step")
@@ -258,10 +300,6 @@ class BodyViewer(anywidget.AnyWidget):
         if data is not None:
             reply = {"answer": content["ask"], "digest": content["digest"]}
             self.send(reply, [data])
-
-
-def _packs(bodies: Sequence[Body | Mesh]) -> list[PackedBody]:
-    return [_pack(body) for body in bodies]
 
 
 @lru_cache(maxsize=8)  # bodies and meshes are told apart by identity

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -10,11 +12,11 @@ from hmrlab.data.augment import (
     Augmentation,
     AugmentationSettings,
     RawBatch,
-    augment,
+    crop_picture,
     draw,
     to_pictures,
+    warp,
 )
-from hmrlab.data.crops import crop_picture, warp
 from hmrlab.geometry import apply_affine, axis_angle_to_matrix, crop_matrix, matrix_to_axis_angle
 from hmrlab.spin import AugmentTransform
 
@@ -59,7 +61,7 @@ def test_draws_have_spins_distribution():
 
 def test_no_augmentation_keeps_the_labels():
     raw = raw_batch()
-    batch = augment(raw, Augmentation.none(3), 64)
+    batch = raw.augmented(Augmentation.none(3), 64)
     torch.testing.assert_close(batch.keypoints_3d, raw.joints_3d)
     torch.testing.assert_close(batch.rotations, axis_angle_to_matrix(raw.pose))
     pixels = (batch.keypoints_2d[..., :2] + 1) * 32
@@ -71,7 +73,7 @@ def test_flipped_poses_are_spins(golden):
     pose = golden["pose"].float().view(-1, 24, 3)
     n = len(pose)
     raw = RawBatch(**(vars(raw_batch(n)) | {"pose": pose}))
-    batch = augment(raw, one(flip=True, n=n), 64)
+    batch = raw.augmented(one(flip=True, n=n), 64)
     expected = axis_angle_to_matrix(golden["pose_flipped"].float().view(-1, 24, 3))
     torch.testing.assert_close(batch.rotations, expected, atol=1e-4, rtol=1e-4)
 
@@ -84,7 +86,7 @@ def test_turned_roots_are_spins(golden):
         torch.zeros(n, dtype=torch.bool), torch.ones(n, 3), torch.ones(n),
         degrees.float().reshape(-1).expand(n),
     )  # fmt: skip
-    batch = augment(raw, drawn, 64)
+    batch = raw.augmented(drawn, 64)
     expected = axis_angle_to_matrix(golden["pose_rotated_root"].float().view(n, -1, 3)[:, 0])
     torch.testing.assert_close(batch.rotations[:, 0], expected, atol=1e-4, rtol=1e-4)
 
@@ -100,7 +102,7 @@ def test_a_dot_stays_under_its_keypoint(x, y, flip, rotation, scale):
     raw.images.zero_()
     raw.images[0, y, x] = 255
     raw.keypoints[0, 40, :2] = torch.tensor([x + 0.5, y + 0.5])
-    batch = augment(raw, one(flip, rotation, scale), 64)
+    batch = raw.augmented(one(flip, rotation, scale), 64)
     light = to_pictures(batch.images)[0].float().sum(-1)
     grid = torch.arange(64) + 0.5
     centroid = torch.stack([(light.sum(0) * grid).sum(), (light.sum(1) * grid).sum()]) / light.sum()
@@ -121,7 +123,7 @@ def test_pose_joints_and_keypoints_tell_one_story(flip, rotation):
     raw = raw_batch(2)
     keypoints = body.keypoints(raw.pose, raw.betas)[:, 25:]
     raw = RawBatch(**(vars(raw) | {"joints_3d": torch.cat([keypoints, torch.ones(2, 24, 1)], -1)}))
-    batch = augment(raw, one(flip, rotation, n=2), 64)
+    batch = raw.augmented(one(flip, rotation, n=2), 64)
     again = body.keypoints(batch.rotations, batch.betas)[:, 25:]
     offset = batch.keypoints_3d[..., :3] - again
     spread = (offset - offset.mean(1, keepdim=True)).norm(dim=-1)
@@ -165,11 +167,9 @@ def test_shrinking_does_not_move_the_picture():
 
 def test_axis_angles_come_back_from_flipped_matrices():
     raw = raw_batch(2)
-    twice = augment(
-        RawBatch(**(vars(raw) | {"pose": matrix_to_axis_angle(
-            augment(raw, one(flip=True, n=2), 64).rotations)})),
-        one(flip=True, n=2), 64,
-    )  # fmt: skip
+    mirrored = raw.augmented(one(flip=True, n=2), 64).rotations
+    again = replace(raw, pose=matrix_to_axis_angle(mirrored))
+    twice = again.augmented(one(flip=True, n=2), 64)
     torch.testing.assert_close(
         twice.rotations, axis_angle_to_matrix(raw.pose), atol=1e-5, rtol=1e-5
     )
@@ -191,7 +191,7 @@ def test_a_batch_says_how_its_pictures_were_seen():
         AugmentationSettings(no_rotation_probability=0.0), 6, torch.Generator().manual_seed(1)
     )
     assert 0 < drawn.flip.sum() < 6
-    batch = augment(raw, drawn, 64)
+    batch = raw.augmented(drawn, 64)
     assert torch.equal(batch.is_flipped, drawn.flip)
     assert torch.equal(batch.rot_angle, drawn.rotation)
     seen = AugmentTransform(batch.is_flipped, batch.rot_angle).apply(raw.pose)
@@ -201,7 +201,7 @@ def test_a_batch_says_how_its_pictures_were_seen():
 @pytest.mark.parametrize("flip", [False, True])
 def test_confidences_and_what_is_known_stay_with_their_sample_and_joint(flip):
     raw = varied()
-    batch = augment(raw, one(flip, rotation=20.0, n=6), 64)
+    batch = raw.augmented(one(flip, rotation=20.0, n=6), 64)
     keypoints, joints = (
         (list(KEYPOINT_FLIP), list(ANNOTATED_FLIP)) if flip else (slice(None), slice(None))
     )
@@ -242,11 +242,11 @@ def test_an_unchanged_picture_comes_back_to_the_last_bit():
     raw = raw_batch(2, size=64)
     whole = {"center": torch.full((2, 2), 32.0), "scale": torch.full((2,), 64 / 200)}
     raw = RawBatch(**(vars(raw) | whole))
-    images = augment(raw, Augmentation.none(2), 64).images
+    images = raw.augmented(Augmentation.none(2), 64).images
     assert torch.equal(to_pictures(images), raw.images)
     colours = raw.images[0, 5, 7] / 255
     expected = (colours - torch.tensor([0.485, 0.456, 0.406])) / torch.tensor([0.229, 0.224, 0.225])
     torch.testing.assert_close(images[0, :, 5, 7], expected, atol=1e-5, rtol=0)
-    bright = augment(raw, one(channels=9.0, n=2), 64).images
+    bright = raw.augmented(one(channels=9.0, n=2), 64).images
     assert to_pictures(bright)[raw.images > 30].min() == 255
     assert torch.equal(to_pictures(bright + 100.0), torch.full((2, 64, 64, 3), 255).byte())

@@ -11,11 +11,11 @@ from hmrlab.data.augment import (
     Augmentation,
     AugmentationSettings,
     RawBatch,
-    augment,
+    crop_picture,
     draw,
+    warp,
 )
-from hmrlab.data.boxes import MARGIN, crop_box
-from hmrlab.data.crops import crop_picture, warp
+from hmrlab.data.images import MARGIN, crop_box
 from hmrlab.geometry import crop_matrix
 
 
@@ -76,7 +76,7 @@ def test_a_dull_crop_stays_dull():
     picture = np.random.default_rng(0).integers(100, 140, (150, 200, 3), dtype=np.uint8)
     crop = crop_box(picture, np.array([100, 75]), 100 / 200, 48)
     assert 100 <= crop.min() < crop.max() < 140
-    images = augment(stored(crop[None].copy()), Augmentation.none(1), 24).images
+    images = stored(crop[None].copy()).augmented(Augmentation.none(1), 24).images
     mean, deviation = (torch.tensor(v)[:, None, None] for v in (IMAGENET_MEAN, IMAGENET_STD))
     colours = 255 * (images[0] * deviation + mean)
     assert 100 <= colours.min() < colours.max() < 140
@@ -104,7 +104,7 @@ def test_spins_augmentations_never_see_the_edge_of_a_stored_crop(resolution):
         drawn = Augmentation(
             torch.arange(n) % 2 == 0, torch.ones(n, 3), torch.full((n,), side), angles
         )
-        images = augment(raw, drawn, resolution).images
+        images = raw.augmented(drawn, resolution).images
         torch.testing.assert_close(images.amin((0, 2, 3)), images.amax((0, 2, 3)))
 
 
@@ -113,7 +113,7 @@ def test_a_stored_crop_of_one_and_a_half_boxes_would_not_be_enough():
     drawn = Augmentation(
         torch.tensor([False]), torch.ones(1, 3), torch.tensor([1.25]), torch.tensor([45.0])
     )
-    images = augment(raw, drawn, 64).images
+    images = raw.augmented(drawn, 64).images
     assert images.amin() < images.amax() - 1
 
 
@@ -127,7 +127,7 @@ def test_the_one_pass_gives_what_warping_and_colouring_step_by_step_gives(margin
     drawn = draw(AugmentationSettings(), n, torch.Generator().manual_seed(1))
     assert drawn.flip.any()
     assert (drawn.rotation != 0).any()
-    images = augment(raw, drawn, resolution).images
+    images = raw.augmented(drawn, resolution).images
     matrix = crop_matrix(raw.center, raw.scale * drawn.scale, resolution, drawn.rotation)
     steps = warp(raw.images.permute(0, 3, 1, 2).double() / 255, matrix.double(), resolution)
     steps[drawn.flip] = steps[drawn.flip].flip(-1)

@@ -13,7 +13,7 @@ from hmrlab.bodies import Body, load_body
 from hmrlab.files import save_npz_whole
 from hmrlab.geometry import axis_angle_to_matrix
 from hmrlab.models.shipped import load_reference_model
-from hmrlab.photos import PhotoFits, fit_photo, folder
+from hmrlab.photos import PhotoBodies, fit_photo, folder
 from hmrlab.smplify import PosePrior, load_prior
 
 
@@ -64,7 +64,7 @@ def street(body, prior) -> Street:
 
 
 @pytest.fixture(scope="session")
-def fitted(street, body, prior) -> PhotoFits:
+def fitted(street, body, prior) -> PhotoBodies:
     return fit_photo(street.image, street.keypoints, body, prior)
 
 
@@ -88,7 +88,7 @@ def light_files(monkeypatch):
 
     def save(result, where, **_):
         written.append(Path(where).name)
-        numbers = {"camera": result.camera.numpy(), "number": np.array(result.numbers)}
+        numbers = {"camera": result.extra["camera"].numpy(), "number": np.array(result.numbers)}
         return [save_npz_whole(Path(where) / "person_0.npz", **numbers)]
 
     monkeypatch.setattr(folder, "save_bodies", save)

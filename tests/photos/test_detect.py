@@ -10,10 +10,15 @@ from torchvision.models.detection import keypointrcnn_resnet50_fpn
 from hmrlab.bodies import SMPLParams
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix
-from hmrlab.photos import detect
-from hmrlab.photos.detect import Detections, NetworkDetector, load_detector, people_among
-from hmrlab.photos.finding import ByDetector, NobodyFoundError
-from hmrlab.photos.network import bodies_of
+from hmrlab.photos import NobodyError, finding
+from hmrlab.photos.bodies import bodies_of
+from hmrlab.photos.finding import (
+    ByDetector,
+    Detections,
+    NetworkDetector,
+    load_detector,
+    people_among,
+)
 from hmrlab.photos.save import parameters
 
 IMAGE = np.full((400, 600, 3), 80, np.uint8)
@@ -51,14 +56,14 @@ def test_a_detected_persons_box_is_a_fifth_larger_and_square():
     assert found.numbers == (0, 1)
     torch.testing.assert_close(found.boxes.center, torch.tensor([[360.0, 200.0], [35.0, 70.0]]))
     torch.testing.assert_close(found.boxes.side, torch.tensor([360.0, 120.0]))
-    assert found.score.tolist() == [0.99, 0.93]
-    np.testing.assert_array_equal(found.coco_keypoints, SEEN.keypoints[[1, 0]])
+    assert found.extra["score"].tolist() == [0.99, 0.93]
+    np.testing.assert_array_equal(found.extra["coco_keypoints"], SEEN.keypoints[[1, 0]])
 
 
 def test_nobody_sure_enough_is_an_error_that_tells_the_best_guess():
-    with pytest.raises(NobodyFoundError, match=r"nobody with 90% .*best guess is 55%.*--box"):
+    with pytest.raises(NobodyError, match=r"nobody with 90% .*best guess is 55%.*--box"):
         ByDetector(lambda image: SEEN.rows(np.array([2])), 0.9).find(Path("a.jpg"), IMAGE)
-    with pytest.raises(NobodyFoundError, match=r"no guess.*--least-score"):
+    with pytest.raises(NobodyError, match=r"no guess.*--least-score"):
         ByDetector(lambda image: guesses(), 0.9).find(Path("a.jpg"), IMAGE)
 
 
@@ -72,7 +77,7 @@ def test_a_detected_persons_files_hold_what_the_detector_said(body):
     saved = parameters(people, 0)
     assert float(saved["score"]) == pytest.approx(0.93)
     np.testing.assert_array_equal(saved["coco_keypoints"], SEEN.keypoints[0])
-    assert "detected at 93%" in people.told(0)
+    assert "detected at 93%" in people.describe(0)
 
 
 class StubNetwork(torch.nn.Module):
@@ -117,7 +122,7 @@ def test_places_are_those_of_the_photo_whatever_its_size(size):
 def test_the_real_architecture_runs_and_its_guesses_have_their_shapes():
     """Its weights are not to be had in a test: at random it sees anything, or nothing."""
     torch.manual_seed(0)
-    network = detect.build_network()
+    network = finding.build_network()
     network.transform.min_size, network.transform.max_size = (96,), 128
     network.roi_heads.score_thresh = 0.0  # so that even a random network guesses
     network.roi_heads.detections_per_img = 5
@@ -134,7 +139,7 @@ def test_the_real_architecture_runs_and_its_guesses_have_their_shapes():
 
 def test_the_network_is_torchvisions_as_its_published_weights_want_it():
     with torch.device("meta"):
-        ours = detect.build_network()
+        ours = finding.build_network()
         theirs = keypointrcnn_resnet50_fpn(weights=None, weights_backbone=None)
     shapes = {key: value.shape for key, value in theirs.state_dict().items()}
     counters = {key for key in shapes if key.endswith("num_batches_tracked")}  # frozen: none
@@ -158,7 +163,7 @@ NAME = "keypointrcnn_resnet50_fpn_coco-fc266e95.pth"
 
 def test_without_its_weights_a_box_is_asked_for_and_nothing_fetched(cache, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", lambda *a, **k: pytest.fail("fetched"))
-    assert not detect.detector_is_here()
+    assert not finding.detector_is_here()
     with pytest.raises(FileProblem) as caught:
         load_detector()
     message = str(caught.value)
@@ -184,7 +189,7 @@ def test_when_asked_the_weights_are_fetched_and_checked(cache, monkeypatch):
     monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
     with pytest.raises(FileProblem, match=r"damaged .*fc266e95"):
         load_detector(allow_download=True)
-    assert asked == [(detect.WEIGHTS_URL, str(cache / NAME))]
+    assert asked == [(finding.WEIGHTS_URL, str(cache / NAME))]
 
     def offline(url, path, progress):
         raise OSError("no route to host")
@@ -198,7 +203,7 @@ def test_when_asked_the_weights_are_fetched_and_checked(cache, monkeypatch):
 def test_the_published_weights_older_names_arrive(monkeypatch):
     """The published file says inner_blocks.0.weight where today's module has another level."""
     with torch.device("meta"):
-        network = detect.build_network()
+        network = finding.build_network()
     number = {key: float(k % 97) for k, key in enumerate(network.state_dict())}
     state = {}
     for key, value in network.state_dict().items():
@@ -209,8 +214,8 @@ def test_the_published_weights_older_names_arrive(monkeypatch):
         state[plain] = torch.full((), number[key]).expand(value.shape)
     assert set(state) != set(number)
     blank = network.to_empty(device="cpu")
-    monkeypatch.setattr(detect, "build_network", lambda: blank)
-    monkeypatch.setattr(detect, "hub_weights", lambda *a, **k: state)
+    monkeypatch.setattr(finding, "build_network", lambda: blank)
+    monkeypatch.setattr(finding, "hub_weights", lambda *a, **k: state)
     loaded = load_detector().network.state_dict()
     for key in loaded:
         assert float(loaded[key].flatten()[0]) == number[key], key

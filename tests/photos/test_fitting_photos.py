@@ -8,7 +8,7 @@ import torch
 from hmrlab.geometry import apply_affine, rotation_angle_between
 from hmrlab.photos import (
     Boxes,
-    NobodyFittedError,
+    NobodyError,
     fit_photo,
     read_openpose,
     read_photo,
@@ -47,9 +47,9 @@ def test_only_openposes_keypoints_are_targets(street):
 
 
 def test_over_the_photo_each_camera_sees_what_it_sees_in_its_crop(fitted, body):
-    points = body.keypoints(fitted.fits.pose, fitted.fits.betas)
-    in_crop = project(points, fitted.fits.translation)
-    placed = (points + fitted.fits.translation[:, None]).numpy()
+    points = body.keypoints(fitted.posed.pose, fitted.posed.betas)
+    in_crop = project(points, fitted.posed.translation)
+    placed = (points + fitted.posed.translation[:, None]).numpy()
     to_crop = fitted.boxes.to_crop()
     for row, camera in enumerate(fitted.cameras()):
         seen = camera.focal * placed[row, :, :2] / placed[row, :, 2:] + camera.center
@@ -102,21 +102,21 @@ def test_turning_people_by_their_ray_brings_them_nearer_to_the_truth(street, fit
     scene = fitted.scene()
 
     def away(rotations):
-        points = body.keypoints(rotations, fitted.fits.betas)[:, :25]
+        points = body.keypoints(rotations, fitted.posed.betas)[:, :25]
         places = street.seen(points + scene.translation[:, None])
         return (places - torch.as_tensor(street.keypoints[..., :2])).norm(dim=-1).mean(1)
 
-    assert (away(scene.rotations) < 0.7 * away(fitted.fits.rotations)).all()
+    assert (away(scene.rotations) < 0.7 * away(fitted.posed.rotations)).all()
     truth = street.rotations[:, 0]
     turned = rotation_angle_between(scene.rotations[:, 0], truth)
-    assert (turned < 0.7 * rotation_angle_between(fitted.fits.rotations[:, 0], truth)).all()
+    assert (turned < 0.7 * rotation_angle_between(fitted.posed.rotations[:, 0], truth)).all()
 
 
 def test_a_person_in_the_middle_is_not_turned(street, fitted, body):
     middle = replace(fitted.boxes, center=torch.tensor([[320.0, 240.0]] * 2))
     scene = replace(fitted, boxes=middle).scene()
-    torch.testing.assert_close(scene.rotations, fitted.fits.rotations)
-    torch.testing.assert_close(scene.translation[:, :2], fitted.fits.translation[:, :2])
+    torch.testing.assert_close(scene.rotations, fitted.posed.rotations)
+    torch.testing.assert_close(scene.translation[:, :2], fitted.posed.translation[:, :2])
 
 
 def test_who_cannot_be_fitted_is_left_out_and_the_others_keep_their_numbers(street, body, prior):
@@ -126,7 +126,7 @@ def test_who_cannot_be_fitted_is_left_out_and_the_others_keep_their_numbers(stre
     people = np.stack([few(first, 4), second, outside, first, fractions, first * [1, 1, 0]])
     result = fit_photo(street.image, people, body, prior)
     assert result.numbers == (1, 3)
-    assert len(result) == len(result.fits) == len(result.boxes) == 2
+    assert len(result) == len(result.posed) == len(result.boxes) == 2
     assert sorted(result.left_out) == [0, 2, 4, 5]
     assert "3 keypoints besides neck and hips" in result.left_out[0]
     assert "outside the photo (640 x 480)" in result.left_out[2]
@@ -137,9 +137,9 @@ def test_who_cannot_be_fitted_is_left_out_and_the_others_keep_their_numbers(stre
 
 def test_nobody_to_fit_is_an_error_with_every_reason(street, body, prior):
     nobody = np.stack([few(street.keypoints[0], 3), street.keypoints[1] + np.array([0, 9000, 0])])
-    with pytest.raises(NobodyFittedError, match=r"person 0: 2 keypoints.*person 1: .*outside"):
+    with pytest.raises(NobodyError, match=r"person 0: 2 keypoints.*person 1: .*outside"):
         fit_photo(street.image, nobody, body, prior)
-    with pytest.raises(NobodyFittedError, match="there is nobody"):
+    with pytest.raises(NobodyError, match="there is nobody"):
         fit_photo(street.image, np.zeros((0, 25, 3)), body, prior)
 
 
@@ -165,6 +165,6 @@ def test_a_real_photos_person_meets_its_keypoints(body, prior):
     image = read_photo(SHARED / "im1010.jpg")
     result = fit_photo(image, read_openpose(SHARED / "im1010_openpose.json"), body, prior)
     assert result.pixel_errors()[0] < 4  # of a person 118 pixels tall
-    assert float(result.fits.betas.abs().max()) < 2
-    up = -result.fits.rotations[0, 0, 1, 1]  # of the pelvis: 1 is upright
+    assert float(result.posed.betas.abs().max()) < 2
+    up = -result.posed.rotations[0, 0, 1, 1]  # of the pelvis: 1 is upright
     assert float(up) > 0.95

@@ -9,22 +9,21 @@ import torch
 
 from hmrlab.bodies import Body, SMPLParams, read_body_file
 from hmrlab.bodies.body import ASSETS
-from hmrlab.data.crops import crop_picture
+from hmrlab.data.augment import crop_picture
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix, crop_matrix, rotation_angle_between
 from hmrlab.photos import (
     Boxes,
-    NoBodyError,
+    NobodyError,
     one_camera,
     predict,
     read_openpose,
     read_photo,
     save_bodies,
 )
-from hmrlab.photos.finding import ByKeypoints, FoundPeople, InBoxes, NobodyFoundError
-from hmrlab.photos.network import answer, bodies_of
-from hmrlab.photos.page import save_page
-from hmrlab.photos.save import parameters, summary
+from hmrlab.photos.bodies import answer, bodies_of
+from hmrlab.photos.finding import ByKeypoints, FoundPeople, InBoxes, Whole
+from hmrlab.photos.save import parameters, save_page, summary
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "photos"
 SIZE = (480, 640)
@@ -60,8 +59,9 @@ def test_a_box_is_a_square_about_its_middle(scenery):
     torch.testing.assert_close(
         Boxes.of(np.array([[10, 20, 100, 60]]), SIZE, 1.2).side, torch.tensor([120.0])
     )
-    torch.testing.assert_close(Boxes.whole(SIZE).center, torch.tensor([[320.0, 240.0]]))
-    torch.testing.assert_close(Boxes.whole(SIZE).side, torch.tensor([640.0]))
+    whole = Whole().find(Path("a.jpg"), scenery).boxes
+    torch.testing.assert_close(whole.center, torch.tensor([[320.0, 240.0]]))
+    torch.testing.assert_close(whole.side, torch.tensor([640.0]))
 
 
 @pytest.mark.parametrize(
@@ -78,7 +78,7 @@ def test_a_box_is_a_square_about_its_middle(scenery):
 )
 def test_a_box_that_shows_nothing_is_refused_with_the_reason(scenery, rectangle, reason):
     both = np.array([(10, 10, 50, 50), rectangle], float)
-    with pytest.raises(NobodyFoundError, match=reason):
+    with pytest.raises(NobodyError, match=reason):
         InBoxes(both).find(Path("a.jpg"), scenery)
 
 
@@ -120,9 +120,9 @@ def seen_in_crops(people, points):
 
 def test_each_persons_own_camera_sees_in_the_photo_what_the_crops_sees(street_people, body):
     """So the overlay sits exactly where the network put the body, off-centre or not."""
-    points = body.keypoints(street_people.guess.rotations, street_people.guess.betas)
+    points = body.keypoints(street_people.posed.rotations, street_people.posed.betas)
     wanted = seen_in_crops(street_people, points)
-    placed = points.numpy() + street_people.guess.translation[:, None].numpy()
+    placed = points.numpy() + street_people.posed.translation[:, None].numpy()
     for row, camera in enumerate(street_people.cameras()):
         seen = camera.focal * placed[row, :, :2] / placed[row, :, 2:] + camera.center
         np.testing.assert_allclose(seen, wanted[row], atol=0.02)
@@ -140,7 +140,7 @@ def project(points, focal):
 
 
 def test_cliffs_translation_is_its_formula(street_people, body):
-    scene = one_camera(street_people.guess, street_people.boxes, body, SIZE, turned=False)
+    scene = one_camera(street_people.posed, street_people.boxes, body, SIZE, turned=False)
     assert scene.focal == 800.0  # of 480 x 640
     for row, ((left, top, width, height), (s, tx, ty)) in enumerate(
         zip(RECTANGLES, CAMERAS, strict=True)
@@ -153,18 +153,18 @@ def test_cliffs_translation_is_its_formula(street_people, body):
             2 * 800 / (b * s),
         )
         np.testing.assert_allclose(scene.translation[row], wanted, rtol=1e-5)
-    assert torch.equal(scene.rotations, street_people.guess.rotations)
+    assert torch.equal(scene.rotations, street_people.posed.rotations)
 
 
 def test_cliffs_camera_lands_on_the_crops_pixels_within_its_bound(street_people, body):
     """Off by h |z| / (d + z) in each axis: exact in the plane of the translation."""
-    scene = one_camera(street_people.guess, street_people.boxes, body, SIZE, turned=False)
-    points = body.keypoints(scene.rotations, street_people.guess.betas)
+    scene = one_camera(street_people.posed, street_people.boxes, body, SIZE, turned=False)
+    points = body.keypoints(scene.rotations, street_people.posed.betas)
     seen = project(points + scene.translation[:, None], scene.focal).numpy()
     wanted = seen_in_crops(street_people, points)
     z = points[..., 2:].numpy()
     d = scene.translation[:, None, 2:].numpy()
-    far = street_people.guess.translation[:, None, 2:].numpy()
+    far = street_people.posed.translation[:, None, 2:].numpy()
     flat = wanted * 0
     for row, ((left, top, width, height), (s, tx, ty)) in enumerate(
         zip(RECTANGLES, CAMERAS, strict=True)
@@ -185,14 +185,14 @@ def test_cliffs_camera_lands_on_the_crops_pixels_within_its_bound(street_people,
 
 def test_turned_by_its_ray_a_body_is_seen_from_where_its_crop_saw_it(street_people, body):
     """CLIFF's translation alone shows whoever stands at the edge from another side."""
-    guess, boxes = street_people.guess, street_people.boxes
+    posed, boxes = street_people.posed, street_people.boxes
     for turned in (True, False):
-        scene = one_camera(guess, boxes, body, SIZE, turned=turned)
+        scene = one_camera(posed, boxes, body, SIZE, turned=turned)
         middles = boxes.center - torch.tensor([320.0, 240.0])
         rays = torch.cat([middles / scene.focal, torch.ones(2, 1)], 1)
         rays = rays / rays.norm(dim=1, keepdim=True)
         # The direction of sight in the body's own frame: the crop's camera looks along z.
-        wanted = guess.rotations[:, 0].mT @ torch.tensor([0.0, 0.0, 1.0])
+        wanted = posed.rotations[:, 0].mT @ torch.tensor([0.0, 0.0, 1.0])
         sight = (scene.rotations[:, 0].mT @ rays[..., None])[..., 0]
         away = torch.rad2deg(torch.acos((wanted * sight).sum(1).clamp(-1, 1)))
         if turned:
@@ -208,12 +208,12 @@ def test_turned_what_lies_on_the_ray_is_met_exactly(scenery, body):
     cameras = [(0.8, *(-pelvis[0, :2]).tolist()), (0.9, *(-pelvis[1, :2]).tolist())]
     people = bodies_of(scenery, found, said_of(*cameras), body)
     scene = people.scene()
-    root = body.joints(scene.rotations, people.guess.betas)[:, 0]
+    root = body.joints(scene.rotations, people.posed.betas)[:, 0]
     seen = project(root + scene.translation, scene.focal)
-    depth = 2 * 800 / (people.boxes.side * people.camera[:, 0])
+    depth = 2 * 800 / (people.boxes.side * people.extra["camera"][:, 0])
     moved = float(pelvis[0, 2].abs() / depth.min() * 320)
     torch.testing.assert_close(seen, people.boxes.center, atol=moved + 0.01, rtol=0)
-    turn = rotation_angle_between(scene.rotations[:, 0], people.guess.rotations[:, 0])
+    turn = rotation_angle_between(scene.rotations[:, 0], people.posed.rotations[:, 0])
     middles = people.boxes.center - torch.tensor([320.0, 240.0])
     torch.testing.assert_close(turn, torch.atan(middles.norm(dim=1) / 800), atol=1e-3, rtol=0)
 
@@ -228,8 +228,8 @@ def test_whoever_has_no_body_is_left_out_and_the_others_keep_their_numbers(scene
     assert "scale is -0.30" in people.left_out[1]
     assert "not finite" in people.left_out[4]
     torch.testing.assert_close(people.boxes.center, boxes.center[[0, 3]])
-    torch.testing.assert_close(people.camera, said.camera[[0, 3]])
-    with pytest.raises(NoBodyError, match=r"person 7: .* scale is 0\.00"):
+    torch.testing.assert_close(people.extra["camera"], said.camera[[0, 3]])
+    with pytest.raises(NobodyError, match=r"person 7: .* scale is 0\.00"):
         bodies_of(
             scenery, FoundPeople(boxes_of((0, 0, 50, 50)), (7,)), said_of((0.0, 0.0, 0.0)), body
         )
@@ -273,7 +273,7 @@ def test_a_networks_people_leave_the_files_of_fitted_ones_and_a_page(folder):
 
 
 def test_the_saved_numbers_alone_say_where_a_body_is_seen(folder, street_people, body):
-    points = body.keypoints(street_people.guess.rotations, street_people.guess.betas)
+    points = body.keypoints(street_people.posed.rotations, street_people.posed.betas)
     wanted = seen_in_crops(street_people, points)
     for row in range(2):
         with np.load(folder / f"person_{row}.npz", allow_pickle=False) as arrays:
@@ -330,8 +330,8 @@ def test_openposes_people_have_boxes_and_are_compared_with(scenery, street, body
 def seen_by(people, body):
     """(25, 2) pixels of the first person's keypoints through its own camera."""
     (camera,) = people.cameras()
-    points = body.keypoints(people.guess.rotations, people.guess.betas)[0, :25].numpy()
-    placed = points + people.guess.translation[0].numpy()
+    points = body.keypoints(people.posed.rotations, people.posed.betas)[0, :25].numpy()
+    placed = points + people.posed.translation[0].numpy()
     return camera.focal * placed[:, :2] / placed[:, 2:] + camera.center
 
 

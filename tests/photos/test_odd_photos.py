@@ -10,9 +10,9 @@ import torch
 from PIL import Image
 
 from hmrlab.files import FileProblem
-from hmrlab.photos import Boxes, picture, predict, read_photo
-from hmrlab.photos.finding import FoundPeople, NobodyFoundError, Whole
-from hmrlab.photos.picture import shrunk
+from hmrlab.photos import Boxes, NobodyError, boxes, predict, read_photo
+from hmrlab.photos.boxes import shrunk
+from hmrlab.photos.finding import FoundPeople, Whole
 
 SIZE = (480, 640)
 RECTANGLE = (20, 30, 150, 300)
@@ -64,7 +64,7 @@ def test_a_tiny_photo_has_a_body_too(body, model):
     people = predict(model, image, Whole().find(Path("a.png"), image), body, 64)
     assert float(people.boxes.side[0]) == 20
     assert people.overlay().shape == (20, 16, 3)
-    with pytest.raises(NobodyFoundError, match="smaller than the 10 pixels"):
+    with pytest.raises(NobodyError, match="smaller than the 10 pixels"):
         Whole().find(Path("a.png"), image[:9, :5])
 
 
@@ -126,7 +126,7 @@ def test_a_photo_of_40_megapixels_is_read_and_shrunk_without_further_copies(tmp_
     Image.new(mode, (8000, 5000), 7).save(tmp_path / "a.png", compress_level=1)
     program = (
         "import sys, resource\n"
-        "from hmrlab.photos.picture import Image, read_photo, shrunk\n"
+        "from hmrlab.photos.boxes import Image, read_photo, shrunk\n"
         "def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1000\n"
         "Image.init()\n"
         "before = peak()\n"
@@ -142,7 +142,7 @@ def test_a_photo_of_40_megapixels_is_read_and_shrunk_without_further_copies(tmp_
 
 
 def test_shrinking_in_strips_is_shrinking(scenery, monkeypatch):
-    monkeypatch.setattr(picture, "_STRIP", 5000)
+    monkeypatch.setattr(boxes, "_STRIP", 5000)
     small, zoom = shrunk(scenery, 100, Image.Resampling.LANCZOS)
     assert (small.shape, zoom) == ((75, 100, 3), 100 / 640)
     wanted = Image.fromarray(scenery).resize((100, 75), Image.Resampling.BOX)

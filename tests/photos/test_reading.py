@@ -7,7 +7,7 @@ from PIL import Image
 
 from hmrlab.files import FileProblem
 from hmrlab.photos import read_openpose, read_photo
-from hmrlab.photos.openpose import openpose_digest
+from hmrlab.photos.finding import openpose_digest
 
 PERSON = [float(k) for k in range(75)]
 

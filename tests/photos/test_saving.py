@@ -7,14 +7,13 @@ import trimesh
 from PIL import Image
 
 from hmrlab.files import FileProblem
-from hmrlab.photos import fit_photo, save, save_bodies, save_fits
-from hmrlab.photos.save import summary
+from hmrlab.photos import fit_photo, save, save_bodies, summary
 
 
 @pytest.fixture(scope="module")
 def folder(fitted, tmp_path_factory):
     where = tmp_path_factory.mktemp("out") / "new"
-    written = save_fits(fitted, where)
+    written = save_bodies(fitted, where)
     assert sorted(written) == sorted(where.iterdir())
     return where
 
@@ -74,7 +73,7 @@ def test_each_mesh_stands_upright_about_its_own_origin(folder, body):
 def test_the_summary_tells_of_everybody(street, body, prior, tmp_path):
     people = np.stack([street.keypoints[0] * [1, 1, 0], street.keypoints[1]])
     result = fit_photo(street.image, people, body, prior)
-    lines = summary(result, save_fits(result, tmp_path)).splitlines()
+    lines = summary(result, save_bodies(result, tmp_path)).splitlines()
     assert lines[0].startswith("person_0: left out, 0 keypoints")
     assert lines[1].startswith("person_1: 25 of 25 keypoints seen, the body's are 0.")
     assert lines[1].endswith("person_1_turntable.png, person_1.obj, person_1.glb, person_1.npz")
@@ -84,7 +83,7 @@ def test_the_summary_tells_of_everybody(street, body, prior, tmp_path):
 def test_a_folder_that_cannot_be_made_is_named(fitted, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(FileProblem, match="could not write"):
-        save_fits(fitted, tmp_path / "file")
+        save_bodies(fitted, tmp_path / "file")
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, OSError("the disk is full")])

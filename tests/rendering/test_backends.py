@@ -3,11 +3,13 @@
 import json
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 
 from hmrlab.rendering import backends, choose_backend, environment_for_children
-from hmrlab.rendering.backends import PLATFORM, available_backends, probe
+from hmrlab.rendering.backends import PLATFORM, Pinhole, available_backends, get_backend, probe
 
 
 @pytest.fixture
@@ -134,3 +136,21 @@ def test_children_are_spared_the_probe(home, monkeypatch):
     assert probe("pyrender-egl") == "OK"
     monkeypatch.setenv("HMRLAB_RENDERER", "povray")
     assert environment_for_children() == {}
+
+
+CAMERA = Pinhole(32.0, (16.0, 16.0), 32, 32)
+TRIANGLE = np.array([[-1.0, -1, 3], [1, -1, 3], [0, 1, 3]])
+
+
+@pytest.mark.parametrize("name", [choose_backend(), "raster"])
+def test_any_thread_may_draw(name):
+    """Jupyter calls a widget's handlers from another thread than the cells."""
+
+    def depth(_=None):
+        return get_backend(name).draw(TRIANGLE, np.array([[0, 1, 2]]), np.ones((3, 3)), CAMERA)[1]
+
+    here = depth()
+    with ThreadPoolExecutor(max_workers=2) as threads:
+        for there in threads.map(depth, range(6)):
+            np.testing.assert_array_equal(here, there)
+    assert (here > 0).any()

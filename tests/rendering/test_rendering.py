@@ -25,10 +25,9 @@ from hmrlab.rendering import (
     side_view,
     turntable,
 )
-from hmrlab.rendering.backends import BACKENDS, RasterBackend, probe
+from hmrlab.rendering.backends import BACKENDS, RasterBackend, get_backend, probe
 from hmrlab.rendering.galleries import FARTHEST
 from hmrlab.rendering.gl import Pinhole
-from hmrlab.rendering.pictures import depth_map
 
 HALF_TURN = axis_angle_to_matrix(torch.tensor([torch.pi, 0.0, 0.0]))
 
@@ -76,6 +75,11 @@ def test_graphics_libraries_draw_what_the_rasteriser_draws(name, facing, body, t
     assert np.abs(shift).max() < 0.5
 
 
+def depth_map(vertices, faces, camera, name):
+    """Depth (H, W) in metres of one mesh; 0 where nothing is."""
+    return get_backend(name).draw(vertices, faces.numpy(), np.ones_like(vertices), camera)[1]
+
+
 CAMERA = Pinhole(900.0, (300.0, 300.0), 600, 600)
 
 
@@ -88,10 +92,11 @@ def _depth_in_own_process(name, vertices, body, folder):
     code = (
         "import numpy as np, sys\n"
         "from hmrlab.rendering.gl import Pinhole\n"
-        "from hmrlab.rendering.pictures import depth_map\n"
+        "from hmrlab.rendering.backends import get_backend\n"
         "a = np.load(sys.argv[1] + '/in.npz')\n"
         "c = Pinhole(900.0, (300.0, 300.0), 600, 600)\n"
-        "np.save(sys.argv[1] + '/out.npy', depth_map(a['v'], a['f'], c, sys.argv[2]))\n"
+        "_, depth = get_backend(sys.argv[2]).draw(a['v'], a['f'], np.ones_like(a['v']), c)\n"
+        "np.save(sys.argv[1] + '/out.npy', depth)\n"
     )
     subprocess.run([sys.executable, "-c", code, folder, name], check=True)
     return np.load(folder / "out.npy")

@@ -26,7 +26,7 @@ from hmrlab.models.shipped import load_reference_model
 from hmrlab.viewer import BodyViewer, compare, timeline
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "notebooks"))
-from checks import ask, first_people, predict_step_by_step
+from checks import first_people, predict, predict_step_by_step
 
 ELBOW = SMPL_JOINTS.index("left_elbow")
 
@@ -49,7 +49,7 @@ def modes() -> dict[str, Callable[[], BodyViewer]]:
         load_set("studio", "test", get_scale("quick")), body, count=8, resolution=64, size=160
     )
     model = load_reference_model()
-    answer = ask(model, people, body, 3).prediction
+    answer = predict(model, people, body, 3).output
     both = torch.stack([walking(2.6), walking(0.2)])
     shapes = torch.zeros(2, 10)
     shapes[0, 3] = 2.5

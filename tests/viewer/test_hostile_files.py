@@ -17,8 +17,7 @@ from hmrlab.viewer import files, meshes
 from hmrlab.viewer.files import read_parameters, view_files
 from hmrlab.viewer.mesh_limits import MAX_BYTES, MAX_FACES, MAX_VERTICES
 from hmrlab.viewer.meshes import read_mesh
-from hmrlab.viewer.pages import page_text
-from hmrlab.viewer.serving import PageServer
+from hmrlab.viewer.pages import PageServer, page_text
 
 POSE = np.random.default_rng(4).normal(0, 0.5, (24, 3))
 BOX = trimesh.creation.box((0.4, 1.8, 0.3))

@@ -19,8 +19,7 @@ from PIL import Image
 from hmrlab.bodies.body import ASSETS
 from hmrlab.files import FileProblem
 from hmrlab.viewer import BodyViewer
-from hmrlab.viewer.pages import page_text
-from hmrlab.viewer.serving import PageServer
+from hmrlab.viewer.pages import PageServer, page_text
 
 PAGE = "<!DOCTYPE html><title>ä page</title>"
 

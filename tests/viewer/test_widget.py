@@ -12,7 +12,7 @@ from hmrlab.bodies import SMPLParams
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_axis_angle
 from hmrlab.viewer import BodyViewer, compare, timeline
 from hmrlab.viewer.scene import takes_of
-from hmrlab.viewer.widget import viewer_script
+from hmrlab.viewer.widget import from_browser, to_browser, viewer_script
 
 
 def people(count, seed=0):
@@ -213,8 +213,6 @@ def test_the_picture_shows_the_heat(light, heat):
 
 
 def test_a_pose_goes_to_the_browser_and_back(light, poses):
-    from hmrlab.viewer.traits import from_browser, to_browser
-
     pose, _ = poses
     there = to_browser(pose.numpy())
     back = from_browser({"shape": there["shape"], "data": bytes(there["data"])})

@@ -49,7 +49,7 @@ def modes() -> dict[str, Callable[[], BodyViewer]]:
         load_set("studio", "test", get_scale("quick")), body, count=8, resolution=64, size=160
     )
     model = load_reference_model()
-    answer = predict(model, people, body, 3).output
+    answer = predict(model, people, body).prediction
     both = torch.stack([walking(2.6), walking(0.2)])
     shapes = torch.zeros(2, 10)
     shapes[0, 3] = 2.5

@@ -87,7 +87,7 @@ def test_encoders_it_cannot_prune_are_named_and_left_alone(name, images):
     assert torch.equal(answers(model, images), answers(before, images))
 
 
-@pytest.mark.parametrize("name", QUICK)
+@pytest.mark.parametrize("name", ["small", "mobilenet_v3_small"])
 def test_widths_stay_multiples_of_sixteen_where_they_were_cut(name):
     model = make(name)
     before = {key: layer.weight.shape for key, layer in model.named_modules() if wide(layer)}

@@ -1,6 +1,7 @@
 """Nothing that a pickle says is done: no crash, no import, no name looked up."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -48,8 +49,10 @@ def test_a_forged_type_makes_numpys_own_unpickling_follow_a_pointer(tmp_path):
     assert "FileProblem" in ours.stderr
 
 
-def test_ten_thousand_programs_drawn_at_random_are_read_or_refused(tmp_path):
-    outcomes = run("fuzz", tmp_path, 10_000)
-    assert sum(outcomes.values()) == 12_000  # every tenth by all three readers
-    assert outcomes["read"] > 300
-    assert outcomes["refused"] > 3_000
+def test_programs_drawn_at_random_are_read_or_refused(tmp_path):
+    """Two thousand of them; `make hostile` draws five times as many."""
+    count = 2_000 * int(os.environ.get("HMRLAB_HOSTILE_SEEDS", "1"))
+    outcomes = run("fuzz", tmp_path, count)
+    assert sum(outcomes.values()) == 1.2 * count  # every tenth by all three readers
+    assert outcomes["read"] > 0.02 * count
+    assert outcomes["refused"] > 0.3 * count

@@ -14,6 +14,7 @@ TESTERS ?= auto
 MINUTES ?= 9
 # What is tested once more with each array's shape checked.
 SHAPED := tests/test_shapes.py tests/geometry tests/bodies/test_body.py tests/bodies/test_points.py \
+	tests/models/test_blazepose.py tests/models/test_blazepose_regions.py \
 	tests/models/test_hmr.py tests/models/test_heatmaps.py tests/models/test_discriminators.py \
 	tests/training/test_losses.py tests/training/test_fits_dict.py
 

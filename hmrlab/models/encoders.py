@@ -1,8 +1,10 @@
 """Image encoders by name: pictures in, one feature vector each out.
 
-"mobilenet_v2" gives the features that the last map averages to, as SPIN takes them from its ResNet.
-"mobilenet_v2:logits" keeps torchvision's whole classifier and hands on its 1000 ImageNet logits, as
-the diary did.
+"small" is ours, "blazepose_lite" and "blazepose_full" are eyes that real people have taught,
+"timm:NAME" is any network of timm's, every other name one of torchvision's, which may carry a
+wiring. "mobilenet_v2" gives the features that the last map averages to, as SPIN takes them from its
+ResNet. "mobilenet_v2:logits" keeps torchvision's whole classifier and hands on its 1000 ImageNet
+logits, as the diary did.
 """
 
 from __future__ import annotations
@@ -32,6 +34,8 @@ TORCHVISION_ENCODERS = (
     "convnext_tiny",
 )
 ENCODER_NAMES = ("small", *TORCHVISION_ENCODERS)  # which the chapters compare
+BLAZEPOSE = "blazepose_"  # how these begin, which bring their weights along:
+BLAZEPOSE_ENCODERS = tuple(BLAZEPOSE + variant for variant in ("lite", "full"))
 LOGITS = "logits"  # the wiring that a name may carry after a colon
 CLASSES = 1000  # of ImageNet
 TIMM = "timm:"  # how a name of timm's begins
@@ -119,18 +123,21 @@ def create_encoder(
     ValueError: unknown encoder 'resnet81'. Did you mean 'resnet18'? ...
 
     Args:
-        name: "small" for laptops at 64 pixels; any of torchvision's classification networks
-            ("resnet50"), whose classifier is removed; with ":logits" behind it, torchvision's
-            network with its classifier; or any network of timm's ("timm:resnet10t").
-        weights: None for a random start, "imagenet" for torchvision's IMAGENET1K_V1 weights (for
-            ResNet-50 those that SPIN starts from), or those of timm that its name says. They are
-            read from the caches of torch hub and Hugging Face.
+        name: "small" for laptops at 64 pixels; "blazepose_lite" or "blazepose_full", MediaPipe's
+            pose networks with their weights, which look at 256 pixels; any of torchvision's
+            classification networks ("resnet50"), whose classifier is removed; with ":logits" behind
+            it, torchvision's network with its classifier; or any network of timm's
+            ("timm:resnet10t").
+        weights: None for a random start (BlazePose has its own), "imagenet" for torchvision's
+            IMAGENET1K_V1 weights (for ResNet-50 those that SPIN starts from), or those of timm that
+            its name says. They are read from the caches of torch hub and Hugging Face.
         allow_download: fetch the weights if the cache lacks them.
 
     Raises:
         ValueError: no encoder has that name (the message suggests the nearest) or that wiring, its
             classifier cannot be removed, or `weights` is neither, or there are none for it.
-        FileProblem: the weights are not in the cache, damaged there, or not to be fetched.
+        FileProblem: the weights are not in the cache, damaged there, or not to be fetched; or
+            BlazePose's are missing from the installation.
     """
     if weights not in (None, "imagenet"):
         raise ValueError(f"weights must be None or 'imagenet', got {weights!r}")
@@ -147,6 +154,12 @@ def create_encoder(
         if weights is not None:
             raise ValueError("there are no ImageNet weights for 'small'; use weights=None")
         return Encoder(name, SmallNet())
+    if plain in BLAZEPOSE_ENCODERS:
+        from hmrlab.models.blazepose.encoder import BlazePoseEncoder  # it reads its weights
+
+        if weights is not None:
+            raise ValueError(f"{plain!r} brings its own weights along; use weights=None")
+        return Encoder(name, BlazePoseEncoder(plain.removeprefix(BLAZEPOSE)))
     import torchvision  # it loads torch's compiler, which takes seconds: not for the small one
 
     network = torchvision.models.get_model(plain, weights=None)
@@ -175,11 +188,12 @@ def split_name(name: str) -> tuple[str, str]:
         ValueError: there is no such encoder, or not in that wiring.
     """
     plain, colon, wiring = name.partition(":")
-    if plain not in ENCODER_NAMES and plain not in _torchvision_names():
+    ours = (*ENCODER_NAMES, *BLAZEPOSE_ENCODERS)
+    if plain not in ours and plain not in _torchvision_names():
         near = _nearest(plain)
         hint = f" Did you mean {near!r}?" if near else ""
         raise ValueError(
-            f"unknown encoder {plain!r}.{hint} There are: {', '.join(ENCODER_NAMES)}; all other "
+            f"unknown encoder {plain!r}.{hint} There are: {', '.join(ours)}; all other "
             "classification networks of torchvision's; timm:NAME for any of timm's"
         )
     if colon and wiring != LOGITS:
@@ -189,10 +203,10 @@ def split_name(name: str) -> tuple[str, str]:
             f"unknown wiring {wiring!r} of {plain!r}.{hint} {plain!r} alone gives pooled features, "
             f"'{plain}:{LOGITS}' the whole classifier's {LOGITS}"
         )
-    if wiring and plain == "small":
+    if wiring and plain in ("small", *BLAZEPOSE_ENCODERS):
         raise ValueError(
-            f"'small' has no classifier, so there is no 'small:{LOGITS}'; use 'small', or another "
-            "encoder"
+            f"{plain!r} has no classifier, so there is no '{plain}:{LOGITS}'; use {plain!r}, or "
+            "another encoder"
         )
     return plain, wiring
 
@@ -208,7 +222,8 @@ def _nearest(name: str) -> str:
     from hmrlab.models.timm_backbone import timm_names  # see `create_encoder`
 
     known = {one: TIMM + one for one in timm_names()}
-    known |= {one: one for one in (*ENCODER_NAMES, *_torchvision_names())}
+    ours = (*ENCODER_NAMES, *BLAZEPOSE_ENCODERS)
+    known |= {one: one for one in (*ours, *_torchvision_names())}
     near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.4)
     return known[near[0]] if near else ""
 

@@ -7,9 +7,10 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import onnx
@@ -35,6 +36,7 @@ CHECKED_BATCHES = (1, 2, 5)
 TOLERANCE = 1e-4  # two runtimes that sum float32 in other orders differ by 1e-6 to 1e-5
 _LARGEST = 2**31  # bytes that a protobuf, and so one ONNX file, can hold
 _MOST_READ = 2**29  # bytes of a file; the largest network here has a quarter of that
+Info = TypeVar("Info")
 _HIDDEN = ("regressor.fc1.weight", "regressor.fc2.weight")
 
 
@@ -63,29 +65,49 @@ def export_onnx(model: HMR, path: str | Path, resolution: int, n_iter: int = 3) 
     """
     if n_iter < 1:
         raise ValueError(f"n_iter must be at least 1, got {n_iter}")
+    unrolled = _Unrolled(copy.deepcopy(model).cpu().float(), n_iter).eval()
+    proto = traced(unrolled, resolution, OUTPUTS)
+    if proto.ByteSize() >= _LARGEST:
+        raise FileProblem(f"{path}: the network takes {proto.ByteSize():,} bytes; 2 GB is the most")
+    return write_onnx(path, proto, OnnxInfo(model.encoder.name, resolution, n_iter, "fp32"))
+
+
+def traced(module: nn.Module, resolution: int, outputs: Sequence[str]) -> onnx.ModelProto:
+    """The graph of a module that takes any number of pictures, and gives a tensor a name.
+
+    Args:
+        module: on the CPU, in evaluation mode; (B, 3, resolution, resolution) to a tuple.
+        resolution: side of the pictures, pixels.
+        outputs: names of what it gives.
+    """
     example = torch.zeros(2, 3, resolution, resolution)  # of one picture the batch would be fixed
     with _quiet():
         program = torch.onnx.export(
-            _Unrolled(copy.deepcopy(model).cpu().float(), n_iter).eval(),
+            module,
             (example,),
             dynamo=True,
             input_names=[INPUT],
-            output_names=list(OUTPUTS),
-            dynamic_shapes={INPUT: {0: torch.export.Dim("batch")}},
+            output_names=list(outputs),
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
             verbose=False,
         )
         proto = program.model_proto
-    if proto.ByteSize() >= _LARGEST:
-        raise FileProblem(f"{path}: the network takes {proto.ByteSize():,} bytes; 2 GB is the most")
     for node in proto.graph.node:  # the exporter notes the paths of this machine's source files
         del node.metadata_props[:]
-    return write_onnx(path, proto, OnnxInfo(model.encoder.name, resolution, n_iter, "fp32"))
+    return proto
 
 
 def write_onnx(path: str | Path, proto: onnx.ModelProto, info: OnnxInfo) -> Path:
     """Write a graph and what it says of itself, whole or not at all."""
+    return write_proto(path, proto, FORMAT, vars(info))
+
+
+def write_proto(
+    path: str | Path, proto: onnx.ModelProto, kind: str, about: Mapping[str, object]
+) -> Path:
+    """Write a graph with its format and what else it is to say of itself, whole or not at all."""
     del proto.metadata_props[:]
-    kept = {"format": FORMAT} | {key: str(value) for key, value in vars(info).items()}
+    kept = {"format": kind} | {key: str(value) for key, value in about.items()}
     onnx.helper.set_model_props(proto, kept)
     return write_whole(path, lambda file: file.write(proto.SerializeToString()))
 
@@ -96,15 +118,35 @@ def open_session(path: str | Path) -> tuple[onnxruntime.InferenceSession, OnnxIn
     Raises:
         FileProblem: the file is missing, damaged, or not written by `export_onnx`.
     """
+    missing = f"there is no file {path}; make it: hmrlab export RUN --out {Path(path).name}"
+    return start_session(path, _info_of, missing)
+
+
+def start_session(
+    path: str | Path,
+    read_info: Callable[[Path, onnx.ModelProto], Info],
+    missing: str,
+    threads: int | None = None,
+) -> tuple[onnxruntime.InferenceSession, Info]:
+    """An ONNX file in onnxruntime, on the CPU, and what `read_info` reads of it.
+
+    Args:
+        path: of the file.
+        read_info: takes the path and the graph, and raises for a file that is to be refused.
+        missing: the message where there is no file.
+        threads: that it may use; by default as many as torch.
+
+    Raises:
+        FileProblem: the file is missing, damaged, or refused.
+    """
     path = Path(path)
-    missing = f"there is no file {path}; make it: hmrlab export RUN --out {path.name}"
     content = read_bytes(path, _MOST_READ, missing)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = threads or torch.get_num_threads()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors
     try:
-        info = _info_of(path, onnx.load_model_from_string(content))
+        info = read_info(path, onnx.load_model_from_string(content))
         session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except FileProblem:
         raise
@@ -118,24 +160,34 @@ def open_session(path: str | Path) -> tuple[onnxruntime.InferenceSession, OnnxIn
 
 
 def _info_of(path: Path, proto: onnx.ModelProto) -> OnnxInfo:
-    """What a graph says of itself, if it says all of it and all its numbers are its own."""
-    kept = {entry.key: entry.value for entry in proto.metadata_props}
-    if kept.get("format") != FORMAT:
-        named = shown(", ".join(value.name for value in proto.graph.input))
-        raise FileProblem(
-            f"{path} is no network of hmrlab's (format {FORMAT!r}); its input is {named}"
-        )
-    graphs = [proto.graph]
-    for graph in graphs:  # more are added on the way
-        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
-            raise FileProblem(f"{path} takes numbers out of other files, which none of ours does.")
-        graphs += [g for node in graph.node for a in node.attribute for g in (a.g, *a.graphs)]
+    """What a graph of `export_onnx` says of itself, if it says all of it; see `read_about`."""
+    kept = read_about(path, proto, FORMAT)
     numbers = {}
     for name, (least, most) in BOUNDS.items():
         numbers[name] = int(kept[name])
         if not least <= numbers[name] <= most:
             raise ValueError(f"its {name} is {numbers[name]:,}; expected {least} to {most}")
     return OnnxInfo(encoder=kept["encoder"], precision=kept["precision"], **numbers)
+
+
+def read_about(path: Path, proto: onnx.ModelProto, kind: str) -> dict[str, str]:
+    """What `write_proto` let a graph say, if it is of that format and all its numbers are its own.
+
+    Raises:
+        FileProblem: it is of another format, or takes numbers out of other files.
+    """
+    kept = {entry.key: entry.value for entry in proto.metadata_props}
+    if kept.get("format") != kind:
+        named = shown(", ".join(value.name for value in proto.graph.input))
+        raise FileProblem(
+            f"{path} is no network of hmrlab's (format {kind!r}); its input is {named}"
+        )
+    graphs = [proto.graph]
+    for graph in graphs:  # more are added on the way
+        if any(tensor.data_location == onnx.TensorProto.EXTERNAL for tensor in _tensors(graph)):
+            raise FileProblem(f"{path} takes numbers out of other files, which none of ours does.")
+        graphs += [g for node in graph.node for a in node.attribute for g in (a.g, *a.graphs)]
+    return kept
 
 
 def _tensors(graph: onnx.GraphProto) -> Iterator[onnx.TensorProto]:

@@ -279,6 +279,11 @@ def trace(model: HMR, resolution: int) -> Any:
     import torch_pruning  # only here: few need it
 
     name = model.encoder.name
+    if getattr(getattr(model.encoder, "backbone", None), "channels_fixed", False):
+        raise ValueError(
+            f"the features of {name!r} are landmarks, each in its own place, so no channels can be "
+            "cut out. Prune it by masks, or take another encoder"
+        )
     for part_name, part in model.named_modules():
         if next(part.parameters(recurse=False), None) is None or isinstance(part, RESIZABLE):
             continue

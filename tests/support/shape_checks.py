@@ -12,6 +12,7 @@ CHECKED = (
     "hmrlab.bodies.lbs",
     "hmrlab.bodies.params",
     "hmrlab.bodies.points",
+    "hmrlab.models.blazepose",
     "hmrlab.models.discriminators",
     "hmrlab.models.encoders",
     "hmrlab.models.heatmaps",

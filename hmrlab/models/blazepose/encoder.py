@@ -1,0 +1,70 @@
+"""BlazePose as an encoder: eyes that have seen real people. `create_encoder("blazepose_full")`."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as nnf
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from hmrlab.models.blazepose.landmarks import POINTS, SIDE, VALUES, VARIANTS
+from hmrlab.models.blazepose.weights import load_blazepose
+
+# ImageNet's, which all encoders' pictures are normalised by (`hmrlab.data.augment` does it)
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+LOGITS = 8.0  # what is beyond says no more
+WORLD_SCALE = 2.0  # joints are up to a metre from the hips, most of them half of that
+
+
+class BlazePoseEncoder(nn.Module):
+    """The landmark network without heat maps and mask.
+
+    Its features are the last map, 2x2, and what the network reads from it: landmarks and world
+    joints, brought to about [-2, 2]. There is no batch normalisation in it, so it is the same
+    network in training, and small batches do it no harm.
+
+    Args:
+        variant: "lite" or "full".
+    """
+
+    channels_fixed = True  # the places of the landmarks in the features have a meaning
+
+    def __init__(self, variant: str) -> None:
+        super().__init__()
+        config = VARIANTS[variant]
+        self.network = load_blazepose(variant, maps=False)
+        self.feature_size = 4 * config.regression + POINTS * (VALUES + 3)
+        self.map_channels = config.regression
+        for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
+            self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b features"]:
+        """Pictures of any size, normalised as ImageNet's, to (B, feature_size)."""
+        f2 = self.network.features(self._crops(images))["f2"]
+        landmarks, world = self.network.landmarks_of(f2), self.network.world_of(f2)
+        return torch.cat([f2.flatten(1), *head_features(landmarks, world)], 1)
+
+    def maps(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b _ 8 8"]:
+        """The regression's first map, 8x8."""
+        return self.network.features(self._crops(images))["f8"]
+
+    def _crops(self, images: Tensor) -> Tensor:
+        """Colours in [0, 1] at the side that the network was trained for."""
+        images = images * self.std + self.mean
+        if images.shape[-2:] == (SIDE, SIDE):
+            return images
+        shrinks = max(images.shape[-2:]) > SIDE
+        return nnf.interpolate(
+            images, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=shrinks
+        )
+
+
+def head_features(
+    landmarks: Float[Tensor, "b 39 5"], world: Float[Tensor, "b 39 3"]
+) -> tuple[Float[Tensor, "b 195"], Float[Tensor, "b 117"]]:
+    """Landmarks and world joints as numbers of the order of 1."""
+    half = SIDE / 2
+    places = torch.cat([landmarks[..., :2] / half - 1, landmarks[..., 2:3] / half], -1)
+    logits = landmarks[..., 3:].clamp(-LOGITS, LOGITS) / (LOGITS / 2)
+    return torch.cat([places, logits], -1).flatten(1), WORLD_SCALE * world.flatten(1)

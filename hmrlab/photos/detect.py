@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import partial
 from typing import Protocol
 
@@ -11,6 +10,7 @@ import torch
 from PIL import Image
 from torch import nn
 
+from hmrlab.models.detections import Detections
 from hmrlab.models.hub import hub_path, hub_weights
 from hmrlab.photos.picture import shrunk
 
@@ -22,19 +22,6 @@ LEAST_SCORE = 0.9
 PERSON = 1  # of the network's two classes; 0 is the background
 N_COCO = 17  # keypoints
 LEAST_SIDE = 10.0  # pixels of a person's box
-
-
-@dataclass(frozen=True)
-class Detections:
-    """N guesses, in pixels of the photo."""
-
-    boxes: np.ndarray  # (N, 4) left, top, right, bottom
-    scores: np.ndarray  # (N,) from 0 to 1, that it is a person
-    keypoints: np.ndarray  # (N, 17, 3) COCO's: x, y, and a score without a scale
-
-    def rows(self, index: np.ndarray) -> Detections:
-        """Some of them, by position or by mask."""
-        return Detections(self.boxes[index], self.scores[index], self.keypoints[index])
 
 
 class Detector(Protocol):

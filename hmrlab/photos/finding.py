@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.files import FileProblem, read_bytes, read_json
+from hmrlab.models.detections import Detections
 from hmrlab.models.hub import hub_path, hub_weights
 from hmrlab.photos.boxes import BOX_FACTOR, FARTHEST, LEAST_PIXELS, Boxes, shrunk, why_no_box
 
@@ -252,19 +253,6 @@ def _wrong_count(found: int) -> str:
         f"{expected}, found {found}: the {found // 3} keypoints of OpenPose's {model} model. Run "
         "it with --model_pose BODY_25."
     )
-
-
-@dataclass(frozen=True)
-class Detections:
-    """N guesses, in pixels of the photo."""
-
-    boxes: np.ndarray  # (N, 4) left, top, right, bottom
-    scores: np.ndarray  # (N,) from 0 to 1, that it is a person
-    keypoints: np.ndarray  # (N, 17, 3) COCO's: x, y, and a score without a scale
-
-    def rows(self, index: np.ndarray) -> Detections:
-        """Some of them, by position or by mask."""
-        return Detections(self.boxes[index], self.scores[index], self.keypoints[index])
 
 
 def people_among(guesses: Detections, least_score: float) -> Detections:

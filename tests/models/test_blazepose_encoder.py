@@ -9,7 +9,7 @@ from hmrlab.models import (
     HeatmapNet,
     HMRConfig,
     create_encoder,
-    load_model,
+    open_model,
     save_weights,
     split_name,
 )
@@ -80,7 +80,7 @@ def test_a_checkpoint_remembers_tuned_eyes(tmp_path):
     model = HMR(create_encoder("blazepose_lite"), HMRConfig(resolution=64)).eval()
     with torch.no_grad():
         model.encoder.backbone.network.world.bias += 0.1
-    again = load_model(save_weights(tmp_path / "model.pt", model))
+    again = open_model(save_weights(tmp_path / "model.pt", model))
     assert again.encoder.name == "blazepose_lite"
     _, images = pictures(1, 64)
     with torch.inference_mode():

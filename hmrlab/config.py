@@ -217,6 +217,8 @@ class Config:
     variant: str = ""  # names data that a caller brings along in place of `data`
 
     encoder_weights: EncoderWeights = "none"
+    frozen: bool = False  # the encoder stays as it is
+    views: int = 0  # augmented ones of each picture, at which a frozen encoder looks once; 0: anew
     init_from: str = ""  # goes on from that preset's model, of the same scale and seed
     prune: PruneConfig | None = None  # lighten the model before the first step
     n_iter: int = 3
@@ -242,6 +244,11 @@ class Config:
     def __post_init__(self) -> None:
         if self.fits is not None and self.adversary is not None:
             raise ValueError("a run is supervised by fits or judged by an adversary, not both")
+        if self.views and (not self.frozen or self.fresh or self.task != "bodies"):
+            raise ValueError(
+                "`views` needs a frozen encoder, stored people and the task of bodies: only then "
+                "can the encoder look once"
+            )
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
@@ -269,7 +276,7 @@ _LEAST = {
     "seed": 0, "resolution": 32, "studio_train": 1, "wild_train": 1, "studio_test": 1,
     "wild_test": 1, "steps": 0, "batch_size": 1, "eval_batch_size": 1, "lr": 0.0, "n_iter": 1,
     "dropout": 0.0, "num_deconv": 0, "deconv_channels": 1, "seconds": 0.0, "accumulate": 1,
-    "head_lr_factor": 0.0, "weight_decay": 0.0, "clip_norm": 0.0,
+    "views": 0, "head_lr_factor": 0.0, "weight_decay": 0.0, "clip_norm": 0.0,
 }  # fmt: skip
 
 

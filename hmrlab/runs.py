@@ -47,6 +47,7 @@ from hmrlab.training.first_fits import fill_fits
 from hmrlab.training.gallery import predict_gallery
 from hmrlab.training.keypoint_maps import HeatmapObjective, check_maps, score_maps
 from hmrlab.training.labels import check_labels, describe_shares
+from hmrlab.training.looking import see_training_set
 from hmrlab.training.micro_batches import (
     MICRO_BATCH,
     find_micro_batch,
@@ -127,7 +128,10 @@ def run_training(
     run = _Training(config, choose_device(device), progress)
     model = build_model(config, _start_file(config, earlier), allow_download)
     model = _from_base(config, model, earlier)
-    done = run.train(model, dataset or load_training_set(config), deadline)
+    data = dataset or load_training_set(config)
+    if config.views:
+        data = see_training_set(data, model, config, run.device, progress)
+    done = run.train(model, data, deadline)
     model = settle(model).eval()
     metrics, scores = run.score(model)
     gallery = {} if run.maps else predict_gallery(model, config, run.device)
@@ -174,6 +178,8 @@ def build_model(
         model = model_on(encoder, config)
     if start is not None:
         load_encoder_weights(start, model.encoder)
+    if config.frozen:
+        model.encoder.requires_grad_(False)
     return model
 
 
@@ -221,7 +227,7 @@ def make_objective(
         return SPIN(body, config.losses)
     prior = load_prior(body=config.body).to(device)
     fits = fill_fits(dataset, body, prior, config.fits, progress=progress)
-    lengths = tuple(len(part) for part in dataset.parts)
+    lengths = tuple(part.people for part in dataset.parts)
     return SPIN(body, config.losses, FitSupervisor(body, prior, config.fits, fits, lengths))
 
 
@@ -273,7 +279,7 @@ class _Training:
             torch.cuda.reset_peak_memory_stats(device)
         writer = BackgroundWriter.to_folder(self.folder / "tensorboard")
         body = load_body(config.body, BODY_DETAIL).to(device)
-        pictures = None if self.maps else keypoint_pictures(body)
+        pictures = None if self.maps or config.views else keypoint_pictures(body)
         try:
             trainer = Trainer(
                 model, objective, loader, settings, self.folder, device, writer, pictures,

@@ -68,8 +68,11 @@ class SPIN:
             the terms and "total", which is to be minimised, scalars by name; with what
             `FitSupervisor.supervise` says of the fits.
         """
-        with autocast(batch.images.device, precision):
-            output = model(batch.images.contiguous(memory_format=torch.channels_last))
+        images = batch.images
+        if images.ndim == 4:
+            images = images.contiguous(memory_format=torch.channels_last)
+        with autocast(images.device, precision):
+            output = model(images)
         return self.losses(output.float(), batch)
 
     def losses(self, output: SMPLParams, batch: Batch) -> dict[str, Tensor]:

@@ -385,7 +385,7 @@ def _not_whole(path: Path, reason: object) -> str:
 
 def _parameter_groups(model: nn.Module, head_lr_factor: float) -> list[dict[str, Any]]:
     """The regressor's weights and the others', each with its share of the learning rate."""
-    named = list(model.named_parameters())
+    named = [(name, value) for name, value in model.named_parameters() if value.requires_grad]
     head = [value for name, value in named if name.startswith("regressor.")]
     rest = [value for name, value in named if not name.startswith("regressor.")]
     groups = [{"params": rest, "factor": 1.0}, {"params": head, "factor": head_lr_factor}]

@@ -146,7 +146,7 @@ class RawBatch(RawLabels):
         device = self.images.device
         flip, channels = augmentation.flip.to(device), augmentation.channels.to(device)
         crops = _pictures(self.images, matrix, flip, channels, resolution)
-        return with_labels(crops, self, augmentation, matrix)
+        return with_labels(crops, self, augmentation, matrix, resolution)
 
 
 def draw(settings: AugmentationSettings, n: int, generator: torch.Generator) -> Augmentation:
@@ -175,12 +175,15 @@ def matrix_to_crop(raw: RawLabels, augmentation: Augmentation, resolution: int) 
     return crop_matrix(raw.center, raw.scale * scale, resolution, rotation)
 
 
-def with_labels(crops: Tensor, raw: RawLabels, augmentation: Augmentation, matrix: Tensor) -> Batch:
+def with_labels(
+    crops: Tensor, raw: RawLabels, augmentation: Augmentation, matrix: Tensor, resolution: int
+) -> Batch:
     """Crops (B, 3, R, R), augmented and normalised, with their labels, changed as they were.
 
-    The matrix is that of `matrix_to_crop`.
+    In place of the crops it takes features of them (B, F), too. The matrix is that of
+    `matrix_to_crop`; the resolution R, of the crops, in pixels.
     """
-    device, resolution = crops.device, crops.shape[-1]
+    device = crops.device
     flip, rotation = augmentation.flip.to(device), augmentation.rotation.to(device)
     keypoints = apply_affine(matrix, raw.keypoints[..., :2])
     keypoints = torch.cat([pixels_to_normalised(keypoints, resolution), raw.keypoints[..., 2:]], -1)

@@ -13,7 +13,7 @@ from hmrlab.tensors import TensorRecord
 class Batch(TensorRecord):
     """B people, each in the middle of a square crop of R pixels; camera frame x right, y down."""
 
-    images: Tensor  # (B, 3, R, R) float, normalised by ImageNet's mean and standard deviation
+    images: Tensor  # (B, 3, R, R) float, normalised as ImageNet's; or features of them (B, F)
     keypoints_2d: Tensor  # (B, 49, 3) x, y in [-1, 1] over the crop, confidence
     keypoints_3d: Tensor  # (B, 24, 4) annotated joints, metres, camera frame, confidence
     rotations: Tensor  # (B, 24, 3, 3) SMPL pose, the root in the camera frame

@@ -57,6 +57,11 @@ class PoseDataset:
         return len(self.records)
 
     @property
+    def people(self) -> int:
+        """Rows of the records, which batches' `index` counts."""
+        return len(self.records)
+
+    @property
     def parts(self) -> tuple[PoseDataset, ...]:
         """The sets that samples come from: this one."""
         return (self,)

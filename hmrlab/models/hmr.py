@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -80,6 +81,18 @@ class HMR(nn.Module):
         )
 
     @property
+    def frozen(self) -> bool:
+        """Whether the encoder stays as it is: none of its parameters learns."""
+        return not any(value.requires_grad for value in self.encoder.parameters())
+
+    def train(self, mode: bool = True) -> Self:
+        """As in torch; but a frozen encoder's batch normalisation and dropout stay as in use."""
+        super().train(mode)
+        if self.frozen:
+            self.encoder.eval()
+        return self
+
+    @property
     def n_iter(self) -> int:
         """Corrections of the mean body."""
         return self.config.n_iter
@@ -89,14 +102,16 @@ class HMR(nn.Module):
         """Side of the crops that it is made for, pixels."""
         return self.config.resolution
 
-    def forward(self, images: Float[Tensor, "b 3 h w"], n_iter: int | None = None) -> SMPLParams:
+    def forward(self, images: Float[Tensor, "b ..."], n_iter: int | None = None) -> SMPLParams:
         """One body for each picture, with its weak-perspective camera.
 
         Args:
-            images: (B, 3, H, W) normalised by ImageNet's mean and standard deviation.
+            images: (B, 3, H, W) normalised by ImageNet's mean and standard deviation; or what the
+                encoder has said of them already (B, feature_size).
             n_iter: corrections of the mean body; by default the config's.
         """
-        return self.regressor(self.encoder(images), n_iter or self.n_iter)
+        features = self.encoder(images) if images.ndim == 4 else images
+        return self.regressor(features, n_iter or self.n_iter)
 
     def iterations(
         self, images: Float[Tensor, "b 3 h w"], n_iter: int | None = None

@@ -155,7 +155,7 @@ def fill_fits(
         plan: without headings nothing is fitted, and the dictionary is empty.
         progress: show a bar.
     """
-    best = FitsDict(sum(len(part) for part in dataset.parts), body.faces.device)
+    best = FitsDict(sum(part.people for part in dataset.parts), body.faces.device)
     first = 0
     for part in dataset.parts:
         if plan.headings and not part.records.has_smpl.all():
@@ -163,7 +163,7 @@ def fill_fits(
             if fits is None:
                 fits, _ = first_fits(part.records, part.name, body, prior, plan, progress=progress)
             best.fill(first, fits)
-        first += len(part)
+        first += part.people
     return best
 
 

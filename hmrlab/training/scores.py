@@ -9,10 +9,12 @@ import torch
 from hmrlab.bodies import load_body
 from hmrlab.config import Config
 from hmrlab.data.dataset import PoseDataset
+from hmrlab.data.features import FeatureSet
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation.scores import Scores, evaluate_model
 from hmrlab.models import HMR
 from hmrlab.smplify import load_prior
+from hmrlab.training.looking import see_test_set
 from hmrlab.training.sets import BODY_DETAIL, TEST_SETS, load_set
 from hmrlab.training.warm_fits import warm_fit_scores
 
@@ -20,7 +22,9 @@ CHECKED_PEOPLE = 256  # of studio's test set, scored now and then along a traini
 CHECKED_SCORES = ("mpjpe_mm", "pa_mpjpe_mm", "rotation_error_deg", "keypoint_error_percent")
 
 
-def evaluation_loader(dataset: PoseDataset, config: Config, device: torch.device) -> BatchLoader:
+def evaluation_loader(
+    dataset: PoseDataset | FeatureSet, config: Config, device: torch.device
+) -> BatchLoader:
     """Batches for testing: in order, not augmented, none left out."""
     return BatchLoader(
         dataset,
@@ -32,6 +36,15 @@ def evaluation_loader(dataset: PoseDataset, config: Config, device: torch.device
     )
 
 
+def load_test_set(
+    name: str, model: HMR, config: Config, device: torch.device, progress: bool = False
+) -> PoseDataset | FeatureSet:
+    """A synthetic test set; as features, where the training's encoder looks only once."""
+    if config.views:
+        return see_test_set(name, model, config, device, progress)
+    return load_set(name, "test", config)
+
+
 def check_bodies(model: HMR, config: Config, device: torch.device) -> dict[str, float]:
     """Some scores on the first people of the test sets that are trained on, else of studio's."""
     body = load_body(config.body, BODY_DETAIL).to(device)
@@ -39,7 +52,7 @@ def check_bodies(model: HMR, config: Config, device: torch.device) -> dict[str, 
     tested = [name for name in config.data if name in TEST_SETS]
     for name in tested or TEST_SETS[:1]:
         prefix = "" if name == "studio" else f"{name}/"
-        loader = evaluation_loader(load_set(name, "test", config), config, device)
+        loader = evaluation_loader(load_test_set(name, model, config, device), config, device)
         first = list(itertools.islice(loader, max(1, CHECKED_PEOPLE // loader.batch_size)))
         scores = evaluate_model(model, first, body).to_dict()
         checked |= {prefix + score: scores[score] for score in CHECKED_SCORES}
@@ -58,7 +71,7 @@ def score_bodies(
     scores = {
         name: evaluate_model(
             model,
-            evaluation_loader(load_set(name, "test", config), config, device),
+            evaluation_loader(load_test_set(name, model, config, device, progress), config, device),
             body,
             progress=progress,
         )

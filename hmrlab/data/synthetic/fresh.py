@@ -69,7 +69,7 @@ class FreshBatch(RawLabels):
         flip = augmentation.flip.to(pictures.device)
         pictures = torch.where(flip[:, None, None, None], pictures.flip(-1), pictures)
         crops = coloured(pictures, augmentation.channels.to(pictures.device))
-        return with_labels(crops, self, augmentation, matrix)
+        return with_labels(crops, self, augmentation, matrix, resolution)
 
 
 class FreshSet:
@@ -79,6 +79,11 @@ class FreshSet:
         self.name, self._count = name, count
 
     def __len__(self) -> int:
+        return self._count
+
+    @property
+    def people(self) -> int:
+        """That there are."""
         return self._count
 
 

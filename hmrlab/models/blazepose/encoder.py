@@ -33,6 +33,7 @@ class BlazePoseEncoder(nn.Module):
     def __init__(self, variant: str) -> None:
         super().__init__()
         config = VARIANTS[variant]
+        self.variant = variant
         self.network = load_blazepose(variant, maps=False)
         self.feature_size = 4 * config.regression + POINTS * (VALUES + 3)
         self.map_channels = config.regression
@@ -41,15 +42,15 @@ class BlazePoseEncoder(nn.Module):
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b features"]:
         """Pictures of any size, normalised as ImageNet's, to (B, feature_size)."""
-        f2 = self.network.features(self._crops(images))["f2"]
+        f2 = self.network.features(self.crops(images))["f2"]
         landmarks, world = self.network.landmarks_of(f2), self.network.world_of(f2)
         return torch.cat([f2.flatten(1), *head_features(landmarks, world)], 1)
 
     def maps(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b _ 8 8"]:
         """The regression's first map, 8x8."""
-        return self.network.features(self._crops(images))["f8"]
+        return self.network.features(self.crops(images))["f8"]
 
-    def _crops(self, images: Tensor) -> Tensor:
+    def crops(self, images: Tensor) -> Tensor:
         """Colours in [0, 1] at the side that the network was trained for."""
         images = images * self.std + self.mean
         if images.shape[-2:] == (SIDE, SIDE):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import onnx
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 
 from hmrlab.files import FileProblem
 from hmrlab.models.blazepose.detector import SIDE as DETECTOR_SIDE
+from hmrlab.models.blazepose.encoder import BlazePoseEncoder, head_features
 from hmrlab.models.blazepose.landmarks import SIDE, BlazePoseLandmarks, PoseOutput
 from hmrlab.models.blazepose.weights import load_blazepose, load_detector
 from hmrlab.models.export import INPUT, read_about, start_session, traced, write_proto
@@ -87,6 +90,28 @@ class OnnxBlazePose:
         array = images.detach().float().contiguous().numpy()
         said = self.session.run(list(self.outputs), {INPUT: array})
         return {k: torch.from_numpy(v) for k, v in zip(self.outputs, said, strict=True)}
+
+
+def onnx_look(
+    encoder: BlazePoseEncoder, threads: int | None = None
+) -> Callable[[Float[Tensor, "b 3 h w"]], Float[Tensor, "b f"]]:
+    """The encoder as onnxruntime computes it on the CPU, with the weights that it has now.
+
+    Args:
+        encoder: left as it is.
+        threads: see `OnnxBlazePose`.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "eyes.onnx"
+        export_blazepose(path, encoder.variant, features_only=True, network=encoder.network)
+        session = OnnxBlazePose(path, threads)
+
+    def look(images: Tensor) -> Tensor:
+        output = session(encoder.crops(images))
+        heads = head_features(output["landmarks"], output["world"])
+        return torch.cat([output["f2"].flatten(1), *heads], 1)
+
+    return look
 
 
 class _Named(nn.Module):

@@ -9,10 +9,10 @@ import torch
 
 from hmrlab.config import LIGHT
 from hmrlab.data import features as module
-from hmrlab.data.augment import Augmentation, augment
-from hmrlab.data.boxes import MARGIN
+from hmrlab.data.augment import Augmentation
 from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set
 from hmrlab.data.features import FeatureSpec, look_once, weights_digest
+from hmrlab.data.images import MARGIN
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
 
@@ -49,7 +49,7 @@ def test_features_are_those_of_the_augmented_pictures_and_labels_go_with_them(da
     for k, row in enumerate(rows):
         person = dataset.gather(np.array([row % COUNT]), round(MARGIN * SIDE))
         view = Augmentation(**{key: v[[row]] for key, v in vars(SPEC.draws()).items()})
-        expected = augment(person, view, SIDE)
+        expected = person.augmented(view, SIDE)
         torch.testing.assert_close(batch.images[[k]], corners(expected.images), atol=2e-3, rtol=0)
         for name in ("keypoints_2d", "keypoints_3d", "rotations", "is_flipped", "rot_angle"):
             torch.testing.assert_close(

@@ -13,6 +13,7 @@ from hmrlab.paths import chosen_body
 if TYPE_CHECKING:
     from hmrlab.models import Opened
     from hmrlab.photos.finding import NetworkDetector
+    from hmrlab.photos.folder import Job, Maker
 
 app = typer.Typer()
 
@@ -26,6 +27,63 @@ OTHER_BODY = (
     "Note: this network gives {theirs} parameters, and they are shown on {ours}, whose shapes and "
     "joints are others: poses are about right, sizes and places are not. {remedy}"
 )
+
+
+@app.command()
+def people(
+    images: Annotated[
+        list[Path],
+        typer.Argument(metavar="IMAGE...", help="Photos, or folders with photos in them."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="A folder for each photo goes there; runs/people."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Make anew what was done.")] = False,
+    least_score: Annotated[
+        float, typer.Option(min=0, max=1, help="How sure it has to be that somebody is a person.")
+    ] = 0.2,
+    eyes: Annotated[
+        str, typer.Option(metavar="lite|full", help="Which of BlazePose's networks looks.")
+    ] = "full",
+    page: Annotated[bool, typer.Option("--page/--no-page", help="Write a page to turn it.")] = True,
+    include_body: Annotated[
+        bool, typer.Option("--include-body", help="Write a body model of your own into pages.")
+    ] = False,
+    max_pixels: MaxPixels = None,
+) -> None:
+    """Put bodies on the people of photos: found, looked at, fitted. Nothing else is needed.
+
+    MoveNet finds everybody, BlazePose sees their keypoints, and SMPLify fits a body to these:
+    pictures, meshes, parameters, a page. A run that is stopped goes on; photos that cannot be used
+    are listed at the end.
+    """
+    from hmrlab import paths
+    from hmrlab.bodies import load_body
+    from hmrlab.files import MAX_PIXELS
+    from hmrlab.photos.folder import Fitter, jobs_for
+    from hmrlab.photos.landmarks import EYES, ByEyes
+    from hmrlab.rendering import choose_backend
+    from hmrlab.smplify import load_prior
+
+    if eyes not in EYES:
+        raise typer.BadParameter(
+            f"{eyes!r} is not {' or '.join(EYES)}, the two that come along", param_hint="--eyes"
+        )
+    jobs = jobs_for(images, out or paths.runs_dir() / "people")
+    try:
+        choose_backend()
+    except (RuntimeError, ValueError) as error:  # better now than after the work
+        fail(str(error))
+    fitter = Fitter(
+        body=load_body(),
+        prior=load_prior(),
+        finder=ByEyes(eyes, least_score),
+        include_body=include_body,
+        pages=page,
+        max_pixels=max_pixels or MAX_PIXELS,
+    )
+    _make_all(jobs, fitter, force)
 
 
 @app.command()
@@ -89,14 +147,13 @@ def photo(
     photos that cannot be used are listed at the end.
     """
     import numpy as np
-    from tqdm import tqdm
 
     from hmrlab import paths
     from hmrlab.bodies import load_body
     from hmrlab.device import choose_device
     from hmrlab.files import MAX_PIXELS
     from hmrlab.photos import finding
-    from hmrlab.photos.folder import Predictor, jobs_for, predict_all
+    from hmrlab.photos.folder import Predictor, jobs_for
     from hmrlab.rendering import choose_backend
 
     rectangles = [_rectangle(text) for text in box or []]
@@ -130,20 +187,28 @@ def photo(
     for note in _notes(model, opened):
         typer.echo(note)
     predictor = Predictor(
-        network,
-        load_body(),
-        finder,
-        resolution or network.resolution,
-        include_body,
-        page,
-        max_pixels or MAX_PIXELS,
+        model=network,
+        body=load_body(),
+        finder=finder,
+        resolution=resolution or network.resolution,
+        include_body=include_body,
+        pages=page,
+        max_pixels=max_pixels or MAX_PIXELS,
     )
+    _make_all(jobs, predictor, force)
 
-    def report(job, text):
+
+def _make_all(jobs: list[Job], maker: Maker, force: bool) -> None:
+    """Bodies for all photos, with a word about each."""
+    from tqdm import tqdm
+
+    from hmrlab.photos.folder import predict_all
+
+    def report(job: Job, text: str) -> None:
         tqdm.write(text if len(jobs) == 1 else f"{job.photo.name}\n{text}\n")
 
-    outcome = predict_all(jobs, predictor, force=force, progress=True, report=report)
-    if page and not include_body and outcome.done and chosen_body() != "free":
+    outcome = predict_all(jobs, maker, force=force, progress=True, report=report)
+    if maker.pages and not maker.include_body and outcome.done and chosen_body() != "free":
         typer.echo(
             "No page was written: it would hand your body model to whoever has it, which SMPL's "
             "licence forbids; --include-body writes one to keep to yourself."

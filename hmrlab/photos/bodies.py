@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -274,6 +274,26 @@ def fit_photo(
         left_out=left_out,
         keypoints=keypoints[numbers],
         extra={"reprojection": fits.reprojection, "objective": fits.objective},
+    )
+
+
+def fit_people(image: np.ndarray, found: FoundPeople, body: Body, prior: PosePrior) -> PhotoBodies:
+    """As `fit_photo`, for people who were found, with all that is known of them.
+
+    Raises:
+        NobodyError: nobody can be fitted, or nobody's keypoints are known.
+    """
+    if found.keypoints is None:
+        raise NobodyError("no keypoints are known that a body could be fitted to")
+    fitted = fit_photo(image, found.keypoints, body, prior)
+    rows = np.array(fitted.numbers)
+    extra = {name: values[rows] for name, values in found.extra.items()}
+    left_out = {found.numbers[k]: reason for k, reason in fitted.left_out.items()}
+    return replace(
+        fitted,
+        numbers=tuple(found.numbers[k] for k in rows),
+        left_out=found.left_out | left_out,
+        extra=fitted.extra | extra,
     )
 
 

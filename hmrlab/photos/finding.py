@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -166,7 +167,14 @@ class ByDetector:
         return replace(found, extra={"score": people.scores, "coco_keypoints": people.keypoints})
 
 
-Finder = InBoxes | Whole | ByKeypoints | ByDetector
+class Finder(Protocol):
+    """A way to say who is in a photo."""
+
+    def key(self, photo: Path) -> str:
+        """What decides whom it finds."""
+
+    def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
+        """See `InBoxes.find`."""
 
 
 @dataclass(frozen=True)

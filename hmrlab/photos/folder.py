@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -26,10 +27,11 @@ from hmrlab.files import (
     write_text_whole,
 )
 from hmrlab.models import HMR
-from hmrlab.photos.bodies import PhotoBodies, predict
+from hmrlab.photos.bodies import PhotoBodies, fit_people, predict
 from hmrlab.photos.boxes import read_photo
-from hmrlab.photos.finding import Finder, NobodyError
+from hmrlab.photos.finding import Finder, FoundPeople, NobodyError
 from hmrlab.photos.save import save_bodies, save_page, summary, writing_to
+from hmrlab.smplify import PosePrior
 
 FORMAT = "hmrlab-photo-1"
 NOTE = "photo.json"  # written last: a folder with it is whole
@@ -45,23 +47,32 @@ class Job:
     folder: Path
 
 
-@dataclass(frozen=True)
-class Predictor:
+@dataclass(frozen=True, kw_only=True)
+class Maker(ABC):
     """All that decides what is made of a photo."""
 
-    model: HMR  # in evaluation mode
     body: Body
     finder: Finder
-    resolution: int  # side of the crops, pixels
     include_body: bool = False  # write a licensed body into pages
     pages: bool = True
     max_pixels: int = MAX_PIXELS  # of a photo; larger ones are not decoded
 
+    @abstractmethod
+    def bodies(self, image: np.ndarray, found: FoundPeople) -> PhotoBodies:
+        """The bodies of the people of a photo (H, W, 3) uint8.
+
+        Raises:
+            NobodyError: there are none.
+        """
+
+    @property
+    @abstractmethod
+    def settings(self) -> dict[str, Any]:
+        """What the bodies depend on besides photo, people and body model, as plain JSON."""
+
     @cached_property
-    def digests(self) -> tuple[str, str]:
-        """Of the network's numbers, and of the body's template and shapes."""
-        body = (self.body.v_template, self.body.shapedirs, self.body.faces)
-        return _digest(self.model.state_dict().values()), _digest(body)
+    def _body_digest(self) -> str:
+        return _digest((self.body.v_template, self.body.shapedirs, self.body.faces))
 
     def key(self, photo: Path) -> dict[str, Any]:
         """What a photo's results depend on, as plain JSON.
@@ -73,14 +84,42 @@ class Predictor:
             "format": FORMAT,
             "photo": _as_utf8(photo.name),
             "sha256": sha256_of(photo),
-            "model": self.digests[0],
-            "resolution": self.resolution,
-            "n_iter": self.model.n_iter,
-            "body": self.digests[1],
+            **self.settings,
+            "body": self._body_digest,
             "people": self.finder.key(photo),
             "page": self.pages,
             "include_body": self.include_body,
         }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Predictor(Maker):
+    """Bodies by a network."""
+
+    model: HMR  # in evaluation mode
+    resolution: int  # side of the crops, pixels
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        model = _digest(self.model.state_dict().values())
+        return {"model": model, "resolution": self.resolution, "n_iter": self.model.n_iter}
+
+    def bodies(self, image: np.ndarray, found: FoundPeople) -> PhotoBodies:
+        return predict(self.model, image, found, self.body, self.resolution)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fitter(Maker):
+    """Bodies fitted to the keypoints that the finder gives."""
+
+    prior: PosePrior
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        return {"prior": _digest((self.prior.means, self.prior.precisions, self.prior.weights))}
+
+    def bodies(self, image: np.ndarray, found: FoundPeople) -> PhotoBodies:
+        return fit_people(image, found, self.body, self.prior)
 
 
 @dataclass
@@ -124,7 +163,7 @@ def jobs_for(paths: Sequence[Path], out: Path) -> list[Job]:
 
 def predict_all(
     jobs: Sequence[Job],
-    predictor: Predictor,
+    maker: Maker,
     *,
     force: bool = False,
     progress: bool = False,
@@ -143,18 +182,18 @@ def predict_all(
     outcome = Outcome()
     for job in tqdm(jobs, desc="photos", unit="photo", disable=not progress):
         try:
-            key = predictor.key(job.photo)
+            key = maker.key(job.photo)
             if not force and _is_done(job, key):
                 outcome.skipped.append(job)
                 continue
-            image = read_photo(job.photo, predictor.max_pixels)
-            found = predictor.finder.find(job.photo, image)
-            result = predict(predictor.model, image, found, predictor.body, predictor.resolution)
+            image = read_photo(job.photo, maker.max_pixels)
+            found = maker.finder.find(job.photo, image)
+            result = maker.bodies(image, found)
         except (FileProblem, NobodyError, MemoryError) as error:
             outcome.problems[job.photo] = str(error) or "it takes more memory than there is"
             continue
         try:
-            text = _write(job, key, result, predictor, progress)
+            text = _write(job, key, result, maker, progress)
         except FileProblem as error:
             raise FileProblem(f"{error}{_what_stays(outcome)}") from error
         outcome.done.append(job)
@@ -208,18 +247,16 @@ def _is_done(job: Job, key: dict[str, Any]) -> bool:
         return False
 
 
-def _write(
-    job: Job, key: dict[str, Any], result: PhotoBodies, predictor: Predictor, progress: bool
-) -> str:
+def _write(job: Job, key: dict[str, Any], result: PhotoBodies, maker: Maker, progress: bool) -> str:
     """Write beside the folder, and put it into its place when it is whole."""
     part = job.folder.parent / f".{job.folder.name}.part"
     try:
         with writing_to(job.folder):
             _remove(part)
             written = save_bodies(result, part, progress=progress and len(result) > 1)
-            if predictor.pages:
+            if maker.pages:
                 page = save_page(
-                    result, part, include_body=predictor.include_body, title=job.photo.name
+                    result, part, include_body=maker.include_body, title=job.photo.name
                 )
                 written += [page] if page else []
             text = summary(result, [job.folder / path.name for path in written])
@@ -247,7 +284,7 @@ def _check_place(folder: Path) -> None:
     empty = folder.is_dir() and not any(folder.iterdir())
     if folder.exists() and not empty and not (folder / NOTE).is_file():
         raise FileProblem(
-            f"{folder} is there already, and hmrlab photo did not make it. Nothing was changed. "
+            f"{folder} is there already, and hmrlab did not make it. Nothing was changed. "
             "Name another --out, or move it away."
         )
 

@@ -1,0 +1,155 @@
+"""People in photos without a file or a box: found, looked at, fitted."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from hmrlab.bodies.joints import OPENPOSE_NAMES
+from hmrlab.data.synthetic.people import make_chunk
+from hmrlab.models.detections import Detections
+from hmrlab.photos import NobodyError
+from hmrlab.photos.bodies import fit_people
+from hmrlab.photos.landmarks import ByEyes, openpose_of, regions_about
+
+LIMBS = [
+    OPENPOSE_NAMES.index(f"{side}_{joint}")
+    for side in ("left", "right")
+    for joint in ("shoulder", "elbow", "wrist", "knee", "ankle")
+]
+NAMES = {
+    0: "nose",
+    2: "left_eye",
+    5: "right_eye",
+    7: "left_ear",
+    8: "right_ear",
+    11: "left_shoulder",
+    12: "right_shoulder",
+    13: "left_elbow",
+    14: "right_elbow",
+    15: "left_wrist",
+    16: "right_wrist",
+    23: "left_hip",
+    24: "right_hip",
+    25: "left_knee",
+    26: "right_knee",
+    27: "left_ankle",
+    28: "right_ankle",
+    29: "left_heel",
+    30: "right_heel",
+    31: "left_big_toe",
+    32: "right_big_toe",
+}  # fmt: skip -- MediaPipe's documented order of its 33 landmarks
+
+
+@pytest.fixture(scope="module")
+def two_people():
+    """A wide picture of two synthetic people, and their true keypoints (2, 25, 3)."""
+    chunk = make_chunk(8, 320, False, np.random.default_rng(4))
+    pair = [1, 3]
+    keypoints = chunk.keypoints[pair, :25].copy()
+    keypoints[1, :, 0] += 320
+    return np.concatenate(list(chunk.images[pair]), 1), keypoints
+
+
+@pytest.fixture(scope="module")
+def found(two_people):
+    return ByEyes("lite").find(None, two_people[0])
+
+
+def test_each_landmark_is_the_keypoint_of_its_name():
+    landmarks = np.stack([np.arange(33.0), 10 + np.arange(33.0)], 1)[None]
+    visibility = np.linspace(0, 1, 33)[None]
+    keypoints = openpose_of(landmarks, visibility)[0]
+    for number, name in NAMES.items():
+        expected = [number, 10 + number, visibility[0, number]]
+        np.testing.assert_allclose(keypoints[OPENPOSE_NAMES.index(name)], expected)
+    neck, hips = (keypoints[OPENPOSE_NAMES.index(name)] for name in ("neck", "mid_hip"))
+    np.testing.assert_allclose(neck, [11.5, 21.5, visibility[0, 11]])
+    np.testing.assert_allclose(hips, [23.5, 33.5, visibility[0, 23]])
+    for name in ("left_small_toe", "right_small_toe"):
+        assert not keypoints[OPENPOSE_NAMES.index(name)].any()
+
+
+def test_everybody_is_found_with_their_keypoints(two_people, found):
+    image, truth = two_people
+    assert len(found) == 2
+    order = np.argsort(found.boxes.center[:, 0].numpy())
+    seen = found.keypoints[order]
+    height = np.ptp(truth[..., 1], axis=1)
+    away = np.linalg.norm(seen[:, LIMBS, :2] - truth[:, LIMBS, :2], axis=-1) / height[:, None]
+    assert np.median(away) < 0.05
+    assert found.extra["world"].shape == (2, 33, 3)
+    assert ((found.extra["score"] > 0.2) & (found.extra["score"] <= 1)).all()
+    assert image.shape == (320, 640, 3)
+
+
+def test_whoever_lies_is_seen_as_whoever_stands(two_people):
+    image, truth = two_people
+    one = np.ascontiguousarray(np.rot90(image[:, :320]))  # counter-clockwise
+    found = ByEyes("full").find(None, one)
+    best = int(np.argmax(found.extra["score"]))
+    upright = truth[0]
+    expected = np.stack([upright[:, 1], 319 - upright[:, 0]], 1)
+    away = np.linalg.norm(found.keypoints[best, LIMBS, :2] - expected[LIMBS], axis=-1)
+    assert np.median(away) < 0.07 * np.ptp(upright[:, 1])
+
+
+def test_whoever_leans_far_is_looked_at_upright():
+    keypoints = np.zeros((2, 17, 3))
+    keypoints[:, [5, 6], :2], keypoints[:, [11, 12], :2] = [[100, 50]], [[100, 150]]
+    keypoints[1, [5, 6], :2] = [[200, 150]]  # head to the right
+    keypoints[..., 2] = 1
+    boxes = np.array([[50.0, 0, 150, 300], [50, 100, 250, 200]])
+    regions = regions_about(Detections(boxes, np.ones(2), keypoints))
+    np.testing.assert_allclose(regions.rotation_deg, [0, 90])
+
+
+def test_a_picture_of_nobody_says_so():
+    empty = np.full((200, 300, 3), 90, np.uint8)
+    with pytest.raises(NobodyError, match=r"nobody was seen.*--box x,y,w,h.*--least-score"):
+        ByEyes("lite").find(None, empty)
+
+
+def test_bodies_are_fitted_to_what_was_seen(two_people, found, body, prior):
+    fitted = fit_people(two_people[0], found, body, prior)
+    assert fitted.numbers == found.numbers
+    assert set(fitted.extra) >= {"reprojection", "score", "world"}
+    assert len(fitted.extra["world"]) == len(fitted)
+    size = found.boxes.side.numpy()
+    assert (fitted.pixel_errors() < 0.06 * size).all()
+
+
+def test_without_keypoints_there_is_nothing_to_fit(two_people, found, body, prior):
+    from dataclasses import replace
+
+    with pytest.raises(NobodyError, match="no keypoints are known"):
+        fit_people(two_people[0], replace(found, keypoints=None), body, prior)
+
+
+@pytest.fixture
+def hmrlab(hmrlab, monkeypatch, tmp_path, body):
+    monkeypatch.setenv("HMRLAB_HOME", str(tmp_path / "home"))
+    monkeypatch.delenv("HMRLAB_BODY", raising=False)
+    monkeypatch.setattr("hmrlab.bodies.load_body", lambda *_: body)  # the light one: quicker
+    return hmrlab
+
+
+def test_the_command_needs_nothing_but_the_photo(hmrlab, two_people, tmp_path):
+    Image.fromarray(two_people[0]).save(tmp_path / "us.png")
+    done = hmrlab("people", tmp_path / "us.png", "--eyes", "lite", "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    made = {path.name for path in (tmp_path / "out" / "us").iterdir()}
+    assert made >= {"overlay.png", "view.html", "person_0.obj", "person_1.npz", "photo.json"}
+    again = hmrlab("people", tmp_path / "us.png", "--eyes", "lite", "--out", tmp_path / "out")
+    assert "was done before" in again.out
+    other = hmrlab(
+        "people", tmp_path / "us.png", "--least-score", "0.99", "--out", tmp_path / "out"
+    )
+    assert (other.code, "nobody was seen" in " ".join(other.err.split())) == (1, True)
+
+
+def test_eyes_that_do_not_come_along_are_refused(hmrlab, two_people, tmp_path):
+    Image.fromarray(two_people[0]).save(tmp_path / "us.png")
+    done = hmrlab("people", tmp_path / "us.png", "--eyes", "heavy")
+    assert done.code == 2
+    assert "'heavy' is not lite or full" in " ".join(done.err.replace("│", " ").split())

@@ -131,7 +131,7 @@ def test_the_scan_lets_pass_what_is_below_or_at_home(line):
 
 # Where something begins: a command, a scale or a body that is asked for without a body's name.
 EDGES = {"config", "doctor", "bodies.body", "bodies.paths", "smplify.prior"}
-NAMED = {"load_body", "load_gendered"}  # calls that take a body's name first
+NAMED = {"body_path", "load_body", "load_gendered"}  # calls that take a body's name first
 
 
 def test_only_edges_ask_which_body_the_user_chose():

@@ -47,12 +47,13 @@ def body_name(source: str | Path) -> str:
     return _ALIASES.get(str(source), str(source))
 
 
-def body_path(source: str | Path, detail: str = "full") -> Path:
+def body_path(source: str | Path | None = None, detail: str = "full") -> Path:
     """The file of a body.
 
     Args:
         source: "free"; "smpl" (which is "smpl_neutral"), "smpl_male" or "smpl_female", once they
-            are imported; or a path, which is returned as it is.
+            are imported; or a path, which is returned as it is. By default the one that the user
+            chose by `$HMRLAB_BODY`, else "free".
         detail: of the free body, "full" or "light"; every other has only one.
 
     Raises:
@@ -62,7 +63,7 @@ def body_path(source: str | Path, detail: str = "full") -> Path:
     """
     if detail not in DETAILS:
         raise ValueError(f"detail {detail!r} is not one of {', '.join(DETAILS)}")
-    name = body_name(source)
+    name = body_name(source or paths.chosen_body())
     if name == FREE:
         return ASSETS / f"free_body_{detail}.npz"
     if name not in IMPORTED:

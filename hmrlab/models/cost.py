@@ -18,7 +18,6 @@ from pathlib import Path
 import torch
 from torch import nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
-from torch.utils.flop_counter import FlopCounterMode
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import SMPLParams
@@ -89,6 +88,9 @@ def count_macs_by_module(model: HMR, resolution: int, n_iter: int = 3) -> dict[s
     image = torch.zeros(1, 3, resolution, resolution, device=next(model.parameters()).device)
     was_training = model.training
     fast = torch.backends.mha.get_fastpath_enabled()
+    # imports triton, which takes seconds and which few need
+    from torch.utils.flop_counter import FlopCounterMode
+
     counter = FlopCounterMode(display=False)
     model.eval()
     torch.backends.mha.set_fastpath_enabled(False)  # fused attention is one uncounted operation

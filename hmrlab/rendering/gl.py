@@ -6,6 +6,7 @@ imported here: whoever waits for the answer should not wait for torch besides.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import sys
@@ -40,6 +41,10 @@ class PyrenderBackend:
     """
 
     def __init__(self, platform: str) -> None:
+        # Mesa draws by an LLVM, and torch's compiler brings another along in triton. Loaded in this
+        # order they get along; the other way round the process dies.
+        with contextlib.suppress(ImportError):
+            import triton  # noqa: F401
         # PyOpenGL reads this once, when it is first imported.
         os.environ["PYOPENGL_PLATFORM"] = platform
         import pyrender

@@ -154,3 +154,21 @@ def test_any_thread_may_draw(name):
         for there in threads.map(depth, range(6)):
             np.testing.assert_array_equal(here, there)
     assert (here > 0).any()
+
+
+@pytest.mark.parametrize("name", PLATFORM)
+def test_torchs_compiler_can_be_loaded_after_something_was_drawn(name):
+    """Mesa's LLVM and triton's once killed the process: no message, a dead kernel."""
+    if available_backends()[name] != "OK":
+        pytest.skip(f"no {name} here")
+    code = f"""
+import numpy as np
+from hmrlab.rendering.backends import Pinhole, get_backend
+vertices = np.array([[-1.0, -1, 3], [1, -1, 3], [0, 1, 3]])
+get_backend({name!r}).draw(
+    vertices, np.array([[0, 1, 2]]), np.ones((3, 3)), Pinhole(32.0, (16.0, 16.0), 32, 32)
+)
+import torch._dynamo
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -23,40 +23,41 @@ from torch import Tensor
 
 from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.models.blazepose import (
+    LANDMARK_NAMES,
     BlazePoseLandmarks,
     Regions,
     confidence,
     crop_regions,
     load_blazepose,
     refine,
+    regions_of_landmarks,
     to_picture,
     turn_world,
 )
-from hmrlab.models.blazepose.landmarks import LANDMARKS, SIDE
-from hmrlab.models.detections import COCO_KEYPOINTS, Detections
+from hmrlab.models.blazepose.landmarks import SIDE
+from hmrlab.models.detections import COCO_KEYPOINTS, Detections, oks
 from hmrlab.models.people import find_people
 from hmrlab.photos.boxes import BOX_FACTOR, Boxes, why_no_box
 from hmrlab.photos.finding import FoundPeople, NobodyError, people_among
+from hmrlab.tensors import TensorRecord
 
 EYES = ("lite", "full")  # of BlazePose's networks, which come along
 LEAST_SCORE = 0.2  # of MoveNet's, that somebody is a person
+LEAST_AGREEMENT = 0.3  # of BlazePose with MoveNet
 LEAST_PRESENCE = 0.3  # of BlazePose's, that there is somebody in the crop
 LIKELY = 0.2  # score of MoveNet's keypoints that say where a person is
+LEGS = 0.35  # score of knees and ankles below which there are hardly any
 CROP = 1.15  # crops over boxes of ours: what BlazePose's own convention comes to
 UPRIGHT = 30.0  # degrees; whoever leans further is turned upright before BlazePose looks
-SHOULDERS, HIPS = (5, 6), (11, 12)  # in COCO's order
-# OpenPose's keypoints among BlazePose's landmarks; two numbers: the middle of the two.
-_NUMBERS = {
-    "nose": (0,), "neck": (11, 12),
-    "right_shoulder": (12,), "right_elbow": (14,), "right_wrist": (16,),
-    "left_shoulder": (11,), "left_elbow": (13,), "left_wrist": (15,),
-    "mid_hip": (23, 24),
-    "right_hip": (24,), "right_knee": (26,), "right_ankle": (28,),
-    "left_hip": (23,), "left_knee": (25,), "left_ankle": (27,),
-    "right_eye": (5,), "left_eye": (2,), "right_ear": (8,), "left_ear": (7,),
-    "left_big_toe": (31,), "left_heel": (29,),
-    "right_big_toe": (32,), "right_heel": (30,),
-}  # fmt: skip
+SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)  # in COCO's order
+WHOLE = 4.5  # sides of the square about somebody who stands, over shoulders to hips
+# OpenPose's keypoints that BlazePose calls otherwise, and those that are in the middle of two.
+_OTHER_NAMES = {
+    "left_big_toe": ("left_foot_index",),
+    "right_big_toe": ("right_foot_index",),
+    "neck": ("left_shoulder", "right_shoulder"),
+    "mid_hip": ("left_hip", "right_hip"),
+}
 
 
 def openpose_of(
@@ -68,39 +69,86 @@ def openpose_of(
     lesser of the two.
     """
     keypoints = np.zeros((len(landmarks), len(OPENPOSE_NAMES), 3))
-    for name, numbers in _NUMBERS.items():
-        k = OPENPOSE_NAMES.index(name)
-        keypoints[:, k, :2] = landmarks[:, list(numbers)].mean(1)
-        keypoints[:, k, 2] = visibility[:, list(numbers)].min(1)
+    for k, name in enumerate(OPENPOSE_NAMES):
+        names = [each for each in _OTHER_NAMES.get(name, (name,)) if each in LANDMARK_NAMES]
+        if names:
+            numbers = [LANDMARK_NAMES.index(each) for each in names]
+            keypoints[:, k, :2] = landmarks[:, numbers].mean(1)
+            keypoints[:, k, 2] = visibility[:, numbers].min(1)
     return keypoints
 
 
+def openpose_of_coco(keypoints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, "25 3"]:
+    """MoveNet's keypoints of a person as OpenPose's; the neck is the middle of the shoulders."""
+    found = np.zeros((len(OPENPOSE_NAMES), 3))
+    for k, name in enumerate(COCO_KEYPOINTS):
+        found[OPENPOSE_NAMES.index(name.replace(" ", "_"))] = keypoints[k]
+    for name, pair in (("neck", SHOULDERS), ("mid_hip", HIPS)):
+        both = keypoints[list(pair)]
+        found[OPENPOSE_NAMES.index(name)] = *both[:, :2].mean(0), both[:, 2].min()
+    return found
+
+
 @dataclass(frozen=True)
-class Landmarks:
+class Landmarks(TensorRecord):
     """What BlazePose says of N people, in the photo's pixels and along its axes."""
 
-    points: Float[np.ndarray, "n 33 2"]
-    visibility: Float[np.ndarray, "n 33"]  # 0 to 1
-    world: Float[np.ndarray, "n 33 3"]  # metres from the middle of the hips, x right, y down
-    presence: Float[np.ndarray, " n"]  # 0 to 1, that there is somebody
+    points: Float[Tensor, "n 39 2"]
+    visibility: Float[Tensor, "n 39"]  # 0 to 1
+    world: Float[Tensor, "n 39 3"]  # metres from the middle of the hips, x right, y down
+    presence: Float[Tensor, " n"]  # 0 to 1, that there is somebody
+
+    def openpose(self) -> Float[np.ndarray, "n 25 3"]:
+        """See `openpose_of`."""
+        count = len(LANDMARK_NAMES)
+        points, visibility = self.points[:, :count], self.visibility[:, :count]
+        return openpose_of(points.double().numpy(), visibility.double().numpy())
 
 
 @torch.inference_mode()
 def landmarks_in(image: np.ndarray, regions: Regions, network: BlazePoseLandmarks) -> Landmarks:
     """Look at the people in some regions of a photo (H, W, 3) uint8, one after the other."""
     photo = torch.from_numpy(np.require(image, requirements="CW")).permute(2, 0, 1)
-    points, visibility, world, presence = [], [], [], []
+    size = torch.tensor([photo.shape[2], photo.shape[1]])
+    parts = []
     for k in range(len(regions)):
         region = regions[k : k + 1]
         output = network(_crop(photo, region))
-        marks = to_picture(refine(output.landmarks, output.heatmaps), region)[:, :LANDMARKS]
-        points.append(marks[..., :2])
-        visibility.append(confidence(marks))
-        world.append(turn_world(output.world, region)[:, :LANDMARKS])
-        presence.append(output.presence)
-    return Landmarks(
-        *(torch.cat(x).double().numpy() for x in (points, visibility, world, presence))
-    )
+        marks = to_picture(refine(output.landmarks, output.heatmaps), region)
+        inside = ((marks[..., :2] >= 0) & (marks[..., :2] <= size)).all(-1)
+        visibility = confidence(marks) * inside  # beyond the edge it only guesses
+        world = turn_world(output.world, region)
+        parts.append(Landmarks(marks[..., :2], visibility, world, output.presence))
+    return Landmarks.cat(parts)
+
+
+def look_twice(
+    image: np.ndarray, people: Detections, network: BlazePoseLandmarks
+) -> tuple[Landmarks, Float[np.ndarray, " n"]]:
+    """BlazePose's landmarks of people whom MoveNet found; and how much the two agree, 0 to 1.
+
+    The second look is at the square that the first one's landmarks ask for, as MediaPipe takes it
+    from frame to frame: it suits those who are cut off or bent. In a crowd it may be somebody
+    else's. So each person keeps the look that agrees more with MoveNet (COCO's keypoint similarity
+    over what MoveNet is sure of).
+    """
+    looks = [landmarks_in(image, regions_about(people), network)]
+    looks.append(landmarks_in(image, regions_of_landmarks(looks[0].points), network))
+    agreement = np.array([_agreement(look, people) for look in looks])
+    best = agreement.argmax(0)
+    chosen = Landmarks.cat([looks[best[k]][k : k + 1] for k in range(len(people))])
+    return chosen, agreement.max(0)
+
+
+def _agreement(look: Landmarks, people: Detections) -> np.ndarray:
+    numbers = [LANDMARK_NAMES.index(name.replace(" ", "_")) for name in COCO_KEYPOINTS]
+    points = look.points[:, numbers].double().numpy()
+    agreement = np.zeros(len(people))
+    for k, (box, theirs) in enumerate(zip(people.boxes, people.keypoints, strict=True)):
+        sure = theirs[:, 2] >= LIKELY
+        if sure.any():
+            agreement[k] = oks(theirs[:, :2], points[k], float(np.prod(box[2:] - box[:2])), sure)
+    return agreement
 
 
 def _crop(photo: Tensor, region: Regions) -> Float[Tensor, "1 3 256 256"]:
@@ -119,23 +167,32 @@ def _crop(photo: Tensor, region: Regions) -> Float[Tensor, "1 3 256 256"]:
 def regions_about(people: Detections) -> Regions:
     """Where BlazePose is to look: a square about each person, turned for those who lean far.
 
-    The square is that of the keypoints which MoveNet is sure of, where it is of some, and else of
-    its box.
+    BlazePose knows whole people. Of somebody whose legs are not in the picture it would squeeze the
+    legs into a square about what there is; so their square is as large as it would be about all of
+    them, with the hips in its middle.
     """
-    centers, sides, turns = [], [], []
-    for box, keypoints in zip(people.boxes, people.keypoints, strict=True):
-        seen = keypoints[keypoints[:, 2] >= LIKELY, :2]
-        corners = box.reshape(2, 2) if len(seen) < len(COCO_KEYPOINTS) // 2 else seen
-        low = np.minimum(corners.min(0), box[:2]) if len(seen) else box[:2]
-        high = np.maximum(corners.max(0), box[2:]) if len(seen) else box[2:]
-        centers.append((low + high) / 2)
-        sides.append(CROP * BOX_FACTOR * max(high - low))
-        turns.append(_leaning(keypoints))
-    return Regions(
-        torch.tensor(np.array(centers), dtype=torch.float32).reshape(-1, 2),
-        torch.tensor(sides, dtype=torch.float32),
-        torch.tensor(turns, dtype=torch.float32),
-    )
+    squares = [_square(*one) for one in zip(people.boxes, people.keypoints, strict=True)]
+    x, y, side = np.array(squares, np.float32).reshape(-1, 3).T
+    turns = np.array([_leaning(keypoints) for keypoints in people.keypoints], np.float32)
+    return Regions(torch.tensor(np.stack([x, y], 1)), torch.tensor(side), torch.tensor(turns))
+
+
+def _square(box: np.ndarray, keypoints: np.ndarray) -> tuple[float, float, float]:
+    """Middle and side of a person's square, pixels: about the box and the keypoints that are sure.
+
+    Args:
+        box: (4,) left, top, right, bottom.
+        keypoints: (17, 3) COCO's.
+    """
+    corners = np.concatenate([box.reshape(2, 2), keypoints[keypoints[:, 2] >= LIKELY, :2]])
+    low, high = corners.min(0), corners.max(0)
+    side = CROP * BOX_FACTOR * max(high - low)
+    torso = keypoints[[*SHOULDERS, *HIPS]]
+    legless = (keypoints[[*KNEES, *ANKLES], 2] < LEGS).sum() >= 3
+    if not legless or (torso[:, 2] < LIKELY).any():
+        return (*(low + high) / 2, side)
+    hips = torso[2:, :2].mean(0)
+    return (*hips, max(side, WHOLE * float(np.linalg.norm(torso[:2, :2].mean(0) - hips))))
 
 
 def _leaning(keypoints: np.ndarray) -> float:
@@ -163,20 +220,22 @@ class ByEyes:
         return f"movenet at {self.least_score:g} or more, blazepose {self.variant}"
 
     def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
-        """See `InBoxes.find`; `extra` has `score`, `world` (N, 33, 3) metres, and `visibility`."""
+        """See `InBoxes.find`; `extra` has `score`, `world` (N, 33, 3) in metres and `agreement`.
+
+        Where BlazePose saw nobody, or somebody else, the keypoints are MoveNet's.
+        """
         people = people_among(find_people(image), self.least_score)
         if not len(people):
             raise NobodyError(
                 "nobody was seen. If there is somebody, say where (--box x,y,w,h), or ask for less "
                 "(--least-score)"
             )
-        seen = landmarks_in(image, regions_about(people), self.network)
-        keypoints = openpose_of(seen.points, seen.visibility)
-        reasons = {}
-        for k, presence in enumerate(seen.presence):
-            if presence < LEAST_PRESENCE:
-                reasons[k] = f"a second look saw no person there (with {presence:.0%})"
-            elif why := why_no_box(keypoints[k], image.shape[:2]):
+        seen, agreement = look_twice(image, people, self.network)
+        keypoints, reasons = seen.openpose(), {}
+        for k, agrees in enumerate(agreement):
+            if agrees < LEAST_AGREEMENT or seen.presence[k] < LEAST_PRESENCE:
+                keypoints[k] = openpose_of_coco(people.keypoints[k])
+            if why := why_no_box(keypoints[k], image.shape[:2]):
                 reasons[k] = why
         kept = [k for k in range(len(people)) if k not in reasons]
         if not kept:
@@ -189,7 +248,7 @@ class ByEyes:
             keypoints=keypoints[kept],
             extra={
                 "score": people.scores[kept],
-                "world": seen.world[kept],
-                "visibility": seen.visibility[kept],
+                "agreement": agreement[kept],
+                "world": seen.world[kept, : len(LANDMARK_NAMES)],
             },
         )

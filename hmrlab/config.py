@@ -184,6 +184,7 @@ class AdversaryConfig:
 # `pretrain_keypoints` gives at the same scale; at the weights that come with the package.
 EncoderWeights = Literal["none", "imagenet", "pretrain_keypoints", "shipped"]
 _WORDS = {"words": True}  # a field that changes no number, so no key either
+_LATER = {"later": True}  # came when runs had been recorded: at its default it changes no key
 
 
 @dataclass(frozen=True)
@@ -217,8 +218,9 @@ class Config:
     variant: str = ""  # names data that a caller brings along in place of `data`
 
     encoder_weights: EncoderWeights = "none"
-    frozen: bool = False  # the encoder stays as it is
-    views: int = 0  # augmented ones of each picture, at which a frozen encoder looks once; 0: anew
+    frozen: bool = field(default=False, metadata=_LATER)  # the encoder stays as it is
+    # augmented ones of each picture, at which a frozen encoder looks once; 0: anew in each step
+    views: int = field(default=0, metadata=_LATER)
     init_from: str = ""  # goes on from that preset's model, of the same scale and seed
     prune: PruneConfig | None = None  # lighten the model before the first step
     n_iter: int = 3

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from hmrlab.bodies import body_label, own_body_digest
@@ -11,6 +11,7 @@ from hmrlab.data.synthetic.generate import set_spec
 from hmrlab.files import FileProblem, sha256_of
 from hmrlab.ledger import RunRecord, settings_hash
 from hmrlab.ledger.code import code_digests, times_written
+from hmrlab.models.encoders import BLAZEPOSE, BLAZEPOSE_ENCODERS
 from hmrlab.models.shipped import shipped_digest
 from hmrlab.presets import base_of, pretraining_of
 from hmrlab.smplify.prior import prior_path
@@ -47,7 +48,16 @@ def settings_key(config: Config) -> str:
     sets += [set_spec(name, "test", config).folder_name for name in TEST_SETS]
     base = base_of(config)
     sizes = {f"{name}_{split}" for name in TEST_SETS for split in ("train", "test")}
-    settings = {k: v for k, v in flat(config).items() if k not in sizes and k != "body"}
+    left_out = (
+        sizes
+        | {"body"}
+        | {
+            each.name
+            for each in fields(config)
+            if each.metadata.get("later") and getattr(config, each.name) == each.default
+        }
+    )
+    settings = {name: value for name, value in flat(config).items() if name not in left_out}
     identity = {
         "settings": settings,
         "sets": sets,
@@ -87,4 +97,10 @@ def _identity_of_weights(config: Config) -> str:
     """Where the encoder's first weights come from, as part of a training's identity."""
     if config.encoder_weights == "pretrain_keypoints":
         return settings_key(pretraining_of(config))
-    return shipped_digest("encoder") if config.encoder_weights == "shipped" else ""
+    if config.encoder_weights == "shipped":
+        return shipped_digest("encoder")
+    if config.encoder in BLAZEPOSE_ENCODERS:
+        from hmrlab.models.blazepose.weights import shipped_file
+
+        return sha256_of(shipped_file(config.encoder.removeprefix(BLAZEPOSE)))
+    return ""

@@ -160,10 +160,10 @@ def _announce(config: Config, ledger: Ledger) -> None:
 def build_model(
     config: Config, start: Path | None = None, allow_download: bool = False
 ) -> HMR | HeatmapNet:
-    """The untrained network; seeded by the config.
+    """The untrained network, seeded by the config.
 
     Args:
-        config: names encoder and seed.
+        config: names the encoder; a frozen one does not learn.
         start: file of a model whose encoder's weights are taken over.
         allow_download: fetch ImageNet weights if they are wanted and the cache lacks them.
 
@@ -235,9 +235,8 @@ def labelled_losses(config: Config) -> LossWeights:
     """The losses that need labels: fits stand in for SMPL's."""
     if config.task == "keypoint_maps":
         return LossWeights(keypoints_3d=0.0, pose=0.0, betas=0.0)
-    if config.fits:
-        return replace(config.losses, pose=0.0, betas=0.0, vertices=0.0)
-    return config.losses
+    without = replace(config.losses, pose=0.0, betas=0.0, vertices=0.0)
+    return without if config.fits else config.losses
 
 
 @dataclass(frozen=True)
@@ -373,10 +372,7 @@ class _Earlier:
     deadline: float | None
 
     def result(self, config: Config) -> RunResult:
-        return run_training(
-            config, device=self.device, progress=self.progress, ledger=self.ledger,
-            deadline=self.deadline,
-        )  # fmt: skip
+        return run_training(config, **vars(self))
 
 
 def _start_file(config: Config, earlier: _Earlier) -> Path | None:

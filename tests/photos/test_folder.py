@@ -26,7 +26,7 @@ def model():
 
 @pytest.fixture
 def asker(model, body):
-    return Predictor(model, body, Whole(), 64, pages=False)
+    return Predictor(model=model, body=body, finder=Whole(), resolution=64, pages=False)
 
 
 def test_each_photo_has_a_folder_and_the_broken_one_is_named(photos, tmp_path, asker, light_files):
@@ -60,7 +60,7 @@ class InTwos(Whole):
 def test_a_photos_numbers_are_the_same_wherever_the_run_was_stopped(
     photos, tmp_path, model, body, monkeypatch
 ):
-    asker = Predictor(model, body, InTwos(), 64, pages=False)
+    asker = Predictor(model=model, body=body, finder=InTwos(), resolution=64, pages=False)
     straight, stopped = (jobs_for([photos], tmp_path / name) for name in ("one", "two"))
 
     def numbers(result, where, **_):
@@ -93,7 +93,8 @@ def test_the_network_sees_the_people_of_one_photo_at_a_time(
 
     monkeypatch.setattr(model, "forward", counted)
     outcome = predict_all(
-        jobs_for([photos], tmp_path / "out"), Predictor(model, body, InTwos(), 64, pages=False)
+        jobs_for([photos], tmp_path / "out"),
+        Predictor(model=model, body=body, finder=InTwos(), resolution=64, pages=False),
     )
     assert sizes == [1, 1, 1, 1]  # a crowd in parts, too
     assert len(outcome.done) == 3
@@ -247,7 +248,7 @@ def test_a_network_that_answers_nan_is_told_photo_by_photo(photos, tmp_path, bod
     broken = load_reference_model()
     with torch.no_grad():
         broken.regressor.deccam.bias.fill_(float("nan"))
-    asker = Predictor(broken, body, Whole(), 64, pages=False)
+    asker = Predictor(model=broken, body=body, finder=Whole(), resolution=64, pages=False)
     outcome = predict_all(jobs_for([photos / "a.png"], tmp_path / "out"), asker)
     assert "not finite" in outcome.problems[photos / "a.png"]
     assert not (tmp_path / "out").exists()
@@ -260,7 +261,7 @@ def test_a_network_whose_bodies_are_giants_is_told(photos, tmp_path, body, light
         broken.regressor.decshape.bias += bias
     outcome = predict_all(
         jobs_for([photos / "a.png"], tmp_path / "out"),
-        Predictor(broken, body, Whole(), 64, pages=False),
+        Predictor(model=broken, body=body, finder=Whole(), resolution=64, pages=False),
     )
     assert "metres large: are its weights whole?" in outcome.problems[photos / "a.png"]
 

@@ -45,11 +45,14 @@ EYES = ("lite", "full")  # of BlazePose's networks, which come along
 LEAST_SCORE = 0.2  # of MoveNet's, that somebody is a person
 LEAST_AGREEMENT = 0.3  # of BlazePose with MoveNet
 LEAST_PRESENCE = 0.3  # of BlazePose's, that there is somebody in the crop
+SURELY = 0.4  # score of MoveNet's that outweighs a BlazePose which sees nobody
+BELIEVED = 0.3  # score of MoveNet's keypoints from which on BlazePose's are wholly believed
 LIKELY = 0.2  # score of MoveNet's keypoints that say where a person is
-LEGS = 0.35  # score of knees and ankles below which there are hardly any
+SEEN = 0.35  # score of hips, knees and ankles below which they are hardly in the picture
 CROP = 1.15  # crops over boxes of ours: what BlazePose's own convention comes to
 UPRIGHT = 30.0  # degrees; whoever leans further is turned upright before BlazePose looks
 SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)  # in COCO's order
+TORSO = 1.4  # shoulders to hips over the shoulders' width
 WHOLE = 4.5  # sides of the square about somebody who stands, over shoulders to hips
 # OpenPose's keypoints that BlazePose calls otherwise, and those that are in the middle of two.
 _OTHER_NAMES = {
@@ -87,6 +90,20 @@ def openpose_of_coco(keypoints: Float[np.ndarray, "17 3"]) -> Float[np.ndarray, 
         both = keypoints[list(pair)]
         found[OPENPOSE_NAMES.index(name)] = *both[:, :2].mean(0), both[:, 2].min()
     return found
+
+
+def _trust(scores: Float[np.ndarray, " 25"]) -> Float[np.ndarray, " 25"]:
+    """How far to believe BlazePose of each OpenPose keypoint, 0 to 1, by MoveNet's scores.
+
+    BlazePose has whole people in mind: of a portrait it sees the legs as well, within the picture.
+    MoveNet does not. It has no feet; these are believed as the ankles are.
+    """
+    scores = scores.copy()
+    for k, name in enumerate(OPENPOSE_NAMES):
+        side = name.partition("_")[0]
+        if name.endswith(("toe", "heel")):
+            scores[k] = scores[OPENPOSE_NAMES.index(f"{side}_ankle")]
+    return np.clip(scores / BELIEVED, 0, 1)
 
 
 @dataclass(frozen=True)
@@ -187,12 +204,16 @@ def _square(box: np.ndarray, keypoints: np.ndarray) -> tuple[float, float, float
     corners = np.concatenate([box.reshape(2, 2), keypoints[keypoints[:, 2] >= LIKELY, :2]])
     low, high = corners.min(0), corners.max(0)
     side = CROP * BOX_FACTOR * max(high - low)
-    torso = keypoints[[*SHOULDERS, *HIPS]]
-    legless = (keypoints[[*KNEES, *ANKLES], 2] < LEGS).sum() >= 3
-    if not legless or (torso[:, 2] < LIKELY).any():
+    legless = (keypoints[[*KNEES, *ANKLES], 2] < SEEN).sum() >= 3
+    shoulders, hips = (keypoints[list(pair)] for pair in (SHOULDERS, HIPS))
+    if not legless or (shoulders[:, 2] < LIKELY).any():
         return (*(low + high) / 2, side)
-    hips = torso[2:, :2].mean(0)
-    return (*hips, max(side, WHOLE * float(np.linalg.norm(torso[:2, :2].mean(0) - hips))))
+    neck = shoulders[:, :2].mean(0)
+    middle = hips[:, :2].mean(0)
+    if (hips[:, 2] < SEEN).any():  # a portrait: they are somewhere below
+        width = float(np.linalg.norm(np.diff(shoulders[:, :2], axis=0)))
+        middle = neck + np.array([0, TORSO * width])
+    return (*middle, max(side, WHOLE * float(np.linalg.norm(neck - middle))))
 
 
 def _leaning(keypoints: np.ndarray) -> float:
@@ -233,8 +254,14 @@ class ByEyes:
         seen, agreement = look_twice(image, people, self.network)
         keypoints, reasons = seen.openpose(), {}
         for k, agrees in enumerate(agreement):
-            if agrees < LEAST_AGREEMENT or seen.presence[k] < LEAST_PRESENCE:
-                keypoints[k] = openpose_of_coco(people.keypoints[k])
+            theirs = openpose_of_coco(people.keypoints[k])
+            keypoints[k, :, 2] *= _trust(theirs[:, 2])
+            there = seen.presence[k] >= LEAST_PRESENCE
+            if not there and people.scores[k] < SURELY:
+                reasons[k] = f"a second look saw no person there ({seen.presence[k]:.0%})"
+                continue
+            if agrees < LEAST_AGREEMENT or not there:
+                keypoints[k] = theirs
             if why := why_no_box(keypoints[k], image.shape[:2]):
                 reasons[k] = why
         kept = [k for k in range(len(people)) if k not in reasons]

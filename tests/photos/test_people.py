@@ -9,7 +9,7 @@ from hmrlab.data.synthetic.people import make_chunk
 from hmrlab.models.detections import Detections
 from hmrlab.photos import NobodyError
 from hmrlab.photos.bodies import fit_people
-from hmrlab.photos.landmarks import ByEyes, openpose_of, regions_about
+from hmrlab.photos.landmarks import ByEyes, _trust, openpose_of, regions_about
 
 LIMBS = [
     OPENPOSE_NAMES.index(f"{side}_{joint}")
@@ -102,6 +102,39 @@ def test_whoever_leans_far_is_looked_at_upright():
     boxes = np.array([[50.0, 0, 150, 300], [50, 100, 250, 200]])
     regions = regions_about(Detections(boxes, np.ones(2), keypoints))
     np.testing.assert_allclose(regions.rotation_deg, [0, 90])
+
+
+def test_a_portraits_square_is_about_the_whole_person():
+    """BlazePose would find the legs of whoever has none in the picture."""
+    keypoints = np.zeros((1, 17, 3))
+    keypoints[0, [5, 6]] = [[200, 300, 0.9], [100, 300, 0.9]]
+    portrait = Detections(np.array([[50.0, 100, 250, 400]]), np.ones(1), keypoints)
+    regions = regions_about(portrait)
+    np.testing.assert_allclose(regions.center, [[150, 440]])  # the hips, 1.4 widths below
+    np.testing.assert_allclose(regions.side, [4.5 * 140])
+    keypoints[0, [13, 14, 15, 16]] = [150, 380, 0.9]  # the legs are there
+    whole = regions_about(portrait)
+    assert whole.side[0] < 450
+    assert whole.center[0, 1] < 300
+
+
+def test_what_the_detector_does_not_see_counts_little():
+    """Of feet it knows nothing; they count as the ankles do."""
+    scores = np.zeros(25)
+    scores[[OPENPOSE_NAMES.index("left_ankle"), OPENPOSE_NAMES.index("nose")]] = 0.15, 0.9
+    trust = _trust(scores)
+    for name, share in (("left_heel", 0.5), ("left_big_toe", 0.5), ("right_heel", 0), ("nose", 1)):
+        assert trust[OPENPOSE_NAMES.index(name)] == pytest.approx(share)
+
+
+def test_a_guess_that_blazepose_does_not_confirm_is_left_out(monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (200, 200, 3), np.uint8)
+    keypoints = np.full((1, 17, 3), 0.25)
+    keypoints[0, :, :2] = np.random.default_rng(1).uniform(20, 180, (17, 2))
+    guess = Detections(np.array([[10.0, 10, 190, 190]]), np.array([0.25]), keypoints)
+    monkeypatch.setattr("hmrlab.photos.landmarks.find_people", lambda image: guess)
+    with pytest.raises(NobodyError, match=r"a second look saw no person there \(\d+%\)"):
+        ByEyes("lite").find(None, noise)
 
 
 def test_a_picture_of_nobody_says_so():

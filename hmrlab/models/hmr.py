@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Self
 
 import torch
 from jaxtyping import Float
@@ -85,7 +84,7 @@ class HMR(nn.Module):
         """Whether the encoder stays as it is: none of its parameters learns."""
         return not any(value.requires_grad for value in self.encoder.parameters())
 
-    def train(self, mode: bool = True) -> Self:
+    def train(self, mode: bool = True) -> HMR:
         """As in torch; but a frozen encoder's batch normalisation and dropout stay as in use."""
         super().train(mode)
         if self.frozen:

@@ -124,7 +124,7 @@ def look_at_body() -> Finding:
 
 def look_at_data() -> Finding:
     """Which synthetic sets are there; missing ones are made on first use."""
-    from hmrlab.data.synthetic.generate import find_damage
+    from hmrlab.files.manifests import find_damage
 
     root = paths.data_dir() / "synthetic"
     folders = sorted(root.glob("[!.]*/")) if root.is_dir() else []

@@ -227,7 +227,7 @@ def _synthetic_sets() -> Iterator[tuple[str, ...]]:
     """Rows of the table of synthetic sets."""
     from hmrlab import paths
     from hmrlab.config import SCALES
-    from hmrlab.data.synthetic.generate import find_damage
+    from hmrlab.files.manifests import find_damage
 
     for scale in SCALES.values():
         for spec in _specs(scale):

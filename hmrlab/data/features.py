@@ -45,9 +45,9 @@ from hmrlab.files import (
     read_json,
     read_npz,
     save_npz_whole,
-    sha256_of,
     write_text_whole,
 )
+from hmrlab.files.manifests import find_damage, write_manifest
 
 VERSION = 1  # raise it when features would come out differently
 CHUNK = 64  # pictures that are looked at together
@@ -55,8 +55,6 @@ SAVE_EVERY = 5.0  # seconds
 PROGRESS = "progress.json"
 _ARRAYS = ("features.npy", "views.npz")
 Look = Callable[[Float[Tensor, "b 3 r r"]], Float[Tensor, "b f"]]
-
-_checked: dict[Path, float] = {}  # folder -> when its manifest was written, as last verified
 
 
 @dataclass(frozen=True)
@@ -230,9 +228,9 @@ def look_once(
     """
     root = root or paths.data_dir() / "features"
     folder = root / spec.folder_name
-    if not folder.is_dir() or find_damage(folder) is not None:
+    if not folder.is_dir() or find_damage(folder, _ARRAYS) is not None:
         with one_at_a_time(folder):
-            damage = find_damage(folder) if folder.is_dir() else "missing"
+            damage = find_damage(folder, _ARRAYS) if folder.is_dir() else "missing"
             if damage is not None:
                 if damage != "missing":
                     print(f"{folder.name}: {damage}; it is made again.", file=sys.stderr)
@@ -249,40 +247,8 @@ def look_once(
 
 
 @dataclass(frozen=True)
-class _File:
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class _Manifest:
-    files: dict[str, _File]
-
-
-@dataclass(frozen=True)
 class _Progress:
     rows: int  # looked at so far
-
-
-def find_damage(folder: Path) -> str | None:
-    """What is wrong with a folder of features, or None; checksums are read once a process."""
-    manifest = folder / "manifest.json"
-    try:
-        stamp = manifest.stat().st_mtime
-        files = read_json(manifest, _Manifest).files
-    except (OSError, FileProblem):
-        return "its manifest is missing or damaged"
-    if set(files) != set(_ARRAYS):
-        return "its manifest names other files"
-    seen = _checked.get(folder) == stamp
-    for name, expected in files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != expected.bytes:
-            return f"{name} is missing or cut short"
-        if not seen and sha256_of(path) != expected.sha256:
-            return f"{name} has changed since it was written"
-    _checked[folder] = stamp
-    return None
 
 
 def _make(
@@ -299,11 +265,8 @@ def _make(
         draws = spec.draws()
         _look_at_all(dataset, spec, look, draws, unfinished, device, progress)
         save_npz_whole(unfinished / "views.npz", **{k: v.numpy() for k, v in vars(draws).items()})
-        written = [unfinished / name for name in _ARRAYS]
-        files = {f.name: {"bytes": f.stat().st_size, "sha256": sha256_of(f)} for f in written}
-        content = {"settings": asdict(spec), "version": VERSION, "files": files}
-        write_text_whole(unfinished / "manifest.json", json.dumps(content, indent=1) + "\n")
         (unfinished / PROGRESS).unlink(missing_ok=True)
+        write_manifest(unfinished, {"settings": asdict(spec), "version": VERSION})
         unfinished.rename(folder)
     except OSError as error:
         raise FileProblem(

@@ -15,6 +15,7 @@ from hmrlab.data.features import FeatureSpec, look_once, weights_digest
 from hmrlab.data.images import MARGIN
 from hmrlab.data.loader import BatchLoader
 from hmrlab.data.synthetic.generate import SetSpec, ensure_set
+from hmrlab.files import manifests
 
 COUNT, VIEWS, SIDE = 80, 3, 32
 SPEC = FeatureSpec("people", "eyes", COUNT, 12, SIDE, VIEWS, LIGHT)
@@ -113,7 +114,7 @@ def test_damaged_features_are_seen_anew(dataset, tmp_path, name, damage, capsys)
         path.write_bytes(content[:-9])
     else:
         path.write_bytes(content[:-9] + bytes(9))
-    module._checked.clear()
+    manifests._checked.clear()
     again = make(dataset, tmp_path, spec)
     np.testing.assert_array_equal(again.features, expected)
     assert "it is made again" in capsys.readouterr().err

@@ -10,8 +10,9 @@ import pytest
 from hmrlab.data.dataset import open_set
 from hmrlab.data.records import Records
 from hmrlab.data.synthetic import generate
-from hmrlab.data.synthetic.generate import SetSpec, ensure_set, find_damage
-from hmrlab.files import FileProblem, one_at_a_time, whole_folder
+from hmrlab.data.synthetic.generate import SetSpec, ensure_set
+from hmrlab.files import FileProblem, manifests, one_at_a_time, whole_folder
+from hmrlab.files.manifests import find_damage
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_damage_is_found_and_mended(tmp_path, capsys, harm):
     spec = SetSpec("studio", "val", 10, 32)
     folder = ensure_set(spec, tmp_path, progress=False)
     before = contents(folder)
-    generate._checked.clear()  # as in a new process
+    manifests._checked.clear()  # as in a new process
     path = folder / ("manifest.json" if harm == "manifest" else "images.npy")
     content = bytearray(path.read_bytes())
     if harm == "missing":
@@ -180,7 +181,7 @@ def test_a_set_that_another_process_makes_is_waited_for(tmp_path, capfd):
         assert not folder.exists()
         with whole_folder(folder) as temporary:
             generate._make(spec, temporary, False, None)
-            generate._write_manifest(spec, temporary)
+            manifests.write_manifest(temporary, {})
         before = (folder / "manifest.json").stat().st_mtime_ns
     waiting.join(60)
     assert made == [folder]

@@ -10,7 +10,7 @@ from torch import nn
 
 from hmrlab.geometry import apply_affine
 from hmrlab.models.blazepose import (
-    Detections,
+    BlazeDetections,
     Regions,
     anchors,
     confidence,
@@ -66,7 +66,7 @@ class TestSuppression:
     def test_boxes_of_one_person_are_blended_by_their_scores(self):
         boxes = torch.tensor([[0.0, 0, 1, 1], [0.0, 0.2, 1, 1.2], [3.0, 3, 4, 4]])
         points = torch.arange(3.0)[:, None, None].expand(3, 4, 2)
-        people = suppress(Detections(boxes, points, torch.tensor([0.9, 0.6, 0.55])))
+        people = suppress(BlazeDetections(boxes, points, torch.tensor([0.9, 0.6, 0.55])))
         torch.testing.assert_close(people.scores, torch.tensor([0.9, 0.55]))
         torch.testing.assert_close(people.boxes[0], torch.tensor([0, 0.08, 1, 1.08]))
         torch.testing.assert_close(people.points[0], torch.full((4, 2), 0.4))
@@ -74,14 +74,14 @@ class TestSuppression:
 
     def test_what_overlaps_less_is_another_person(self):
         boxes = torch.tensor([[0.0, 0, 1, 1], [0.6, 0, 1.6, 1]])  # a quarter in common
-        found = Detections(boxes, torch.zeros(2, 4, 2), torch.tensor([0.9, 0.8]))
+        found = BlazeDetections(boxes, torch.zeros(2, 4, 2), torch.tensor([0.9, 0.8]))
         assert len(suppress(found).scores) == 2
         assert len(suppress(found, min_overlap=0.2).scores) == 1
 
     def test_nobody_and_empty_boxes_come_to_an_end(self):
-        nobody = Detections(torch.zeros(0, 4), torch.zeros(0, 4, 2), torch.zeros(0))
+        nobody = BlazeDetections(torch.zeros(0, 4), torch.zeros(0, 4, 2), torch.zeros(0))
         assert len(suppress(nobody).scores) == 0
-        empty = Detections(torch.zeros(2, 4), torch.zeros(2, 4, 2), torch.tensor([0.9, 0.8]))
+        empty = BlazeDetections(torch.zeros(2, 4), torch.zeros(2, 4, 2), torch.tensor([0.9, 0.8]))
         assert len(suppress(empty).scores) == 2
 
 
@@ -102,7 +102,7 @@ class TestRegions:
         points = torch.zeros(1, 39, 5)
         points[:, 33, :2], points[:, 34, :2] = hips, above
         shares = torch.stack([hips, above, hips, above], 1) / 80
-        found = Detections(torch.zeros(1, 4), shares, torch.ones(1))
+        found = BlazeDetections(torch.zeros(1, 4), shares, torch.ones(1))
         ours, theirs = regions_of_landmarks(points), regions_of_detections(found, 80.0)
         for name in ("center", "side", "rotation_deg"):
             torch.testing.assert_close(getattr(ours, name), getattr(theirs, name))

@@ -31,13 +31,11 @@ from hmrlab.data.records import Records
 from hmrlab.files import (
     FileProblem,
     one_at_a_time,
-    read_json,
     read_npz,
     save_npz_whole,
-    sha256_of,
     whole_folder,
-    write_text_whole,
 )
+from hmrlab.files.manifests import find_damage, write_manifest
 from hmrlab.ledger.machine import usable_cores
 from hmrlab.processes import work_in_processes
 
@@ -51,8 +49,6 @@ VERSION = 3  # of the sampler and renderer: raise it when a picture would come o
 SMALL = 16 * CHUNK  # so few are made in this process: others would take longer to start
 SPLIT_SEED = 0  # the sets themselves never change with a training's seed
 BYTES_TO_SPARE = 200_000_000
-
-_checked: dict[Path, float] = {}  # folder -> when its manifest was written, as last verified
 
 
 @dataclass(frozen=True)
@@ -131,21 +127,6 @@ def set_spec(name: str, split: str, sizes: Sizes) -> SetSpec:
     return SetSpec(name, split, count, sizes.stored_size, SPLIT_SEED, sizes.body)
 
 
-@dataclass(frozen=True)
-class _File:
-    """What a manifest says of a file."""
-
-    bytes: int
-    sha256: str
-
-
-@dataclass(frozen=True)
-class _Manifest:
-    """What is read of `manifest.json`."""
-
-    files: dict[str, _File]
-
-
 def ensure_set(
     spec: SetSpec,
     root: str | Path | None = None,
@@ -178,27 +159,9 @@ def ensure_set(
         _check_room(root, spec)
         with whole_folder(folder) as temporary:
             _make(spec, temporary, progress, workers)
-            _write_manifest(spec, temporary)
+            about = {"settings": spec.without_body, "version": VERSION}
+            write_manifest(temporary, about | {"body": body_digest(spec.body)})
     return folder
-
-
-def find_damage(folder: Path) -> str | None:
-    """What is wrong with a set's files, or None; each set's checksums are read once a process."""
-    manifest = folder / "manifest.json"
-    try:
-        stamp = manifest.stat().st_mtime
-        files = read_json(manifest, _Manifest).files
-    except (OSError, FileProblem):
-        return "its manifest is missing or damaged"
-    seen = _checked.get(folder) == stamp
-    for name, wanted in files.items():
-        path = folder / name
-        if not path.is_file() or path.stat().st_size != wanted.bytes:
-            return f"{name} is missing or cut short"
-        if not seen and sha256_of(path) != wanted.sha256:
-            return f"{name} has changed since it was written"
-    _checked[folder] = stamp
-    return None
 
 
 def write_chunk(spec: SetSpec, folder: Path, number: int) -> None:
@@ -298,20 +261,6 @@ def _records(spec: SetSpec, folder: Path, chunk: Chunk) -> Records:
         texts={"gender": np.full(n, "n")},
         **single,
     )
-
-
-def _write_manifest(spec: SetSpec, folder: Path) -> None:
-    files = {
-        path.name: {"bytes": path.stat().st_size, "sha256": sha256_of(path)}
-        for path in sorted(folder.iterdir())
-    }
-    content = {
-        "settings": spec.without_body,
-        "version": VERSION,
-        "body": body_digest(spec.body),
-        "files": files,
-    }
-    write_text_whole(folder / "manifest.json", json.dumps(content, indent=1) + "\n")
 
 
 def _check_room(root: Path, spec: SetSpec) -> None:

@@ -4,8 +4,8 @@
 """
 
 from hmrlab.models.blazepose.detector import (
+    BlazeDetections,
     BlazePoseDetector,
-    Detections,
     anchors,
     decode,
     suppress,
@@ -33,9 +33,9 @@ from hmrlab.models.blazepose.weights import load_blazepose, load_detector
 __all__ = [
     "LANDMARK_NAMES",
     "VARIANTS",
+    "BlazeDetections",
     "BlazePoseDetector",
     "BlazePoseLandmarks",
-    "Detections",
     "PoseOutput",
     "Regions",
     "anchors",

@@ -32,7 +32,7 @@ MIN_SCORE = 0.5
 MIN_OVERLAP = 0.3  # of boxes that are taken for one person's
 
 
-class Detections(NamedTuple):
+class BlazeDetections(NamedTuple):
     """N faces with their people, best first, in shares of the square picture.
 
     Attributes:
@@ -146,7 +146,7 @@ def decode(
     logits: Float[Tensor, " n"],
     places: Float[Tensor, "n 2"],
     min_score: float = MIN_SCORE,
-) -> Detections:
+) -> BlazeDetections:
     """What the detector says of one picture, as boxes and points.
 
     Args:
@@ -164,10 +164,10 @@ def decode(
     pairs = numbers[order].unflatten(1, (2 + POINTS, 2)) / SIDE
     middle, half = places[order] + pairs[:, 0], pairs[:, 1] / 2
     boxes = torch.cat([middle - half, middle + half], 1)
-    return Detections(boxes, places[order][:, None] + pairs[:, 2:], scores[order])
+    return BlazeDetections(boxes, places[order][:, None] + pairs[:, 2:], scores[order])
 
 
-def suppress(found: Detections, min_overlap: float = MIN_OVERLAP) -> Detections:
+def suppress(found: BlazeDetections, min_overlap: float = MIN_OVERLAP) -> BlazeDetections:
     """One detection for each person: the mean of all that overlap, weighted by their scores.
 
     Blending instead of suppression, as in BlazeFace (arXiv 1907.05047, section 3.3): the mean moves
@@ -188,10 +188,10 @@ def suppress(found: Detections, min_overlap: float = MIN_OVERLAP) -> Detections:
         boxes = (weights[:, None] * left.boxes[same]).sum(0)
         points = (weights[:, None, None] * left.points[same]).sum(0)
         people.append((boxes, points, left.scores[0]))
-        left = Detections(*(value[~same] for value in left))
+        left = BlazeDetections(*(value[~same] for value in left))
     if not people:
         return left
-    return Detections(*(torch.stack(values) for values in zip(*people, strict=True)))
+    return BlazeDetections(*(torch.stack(values) for values in zip(*people, strict=True)))
 
 
 def overlaps(box: Float[Tensor, 4], boxes: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:

@@ -14,7 +14,7 @@ from hmrlab.geometry import apply_affine, crop_matrix, invert_affine
 from hmrlab.geometry.crops import REFERENCE_SIDE
 from hmrlab.models.blazepose.detector import (
     MIN_SCORE,
-    Detections,
+    BlazeDetections,
     anchors,
     decode,
     suppress,
@@ -62,7 +62,7 @@ def region_about(hips: Float[Tensor, "n 2"], above: Float[Tensor, "n 2"]) -> Reg
     return Regions(hips, 2 * MARGIN * torch.hypot(x, y).clamp(min=1.0), leaning)
 
 
-def regions_of_detections(found: Detections, side: float) -> Regions:
+def regions_of_detections(found: BlazeDetections, side: float) -> Regions:
     """Where the detector sees whole people.
 
     Args:

@@ -101,7 +101,9 @@ class _Pool(ProcessPoolExecutor):
         sys.modules["__main__"] = ModuleType("__main__")
         try:
             return super().submit(*args, **kwargs)
-        except OSError as error:
+        except (OSError, ValueError) as error:
+            # The pool may be giving up on its first process while this starts the second: the pipe
+            # that this one is to read is closed by then, which is an error of either kind.
             raise BrokenProcessPool("a process ended before it had begun") from error
         finally:
             sys.modules["__main__"] = main

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from multiprocessing.context import SpawnProcess
 
 import pytest
 
@@ -86,6 +87,22 @@ def test_what_goes_wrong_in_a_process_is_raised_here_and_ends_the_others(watch, 
 def test_a_process_that_does_not_start_is_told_of(no_child_starts):
     with pytest.raises(FileProblem, match="was killed"):
         work_in_processes({"one": partial(int, 1), "two": partial(int, 2)}, 2, list, "")
+
+
+@pytest.mark.parametrize("error", [OSError("handle is closed"), ValueError("bad value(s) in fds")])
+def test_a_pool_that_gives_up_while_it_starts_processes_is_told_of(monkeypatch, error):
+    """The pool's own thread closes the queue's pipe while this one hands it to the next process."""
+    start, begun = SpawnProcess.start, []
+
+    def second_start_fails(process):
+        begun.append(process)
+        if len(begun) == 2:
+            raise error
+        start(process)
+
+    monkeypatch.setattr(SpawnProcess, "start", second_start_fails)
+    with pytest.raises(FileProblem, match="was killed"):
+        work_in_processes({"one": partial(int, 1), "two": partial(time.sleep, 1)}, 2, list, "")
 
 
 def test_what_cannot_be_sent_is_raised_here():

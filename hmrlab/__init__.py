@@ -20,8 +20,8 @@ if TYPE_CHECKING:
         LossWeights,
         Scale,
         get_scale,
-        with_settings,
     )
+    from hmrlab.overrides import with_settings
     from hmrlab.presets import PRESETS, preset
     from hmrlab.runs import find_result, run_training
     from hmrlab.spin import SPIN, FitsDict, FitSupervisor

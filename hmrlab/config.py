@@ -1,24 +1,19 @@
 """What a training is: a flat, frozen `Config`, complete when it is made.
 
 Nothing in it stands for something else that is filled in later: what it says is what is trained.
-Presets (`hmrlab.presets`) name configs; `with_settings` changes any field by its name. Importing it
-needs no torch.
+`hmrlab.presets` names configs; `hmrlab.overrides` changes fields by their names. Importing it needs
+no torch.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import difflib
-import types
-import typing
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, is_dataclass, replace
-from functools import cache
+from dataclasses import dataclass, field, fields, replace
 from typing import Any, Literal
 
 from hmrlab.paths import chosen_body
 
 PRUNING = ("masks", "channels")
+MARGIN = 1.5  # sides of stored synthetic pictures over the crops': room to turn them
 THRESHOLD = 100.0  # the worst mean robust 2D error, pixels squared, that still supervises
 
 
@@ -66,6 +61,11 @@ class Scale:
     def stored_size(self) -> int:
         """Side of a stored synthetic picture, pixels: 1.5 crops, so that crops can rotate."""
         return stored_size(self.resolution)
+
+    @property
+    def crop_factor(self) -> float:
+        """Crops are what the data's boxes are."""
+        return 1.0
 
 
 SCALES: dict[str, Scale] = {
@@ -168,6 +168,26 @@ class FreshConfig:
 
 
 @dataclass(frozen=True)
+class SimulatedEyes:
+    """How BlazePose errs where it is simulated, see `hmrlab.training.sightings`.
+
+    All are standard deviations, but for the shares and factors.
+    """
+
+    place: float = 0.02  # of points in the crop, half-sides
+    hidden: float = 0.12  # share of points that are hidden
+    hidden_factor: float = 3.5  # how much worse these are
+    across: float = 0.03  # of points in space, across the view, metres
+    depth: float = 0.06  # and along it
+    size: float = 0.92  # of its people over ours, in the mean
+    size_std: float = 0.1
+    turn: float = 10.0  # of the whole person, degrees
+    cut: float = 0.25  # share of people of whom the lower part is not in the picture
+    shift: float = 0.05  # of the box's middle, sides
+    tilt: float = 20.0  # of the camera, degrees
+
+
+@dataclass(frozen=True)
 class AdversaryConfig:
     """How discriminators are set against a network."""
 
@@ -211,6 +231,10 @@ class Config:
     eval_batch_size: int
     lr: float  # peak of the schedule
 
+    # sides of stored synthetic pictures over the crops': at 1 a person has two thirds of a crop's
+    # pixels, and a picture less than half of the bytes
+    margin: float = field(default=MARGIN, metadata=_LATER)
+    crop_factor: float = field(default=1.0, metadata=_LATER)  # sides of crops over the data's boxes
     task: Literal["bodies", "keypoint_maps"] = "bodies"
     data_fraction: float = 1.0  # of each training set's people, the first ones
     only_2d: bool = False  # of all labels keep none but the 2D keypoints
@@ -221,11 +245,15 @@ class Config:
     frozen: bool = field(default=False, metadata=_LATER)  # the encoder stays as it is
     # augmented ones of each picture, at which a frozen encoder looks once; 0: anew in each step
     views: int = field(default=0, metadata=_LATER)
+    # the training's people are not drawn: what the eyes would say of them is simulated
+    simulated: SimulatedEyes | None = field(default=None, metadata=_LATER)
     init_from: str = ""  # goes on from that preset's model, of the same scale and seed
     prune: PruneConfig | None = None  # lighten the model before the first step
     n_iter: int = 3
     relu: bool = False  # after the regressor's hidden layers, as HMR had it and SPIN has not
     dropout: float = 0.0
+    # the regressor sees how far its body's points are from those of the eyes: `FeedbackRegressor`
+    feedback: bool = field(default=False, metadata=_LATER)
     mean_pose: bool = True  # begin at the sampler's mean pose, else at a T-pose
     num_deconv: int = 2  # of keypoint maps: doublings of the map's sides
     deconv_channels: int = 64  # of the head that is thrown away
@@ -251,9 +279,18 @@ class Config:
                 "`views` needs a frozen encoder, stored people and the task of bodies: only then "
                 "can the encoder look once"
             )
+        if self.simulated and (not self.views or self.only_2d or self.data_fraction < 1):
+            raise ValueError(
+                "simulated eyes need `views`, and come without `data_fraction` and `only_2d`"
+            )
         for name, least in _LEAST.items():
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, got {getattr(self, name)}")
+        for name in ("margin", "crop_factor"):
+            if not 0.5 <= getattr(self, name) <= 3:
+                raise ValueError(f"{name} must be from 0.5 to 3, got {getattr(self, name)}")
+        if self.fresh and self.crop_factor != 1:
+            raise ValueError("fresh people are drawn in their crops: they take no `crop_factor`")
         if not 0 < self.data_fraction <= 1:
             raise ValueError(
                 f"data_fraction must be above 0 and at most 1, got {self.data_fraction}"
@@ -261,8 +298,8 @@ class Config:
 
     @property
     def stored_size(self) -> int:
-        """As `Scale.stored_size`."""
-        return stored_size(self.resolution)
+        """Side of a stored synthetic picture, pixels."""
+        return stored_size(self.resolution, self.margin)
 
     @property
     def decisive(self) -> dict[str, Any]:
@@ -282,119 +319,6 @@ _LEAST = {
 }  # fmt: skip
 
 
-def stored_size(resolution: int) -> int:
+def stored_size(resolution: int, margin: float = MARGIN) -> int:
     """Side of a stored synthetic picture for crops of a side, pixels."""
-    return resolution * 3 // 2
-
-
-@cache
-def setting_names(of: type | None = None) -> tuple[str, ...]:
-    """Every field by its dotted name, such as "n_iter" and "losses.pose"."""
-    of = of or Config
-    words = [each.name for each in fields(of) if each.metadata.get("words")]
-    names: list[str] = []
-    for name, hint in _hints(of).items():
-        if name not in words:
-            part = _part_of(hint)
-            inner = setting_names(part) if part else ()
-            names += [name, *(f"{name}.{each}" for each in inner)]
-    return tuple(names)
-
-
-def with_settings(config: Config, settings: Mapping[str, Any]) -> Config:
-    """A config with some fields changed.
-
-    A part that is not there (`fits` of a config without them) is made when a field of it is set.
-    Values may be text, as from a command line: "0.5", "true", "studio,wild", "none".
-
-    >>> from hmrlab.presets import preset
-    >>> config = preset("with_smpl", "smoke")
-    >>> changed = with_settings(config, {"n_iter": "1", "losses.pose": 0})
-    >>> changed.n_iter, changed.losses.pose, config.n_iter
-    (1, 0.0, 3)
-    >>> with_settings(config, {"n_iters": 1})
-    Traceback (most recent call last):
-    ValueError: a training has no setting 'n_iters'. Did you mean n_iter? ...
-
-    Args:
-        config: to begin with.
-        settings: values by dotted name: {"losses.pose": 0, "n_iter": "1"}.
-
-    Raises:
-        ValueError: there is no such field (the message suggests the nearest), or its value is of
-            another kind.
-    """
-    known = setting_names()
-    for name, value in settings.items():
-        if name not in known:
-            near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise ValueError(
-                f"a training has no setting {name!r}.{hint} (hmrlab train NAME --show lists them)"
-            )
-        config = _changed(config, name.split("."), value, name)
-    return config
-
-
-def changes(config: Config, other: Config) -> dict[str, tuple[Any, Any]]:
-    """The fields that decide numbers and differ, by dotted name: (of the first, of the second)."""
-    mine, theirs = flat(config), flat(other)
-    names = [name for name in {**mine, **theirs} if mine.get(name) != theirs.get(name)]
-    return {name: (mine.get(name), theirs.get(name)) for name in names}
-
-
-def flat(config: Config) -> dict[str, Any]:
-    """Every field by its dotted name, parts taken apart; the words are left out."""
-    settings: dict[str, Any] = {}
-    for name, value in config.decisive.items():
-        settings |= _flattened(name, value)
-    return settings
-
-
-def _flattened(name: str, value: Any) -> dict[str, Any]:
-    if not is_dataclass(value):
-        return {name: value}
-    parts = [_flattened(f"{name}.{each.name}", getattr(value, each.name)) for each in fields(value)]
-    return {key: one for part in parts for key, one in part.items()}
-
-
-def _changed(part: Any, path: list[str], value: Any, whole: str) -> Any:
-    """The (part of a) config with the field at the end of the path changed."""
-    name, *rest = path
-    hint = _hints(type(part))[name]
-    if rest:
-        inner = getattr(part, name)
-        inner = _part_of(hint)() if inner is None else inner
-        return replace(part, **{name: _changed(inner, rest, value, whole)})
-    return replace(part, **{name: _read(value, hint, whole)})
-
-
-def _read(value: Any, hint: Any, name: str) -> Any:
-    """A value of the kind that a field wants."""
-    if isinstance(value, str):
-        if value == "none" and type(None) in typing.get_args(hint):
-            return None
-        if typing.get_origin(hint) is tuple:
-            value = [one.strip() for one in value.split(",") if one.strip()]
-    if is_dataclass(value) and isinstance(value, _part_of(hint) or ()):
-        return value
-    from pydantic import TypeAdapter, ValidationError  # slow to import, and seldom needed
-
-    try:
-        return TypeAdapter(hint).validate_python(value)
-    except ValidationError as error:
-        message = error.errors()[0]["msg"]
-        raise ValueError(f"{name}={value!r}: {message[0].lower()}{message[1:]}") from error
-
-
-@cache
-def _hints(of: type) -> dict[str, Any]:
-    """The types of a dataclass's fields; to resolve them anew takes milliseconds."""
-    return typing.get_type_hints(of)
-
-
-def _part_of(hint: Any) -> type | None:
-    """The dataclass that a field holds, if it holds one."""
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return next((one for one in typing.get_args(hint) if dataclasses.is_dataclass(one)), None)
-    return hint if isinstance(hint, type) and is_dataclass(hint) else None
+    return int(resolution * margin)

@@ -6,13 +6,14 @@ from dataclasses import asdict, fields, replace
 from typing import Any
 
 from hmrlab.bodies import body_label, own_body_digest
-from hmrlab.config import Config, flat
+from hmrlab.config import Config
 from hmrlab.data.synthetic.generate import set_spec
 from hmrlab.files import FileProblem, sha256_of
 from hmrlab.ledger import RunRecord, settings_hash
 from hmrlab.ledger.code import code_digests, times_written
 from hmrlab.models.encoders import BLAZEPOSE, BLAZEPOSE_ENCODERS
 from hmrlab.models.shipped import shipped_digest
+from hmrlab.overrides import flat
 from hmrlab.presets import base_of, pretraining_of
 from hmrlab.smplify.prior import prior_path
 from hmrlab.training.sets import TEST_SETS, training_set_identity
@@ -20,7 +21,16 @@ from hmrlab.training.sets import TEST_SETS, training_set_identity
 # They move bytes, draw pictures or choose settings, which have a key of their own.
 NO_NUMBERS = tuple(
     f"hmrlab.{room}"
-    for room in ("files", "ledger", "paths", "presets", "processes", "rendering", "unpickling")
+    for room in (
+        "files",
+        "ledger",
+        "overrides",
+        "paths",
+        "presets",
+        "processes",
+        "rendering",
+        "unpickling",
+    )
 )
 
 
@@ -99,8 +109,9 @@ def _identity_of_weights(config: Config) -> str:
         return settings_key(pretraining_of(config))
     if config.encoder_weights == "shipped":
         return shipped_digest("encoder")
-    if config.encoder in BLAZEPOSE_ENCODERS:
+    eyes = config.encoder.partition(":")[0]
+    if eyes in BLAZEPOSE_ENCODERS:
         from hmrlab.models.blazepose.weights import shipped_file
 
-        return sha256_of(shipped_file(config.encoder.removeprefix(BLAZEPOSE)))
+        return sha256_of(shipped_file(eyes.removeprefix(BLAZEPOSE)))
     return ""

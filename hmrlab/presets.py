@@ -20,9 +20,10 @@ from hmrlab.config import (
     ObjectiveWeights,
     PruneConfig,
     Scale,
+    SimulatedEyes,
     get_scale,
-    with_settings,
 )
+from hmrlab.overrides import with_settings
 
 _LEAST_BATCH = 4  # pictures of a training by the clock: batch normalisation needs some
 
@@ -151,6 +152,18 @@ _FITTING = (
      _2D + "in the loop, the fits without pose and angle prior",
      {"fits.weights": ObjectiveWeights(pose_prior=0.0, angle=0.0)}),
 )
+# Eyes that were trained on real people, by others, and are kept as they are: they look at each
+# picture once, and a training takes a minute. BlazePose wants large people, so there are fewer.
+_FROZEN = {"frozen": True, "views": 2, "resolution": 256, "margin": 1.0, "crop_factor": 1.15,
+           "relu": True, "steps": times(3 / 8), "lr": times(0.5), "head_lr_factor": 1.0}
+_EYES = (
+    ("eyes", "", "frozen eyes of real people (BlazePose), all that the sets' labels say",
+     {**_FROZEN, "data": SPINS_MIX, "encoder": "blazepose_full", "dropout": 0.2,
+      "studio_train": times(3 / 16), "wild_train": times(3 / 16)}),
+    ("points", "", "what BlazePose would say of people whom nobody drew; fed back to the regressor",
+     {**_FROZEN, "encoder": "blazepose_full:points", "simulated": SimulatedEyes(),
+      "feedback": True, "batch_size": 128}),
+)
 # As keypoints_only: nobody's rotations or betas are known. The diary's question: a discriminator
 # next, to the network that there is. Only against one that cannot keep up did judges win.
 _ADVERSARIAL = (
@@ -261,7 +274,8 @@ PRUNED = tuple(row[0] for row in _PRUNED)
 PRESETS: dict[str, Preset] = {
     row[0]: Preset(*row)
     for row in (
-        *_DIARY, *_STUDIES, *_COMPARISONS, *_FITTING, *_ADVERSARIAL, *_BACKBONES, *_PRUNED, *_CARD,
+        *_DIARY, *_STUDIES, *_COMPARISONS, *_FITTING, *_EYES, *_ADVERSARIAL, *_BACKBONES,
+        *_PRUNED, *_CARD,
     )
 }  # fmt: skip
 
@@ -380,4 +394,7 @@ def _at_scale(value: Any, key: str, scale: Scale) -> Any:
         return value
     if key == "steps":
         return max(1, round(value.factor * scale.steps)) if value.factor else 0
-    return value.factor * (scale.learning_rate if key == "lr" else getattr(scale, key))
+    if key == "lr":
+        return value.factor * scale.learning_rate
+    whole = getattr(scale, key)
+    return max(1, round(value.factor * whole)) if isinstance(whole, int) else value.factor * whole

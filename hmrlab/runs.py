@@ -129,7 +129,7 @@ def run_training(
     model = build_model(config, _start_file(config, earlier), allow_download)
     model = _from_base(config, model, earlier)
     data = dataset or load_training_set(config)
-    if config.views:
+    if config.views and config.simulated is None:
         data = see_training_set(data, model, config, run.device, progress)
     done = run.train(model, data, deadline)
     model = settle(model).eval()

@@ -7,8 +7,9 @@ from typer.testing import CliRunner
 
 from hmrlab import PRESETS, FitConfig, get_scale, preset, with_settings
 from hmrlab.cli import app
-from hmrlab.config import SCALES, Config, changes, flat, setting_names
+from hmrlab.config import SCALES, Config
 from hmrlab.keys import run_key, settings_key
+from hmrlab.overrides import changes, flat, setting_names
 
 SPIN = preset("spin", "smoke")
 
@@ -18,7 +19,7 @@ def test_every_preset_is_whole_at_every_scale(name):
     for scale in SCALES.values():
         config = preset(name, scale, seed=3)
         assert (config.name, config.seed, config.scale) == (name, 3, scale)
-        assert config.resolution == scale.resolution
+        assert config.resolution == 256 if config.frozen else scale.resolution
         assert config.description == PRESETS[name].description
         assert config.steps or config.seconds or "raw" in name
     assert not PRESETS[name].parent or PRESETS[name].parent in PRESETS

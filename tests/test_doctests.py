@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hmrlab import config, geometry, losses, presets
+from hmrlab import geometry, losses, overrides, presets
 from hmrlab.bodies import Body, load_body
 from hmrlab.models import HMR, create_encoder
 
@@ -22,7 +22,7 @@ DOCUMENTED = [
     HMR,
     losses.keypoint_loss,
     presets.preset,
-    config.with_settings,
+    overrides.with_settings,
 ]
 
 

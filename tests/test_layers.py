@@ -20,7 +20,8 @@ FLOORS = {
     "unpickling": 1,
     "config": 2,
     "bodies": 2,  # importing one reads a pickle
-    "presets": 3,
+    "overrides": 3,
+    "presets": 4,
     "models": 3,
     "smplify": 3,
     "data": 3,

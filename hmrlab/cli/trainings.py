@@ -80,7 +80,7 @@ def _config(
     batch_size: str | None,
 ) -> Config:
     """The preset with what the command line changes; its name says so."""
-    from hmrlab.config import with_settings
+    from hmrlab.overrides import with_settings
     from hmrlab.presets import preset
 
     config = preset(name, scale, seed)
@@ -142,7 +142,7 @@ def _batch_size(text: str) -> dict[str, object]:
 
 def _shown(config: Config, name: str) -> str:
     """Every setting on a line of its own; those that differ from the scale's are marked."""
-    from hmrlab.config import changes, flat
+    from hmrlab.overrides import changes, flat
     from hmrlab.presets import plain
 
     changed = changes(plain(config.scale, config.seed), config)

@@ -79,6 +79,13 @@ class PoseDataset:
         """The same samples with no label but their 2D keypoints."""
         return PoseDataset(self.records.with_2d_alone(), self.images, self.name, self.skipped)
 
+    def in_larger_crops(self, factor: float) -> PoseDataset:
+        """The same samples in boxes that are so many times as large."""
+        if factor == 1:
+            return self
+        records = replace(self.records, scale=self.records.scale * np.float32(factor))
+        return PoseDataset(records, self.images, self.name, self.skipped)
+
     def label_shares(self) -> dict[str, float]:
         """Which share of the samples has each kind of label, 0 to 1."""
         known = self.records.keypoints[:, 25:, 2] > 0

@@ -226,6 +226,9 @@ def _config_of(path: str | Path, content: dict[str, Any]) -> HMRConfig:
     dropout = entries.get("dropout")
     if type(dropout) is float and 0 <= dropout < 1:
         numbers["dropout"] = dropout
+    crop_factor = entries.get("crop_factor")
+    if type(crop_factor) is float and 0.5 <= crop_factor <= 3:
+        numbers["crop_factor"] = crop_factor
     return HMRConfig(relu=relu, **numbers)
 
 

@@ -1,6 +1,7 @@
 """Image encoders by name: pictures in, one feature vector each out.
 
-"small" is ours, "blazepose_lite" and "blazepose_full" are eyes that real people have taught,
+"small" is ours, "blazepose_lite" and "blazepose_full" are eyes that real people have taught (with
+":points" behind them, of what they see a person's points alone),
 "timm:NAME" is any network of timm's, every other name one of torchvision's, which may carry a
 wiring. "mobilenet_v2" gives the features that the last map averages to, as SPIN takes them from its
 ResNet. "mobilenet_v2:logits" keeps torchvision's whole classifier and hands on its 1000 ImageNet
@@ -37,6 +38,7 @@ ENCODER_NAMES = ("small", *TORCHVISION_ENCODERS)  # which the chapters compare
 BLAZEPOSE = "blazepose_"  # how these begin, which bring their weights along:
 BLAZEPOSE_ENCODERS = tuple(BLAZEPOSE + variant for variant in ("lite", "full"))
 LOGITS = "logits"  # the wiring that a name may carry after a colon
+POINTS = "points"  # and that of BlazePose
 CLASSES = 1000  # of ImageNet
 TIMM = "timm:"  # how a name of timm's begins
 Maps = Callable[[nn.Module, Tensor], Tensor]  # a backbone's last feature map of pictures
@@ -155,11 +157,12 @@ def create_encoder(
             raise ValueError("there are no ImageNet weights for 'small'; use weights=None")
         return Encoder(name, SmallNet())
     if plain in BLAZEPOSE_ENCODERS:
-        from hmrlab.models.blazepose.encoder import BlazePoseEncoder  # it reads its weights
+        from hmrlab.models.blazepose import encoder as eyes  # it reads its weights
 
         if weights is not None:
             raise ValueError(f"{plain!r} brings its own weights along; use weights=None")
-        return Encoder(name, BlazePoseEncoder(plain.removeprefix(BLAZEPOSE)))
+        kind = eyes.BlazePosePoints if wiring else eyes.BlazePoseEncoder
+        return Encoder(name, kind(plain.removeprefix(BLAZEPOSE)))
     import torchvision  # it loads torch's compiler, which takes seconds: not for the small one
 
     network = torchvision.models.get_model(plain, weights=None)
@@ -182,7 +185,7 @@ def encoder_name(encoder: nn.Module) -> str:
 
 
 def split_name(name: str) -> tuple[str, str]:
-    """Encoder and wiring ("" or "logits") that a whole name of ours or torchvision's stands for.
+    """Encoder and wiring ("", "logits", "points") of a name of ours or torchvision's.
 
     Raises:
         ValueError: there is no such encoder, or not in that wiring.
@@ -196,6 +199,8 @@ def split_name(name: str) -> tuple[str, str]:
             f"unknown encoder {plain!r}.{hint} There are: {', '.join(ours)}; all other "
             "classification networks of torchvision's; timm:NAME for any of timm's"
         )
+    if colon and wiring == POINTS and plain in BLAZEPOSE_ENCODERS:
+        return plain, wiring
     if colon and wiring != LOGITS:
         near = difflib.get_close_matches(wiring.lower(), [LOGITS], n=1)
         hint = f" Did you mean '{plain}:{LOGITS}'?" if near else ""

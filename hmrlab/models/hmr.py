@@ -14,7 +14,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from hmrlab.bodies import Body, load_body
 from hmrlab.bodies.params import SMPLParams
+from hmrlab.bodies.paths import FREE
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_six_d, six_d_to_matrix
 from hmrlab.models.encoders import encoder_name
 from hmrlab.models.mean_params import MeanParameters
@@ -33,6 +35,10 @@ class HMRConfig:
     resolution: int = 224  # side of the crops it is made for, pixels
     relu: bool = False  # after the regressor's hidden layers, as HMR had it and SPIN has not
     dropout: float = 0.5
+    crop_factor: float = 1.0  # sides of its crops over the boxes about people
+    # each correction sees how far the body's points still are from those of the eyes: see
+    # `FeedbackRegressor`; for encoders that give points
+    feedback: bool = False
 
     def __post_init__(self) -> None:
         if self.n_iter < 1:
@@ -62,6 +68,10 @@ class HMR(nn.Module):
             `feature_size`.
         config: all but the encoder's name, which is the encoder's own; by default SPIN's.
         mean_rotations: (24, 3, 3) the pose to start from, see `Regressor.set_mean_pose`.
+        body: whose points `config.feedback` compares with those of the eyes; the free body.
+
+    Raises:
+        ValueError: feedback is asked for, and the encoder gives no points.
     """
 
     def __init__(
@@ -69,15 +79,20 @@ class HMR(nn.Module):
         encoder: nn.Module,
         config: HMRConfig | None = None,
         mean_rotations: Float[Tensor, "24 3 3"] | None = None,
+        body: Body | None = None,
     ) -> None:
         super().__init__()
         config = config or HMRConfig()
         self.config = replace(config, encoder=encoder_name(encoder))
         self.pruned = False  # whether channels were cut out, so that its shapes are its own
         self.encoder = encoder
-        self.regressor = Regressor(
-            encoder.feature_size, mean_rotations, config.dropout, config.relu
-        )
+        settings = (encoder.feature_size, mean_rotations, config.dropout, config.relu)
+        if config.feedback:
+            from hmrlab.models.feedback import FeedbackRegressor  # it builds on this module
+
+            self.regressor: Regressor = FeedbackRegressor(*settings, body=body or load_body(FREE))
+        else:
+            self.regressor = Regressor(*settings)
 
     @property
     def frozen(self) -> bool:
@@ -195,18 +210,28 @@ class Regressor(nn.Module):
         pose, shape, camera = self.start_state(features.shape[0])
         bodies = []
         for _ in range(n_iter):
-            state = torch.cat((features, pose, shape, camera), dim=1)
+            state = self.state(features, pose, shape, camera)
             hidden = self.drop1(self.activation(self.fc1(state)))
             hidden = self.drop2(self.activation(self.fc2(hidden)))
             pose = pose + self.decpose(hidden)
             shape = shape + self.decshape(hidden)
             camera = camera + self.deccam(hidden)
-            bodies.append(_as_params(pose, shape, camera))
+            bodies.append(as_params(pose, shape, camera))
         return bodies
+
+    def state(
+        self,
+        features: Float[Tensor, "b f"],
+        pose: Float[Tensor, "b 144"],
+        shape: Float[Tensor, "b 10"],
+        camera: Float[Tensor, "b 3"],
+    ) -> Float[Tensor, "b s"]:
+        """What a correction looks at: the features, and the body so far."""
+        return torch.cat((features, pose, shape, camera), dim=1)
 
     def start(self, batch: int) -> SMPLParams:
         """The mean body that the corrections begin with, for each of `batch` pictures."""
-        return _as_params(*self.start_state(batch))
+        return as_params(*self.start_state(batch))
 
     def start_state(
         self, batch: int | torch.SymInt
@@ -217,7 +242,7 @@ class Regressor(nn.Module):
         return pose, shape, camera
 
 
-def _as_params(
+def as_params(
     pose: Float[Tensor, "b 144"], shape: Float[Tensor, "b 10"], camera: Float[Tensor, "b 3"]
 ) -> SMPLParams:
     """6D rotations, betas and cameras as bodies."""

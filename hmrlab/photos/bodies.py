@@ -377,6 +377,7 @@ def predict(
     Raises:
         NobodyError: not one of the answers is a body before the camera.
     """
+    found = replace(found, boxes=found.boxes.enlarged(model.config.crop_factor))
     rows = torch.arange(len(found)).split(MOST_CROPS)
     parts = [answer(model, found.boxes.rows(some).crops(image, resolution)) for some in rows]
     names = ("rotations", "betas", "camera")

@@ -35,6 +35,7 @@ from hmrlab.models.blazepose import (
     turn_world,
 )
 from hmrlab.models.blazepose.landmarks import SIDE
+from hmrlab.models.blazepose.points import PAIRS
 from hmrlab.models.detections import COCO_KEYPOINTS, Detections, oks
 from hmrlab.models.people import find_people
 from hmrlab.photos.boxes import BOX_FACTOR, Boxes, why_no_box
@@ -54,13 +55,6 @@ UPRIGHT = 30.0  # degrees; whoever leans further is turned upright before BlazeP
 SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)  # in COCO's order
 TORSO = 1.4  # shoulders to hips over the shoulders' width
 WHOLE = 4.5  # sides of the square about somebody who stands, over shoulders to hips
-# OpenPose's keypoints that BlazePose calls otherwise, and those that are in the middle of two.
-_OTHER_NAMES = {
-    "left_big_toe": ("left_foot_index",),
-    "right_big_toe": ("right_foot_index",),
-    "neck": ("left_shoulder", "right_shoulder"),
-    "mid_hip": ("left_hip", "right_hip"),
-}
 
 
 def openpose_of(
@@ -72,12 +66,10 @@ def openpose_of(
     lesser of the two.
     """
     keypoints = np.zeros((len(landmarks), len(OPENPOSE_NAMES), 3))
-    for k, name in enumerate(OPENPOSE_NAMES):
-        names = [each for each in _OTHER_NAMES.get(name, (name,)) if each in LANDMARK_NAMES]
-        if names:
-            numbers = [LANDMARK_NAMES.index(each) for each in names]
-            keypoints[:, k, :2] = landmarks[:, numbers].mean(1)
-            keypoints[:, k, 2] = visibility[:, numbers].min(1)
+    for name, pair in PAIRS.items():
+        k = OPENPOSE_NAMES.index(name)
+        keypoints[:, k, :2] = landmarks[:, pair].mean(1)
+        keypoints[:, k, 2] = visibility[:, pair].min(1)
     return keypoints
 
 

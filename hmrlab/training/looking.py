@@ -55,7 +55,7 @@ def _see(
 ) -> FeatureSet:
     augmentation: AugmentationSettings | None = None if test else config.augmentation
     spec = FeatureSpec(
-        data=data,
+        data=f"{data} x{config.crop_factor:g}",
         encoder=weights_digest(model.encoder),
         count=len(dataset),
         feature_size=model.encoder.feature_size,

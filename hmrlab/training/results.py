@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from hmrlab.bodies.params import SMPLParams
+from hmrlab.bodies import SMPLParams, load_body
 from hmrlab.config import Config
 from hmrlab.data.synthetic.poses import mean_rotations
 from hmrlab.evaluation.scores import Scores
@@ -20,6 +20,7 @@ from hmrlab.models import HMR, Encoder, HeatmapNet, HMRConfig, create_encoder
 from hmrlab.models.checkpoints import load_weights, save_weights
 from hmrlab.spin import FitsDict
 from hmrlab.trainer import History
+from hmrlab.training.sets import BODY_DETAIL
 
 WEIGHTS = "model.pt"
 FITS = "fits.npz"
@@ -109,8 +110,12 @@ def model_on(encoder: Encoder, config: Config) -> HMR | HeatmapNet:
     if config.task == "keypoint_maps":
         return HeatmapNet(encoder, config.num_deconv, config.deconv_channels)
     start = mean_rotations() if config.mean_pose else None
-    about = HMRConfig(encoder.name, config.n_iter, config.resolution, config.relu, config.dropout)
-    return HMR(encoder, about, mean_rotations=start)
+    about = HMRConfig(
+        encoder.name, config.n_iter, config.resolution, config.relu, config.dropout,
+        config.crop_factor, config.feedback,
+    )  # fmt: skip
+    body = load_body(config.body, BODY_DETAIL) if config.feedback else None
+    return HMR(encoder, about, start, body)
 
 
 def save_result(

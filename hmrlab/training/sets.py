@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from hmrlab.bodies import body_digest
-from hmrlab.config import Config, FreshConfig
+from hmrlab.bodies import body_digest, load_body
+from hmrlab.config import Config, FreshConfig, SimulatedEyes
 from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
+from hmrlab.data.features import FeatureSet
 from hmrlab.data.prepared import open_prepared, require_set
 from hmrlab.data.static_fits import static_fits_digest
 from hmrlab.data.synthetic.fresh import FRESH_VERSION, FreshPeople
 from hmrlab.data.synthetic.generate import SETS, SPLIT_SEED, Sizes, ensure_set, set_spec
 from hmrlab.data.synthetic.mock_benchmarks import SOURCES, mock_benchmark
+from hmrlab.training.sightings import SIGHTINGS_VERSION, sighted_people
 
 BODY_DETAIL = "light"  # the pictures are made with it, so labels and losses speak of one body
 TEST_SETS = ("studio", "wild")
@@ -26,7 +28,8 @@ def load_set(name: str, split: str, sizes: Sizes, named: str | None = None) -> P
         sizes: a scale or a config, which decides its size.
         named: what the set is called in messages; by default as its folder.
     """
-    return open_set(ensure_set(set_spec(name, split, sizes)), named)
+    dataset = open_set(ensure_set(set_spec(name, split, sizes)), named)
+    return dataset.in_larger_crops(sizes.crop_factor)
 
 
 def load_mock(name: str, sizes: Sizes, progress: bool = True) -> PoseDataset:
@@ -46,7 +49,7 @@ def load_mock(name: str, sizes: Sizes, progress: bool = True) -> PoseDataset:
     return mock_benchmark(name, count, sizes.stored_size, body=sizes.body, progress=progress)
 
 
-def load_training_set(config: Config) -> PoseDataset | MixedDataset | FreshPeople:
+def load_training_set(config: Config) -> PoseDataset | MixedDataset | FreshPeople | FeatureSet:
     """One training set, or several mixed by SPIN's shares.
 
     A name that is not of a synthetic set is of a real one, which has been prepared.
@@ -62,12 +65,16 @@ def load_training_set(config: Config) -> PoseDataset | MixedDataset | FreshPeopl
             a share of them, or with 2D keypoints alone.
     """
     names, share = config.data, config.data_fraction
+    if config.simulated is not None:
+        return _simulated_people(config, config.simulated)
     if config.fresh is not None:
         return _fresh_people(config, config.fresh)
     parts = {
         name: load_set(name, "train", config, named=name)
         if name in SETS
-        else open_prepared(name, "train", resolution=config.resolution)
+        else open_prepared(name, "train", resolution=config.resolution).in_larger_crops(
+            config.crop_factor
+        )
         for name in names
     }
     if share < 1:
@@ -98,6 +105,19 @@ def _fresh_people(config: Config, plan: FreshConfig) -> FreshPeople:
     )
 
 
+def _simulated_people(config: Config, eyes: SimulatedEyes) -> FeatureSet:
+    return sighted_people(
+        config.studio_train,
+        config.views,
+        eyes,
+        config.augmentation,
+        load_body(config.body, BODY_DETAIL),
+        config.body,
+        config.crop_factor,
+        SPLIT_SEED,
+    )
+
+
 def training_set_identity(name: str, config: Config) -> str:
     """What tells a training set from every other, in a training's key.
 
@@ -108,6 +128,8 @@ def training_set_identity(name: str, config: Config) -> str:
         FileProblem: a real set is not prepared; the message has the command.
         ValueError: see `set_spec`.
     """
+    if config.simulated is not None:
+        return f"sightings-{SIGHTINGS_VERSION}-{body_digest(config.body)}"
     if config.fresh is not None:
         # the rest stands in the plan
         return f"{name}-fresh-{FRESH_VERSION}-{body_digest(config.body)}"

@@ -114,6 +114,10 @@ class Sizes(Protocol):
     def stored_size(self) -> int:
         """Side of a stored picture, pixels."""
 
+    @property
+    def crop_factor(self) -> float:
+        """Sides of crops over the boxes."""
+
 
 def set_spec(name: str, split: str, sizes: Sizes) -> SetSpec:
     """Which synthetic set serves as `name` ("studio", "wild") `split` ("train", "test").

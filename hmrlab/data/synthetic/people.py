@@ -20,6 +20,7 @@ from hmrlab.geometry.normals import vertex_normals
 SUPERSAMPLING = 2
 BOX_FACTOR = 1.2  # box side over the extent of the keypoints
 HIDDEN_CONFIDENCE = 0.3
+TILT = 8.0  # degrees
 OFF_AXIS = {False: 4.0, True: 15.0}  # degrees sideways; up and down 0.4 of it
 
 
@@ -116,12 +117,20 @@ def make_chunk(n: int, size: int, hard: bool, rng: np.random.Generator, body: st
 
 
 def place_people(
-    n: int, size: float, hard: bool, rng: np.random.Generator, body: str = FREE
+    n: int,
+    size: float,
+    hard: bool,
+    rng: np.random.Generator,
+    body: str = FREE,
+    tilt: float = TILT,
 ) -> Placed:
-    """Draw n bodies, and for each a camera that looks at it: see `make_chunk`."""
+    """Draw n bodies, and for each a camera that looks at it: see `make_chunk`.
+
+    `tilt` is the standard deviation, degrees, of how far cameras look down or up.
+    """
     smpl, _ = dressed_body(body, body_digest(body))
     poses, activity = sample_poses(n, rng)
-    poses[:, 0] = _to_camera(poses[:, 0], rng)
+    poses[:, 0] = _to_camera(poses[:, 0], rng, tilt)
     betas = sample_betas(n, rng)
     with torch.no_grad():
         keypoints = smpl.keypoints(torch.from_numpy(poses).float(), torch.from_numpy(betas).float())
@@ -161,12 +170,14 @@ def beside(n: int, rng: np.random.Generator) -> np.ndarray:
     return np.stack([aside, np.zeros(n), rng.uniform(-0.8, 1.5, n)], 1)
 
 
-def _to_camera(roots: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _to_camera(roots: np.ndarray, rng: np.random.Generator, tilt: float) -> np.ndarray:
     """From the body's frame (y up) to the camera's (y down), the camera tilted a little."""
     n = len(roots)
-    tilt = np.radians(np.stack([rng.normal(0, 8, n), np.zeros(n), rng.normal(0, 4, n)], 1))
+    turns = np.stack([rng.normal(0, tilt, n), np.zeros(n), rng.normal(0, 4, n)], 1)
     half_turn = Rotation.from_rotvec([np.pi, 0, 0])
-    return (Rotation.from_rotvec(tilt) * half_turn * Rotation.from_rotvec(roots)).as_rotvec()
+    return (
+        Rotation.from_rotvec(np.radians(turns)) * half_turn * Rotation.from_rotvec(roots)
+    ).as_rotvec()
 
 
 def _frame(

@@ -1,4 +1,8 @@
-"""BlazePose as an encoder: eyes that have seen real people. `create_encoder("blazepose_full")`."""
+"""BlazePose as an encoder: eyes that have seen real people.
+
+`create_encoder("blazepose_full")` gives its last map and what it reads from it;
+`create_encoder("blazepose_full:points")` a person's points alone.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from hmrlab.models.blazepose.landmarks import POINTS, SIDE, VALUES, VARIANTS
-from hmrlab.models.blazepose.weights import load_blazepose
+from hmrlab.models.blazepose.points import FEATURES, EyePoints
+from hmrlab.models.blazepose.weights import feature_statistics, load_blazepose
 
 # ImageNet's, which all encoders' pictures are normalised by (`hmrlab.data.augment` does it)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -20,9 +25,10 @@ WORLD_SCALE = 2.0  # joints are up to a metre from the hips, most of them half o
 class BlazePoseEncoder(nn.Module):
     """The landmark network without heat maps and mask.
 
-    Its features are the last map, 2x2, and what the network reads from it: landmarks and world
-    joints, brought to about [-2, 2]. There is no batch normalisation in it, so it is the same
-    network in training, and small batches do it no harm.
+    Its features are the last map, 2x2, and what the network reads from it, landmarks and world
+    joints; each less its mean over synthetic people and divided by its standard deviation there.
+    There is no batch normalisation in it, so it is the same network in training, and small batches
+    do it no harm.
 
     Args:
         variant: "lite" or "full".
@@ -32,19 +38,32 @@ class BlazePoseEncoder(nn.Module):
 
     def __init__(self, variant: str) -> None:
         super().__init__()
-        config = VARIANTS[variant]
         self.variant = variant
         self.network = load_blazepose(variant, maps=False)
-        self.feature_size = 4 * config.regression + POINTS * (VALUES + 3)
-        self.map_channels = config.regression
+        self.map_channels = VARIANTS[variant].regression
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
+        self._prepare()
+
+    def _prepare(self) -> None:
+        self.feature_size = 4 * self.map_channels + POINTS * (VALUES + 3)
+        for name, values in feature_statistics(self.variant, self.feature_size).items():
+            self.register_buffer(name, values)
 
     def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b features"]:
         """Pictures of any size, normalised as ImageNet's, to (B, feature_size)."""
         f2 = self.network.features(self.crops(images))["f2"]
-        landmarks, world = self.network.landmarks_of(f2), self.network.world_of(f2)
-        return torch.cat([f2.flatten(1), *head_features(landmarks, world)], 1)
+        return self.features(f2, self.network.landmarks_of(f2), self.network.world_of(f2))
+
+    def features(
+        self,
+        f2: Float[Tensor, "b _ 2 2"],
+        landmarks: Float[Tensor, "b 39 5"],
+        world: Float[Tensor, "b 39 3"],
+    ) -> Float[Tensor, "b features"]:
+        """What the network gives, as features."""
+        features = torch.cat([f2.flatten(1), *head_features(landmarks, world)], 1)
+        return (features - self.feature_mean) / self.feature_std
 
     def maps(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b _ 8 8"]:
         """The regression's first map, 8x8."""
@@ -59,6 +78,22 @@ class BlazePoseEncoder(nn.Module):
         return nnf.interpolate(
             images, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=shrinks
         )
+
+
+class BlazePosePoints(BlazePoseEncoder):
+    """The same eyes; of what they see, a person's points and nothing else: see `EyePoints`."""
+
+    def _prepare(self) -> None:
+        self.feature_size = FEATURES
+
+    def features(
+        self,
+        f2: Float[Tensor, "b _ 2 2"],
+        landmarks: Float[Tensor, "b 39 5"],
+        world: Float[Tensor, "b 39 3"],
+    ) -> Float[Tensor, "b 138"]:
+        """The points; the map is not used."""
+        return EyePoints.of_crops(landmarks, world).features()
 
 
 def head_features(

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from hmrlab.files import FileProblem
 from hmrlab.models.blazepose.detector import SIDE as DETECTOR_SIDE
-from hmrlab.models.blazepose.encoder import BlazePoseEncoder, head_features
+from hmrlab.models.blazepose.encoder import BlazePoseEncoder
 from hmrlab.models.blazepose.landmarks import SIDE, BlazePoseLandmarks, PoseOutput
 from hmrlab.models.blazepose.weights import load_blazepose, load_detector
 from hmrlab.models.export import INPUT, read_about, start_session, traced, write_proto
@@ -108,8 +108,7 @@ def onnx_look(
 
     def look(images: Tensor) -> Tensor:
         output = session(encoder.crops(images))
-        heads = head_features(output["landmarks"], output["world"])
-        return torch.cat([output["f2"].flatten(1), *heads], 1)
+        return encoder.features(output["f2"], output["landmarks"], output["world"])
 
     return look
 

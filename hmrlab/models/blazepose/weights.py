@@ -83,6 +83,23 @@ def load_into(
     return network.eval()
 
 
+def feature_statistics(variant: str, size: int) -> dict[str, Tensor]:
+    """`feature_mean` and `feature_std` (F,) of an encoder's features over synthetic people.
+
+    Raises:
+        FileProblem: the package's file is not there, damaged, or has another number of features.
+    """
+    path = FOLDER / "blazepose_features.safetensors"
+    try:
+        state = safetensors.torch.load(read_bytes(path, MAX_BYTES))
+        found = {f"feature_{end}": state[f"{variant}.{end}"].float() for end in ("mean", "std")}
+    except (SafetensorError, KeyError) as error:
+        raise FileProblem(f"{path} is damaged ({shown(error)}); install hmrlab again") from error
+    if any(value.shape != (size,) for value in found.values()):
+        raise FileProblem(f"{path} is of another version of hmrlab; install hmrlab again")
+    return found
+
+
 def shipped_file(variant: str, folder: Path = FOLDER) -> Path:
     """The package's own file of a network.
 

@@ -8,6 +8,7 @@ frames lean on later ones, now and then one frame off: so nothing here seeks.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,14 @@ _FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi,matroska,webm,mpegts"
 _REMEDY = "Copy it anew from where it came."
 
 
+@dataclass(frozen=True)
+class ClipHeader:
+    """What a video says of itself; 0 for what it does not say."""
+
+    frames: int
+    rate: float  # frames a second
+
+
 def read_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, np.ndarray]]:
     """Every n-th frame of a video: its number and its picture (H, W, 3) uint8 RGB, upright.
 
@@ -41,6 +50,26 @@ def read_frames(path: str | Path, every: int = 1) -> Iterator[tuple[int, np.ndar
     for number, frame in enumerate(decode(path)):
         if number % every == 0 and not frame.is_corrupt:
             yield number, upright(frame)
+
+
+def read_header(path: str | Path) -> ClipHeader:
+    """What a video says of itself, without decoding it.
+
+    Raises:
+        FileProblem: it is missing, or no video that can be read.
+    """
+    import av
+
+    with open_regular(path) as file:
+        try:
+            with av.open(file, options=_limits()) as container:
+                stream = container.streams.video[0]
+                return ClipHeader(stream.frames, float(stream.average_rate or 0))
+        except Exception as error:  # a damaged video may raise anything
+            raise FileProblem(
+                f"{path}: cannot be read as a video ({error}). It is damaged, cut short, or of "
+                f"another kind. {_REMEDY}"
+            ) from error
 
 
 def upright(frame: VideoFrame) -> np.ndarray:
@@ -67,14 +96,13 @@ def decode(
     import av
 
     count = 0
-    limit = {"max_pixels": str(MAX_FRAME_PIXELS)}
     with open_regular(path, missing) as file:
         try:
-            with av.open(file, options={"format_whitelist": _FORMATS, **limit}) as container:
+            with av.open(file, options=_limits()) as container:
                 if not container.streams.video:
                     raise FileProblem(f"{path}: holds no video. {remedy}")
                 stream = container.streams.video[0]
-                stream.codec_context.options = limit
+                stream.codec_context.options = {"max_pixels": str(MAX_FRAME_PIXELS)}
                 stream.codec_context.thread_count = 1  # callers have a process for each core
                 announced = stream.frames  # 0 where the header does not say
                 for frame in container.decode(stream):
@@ -92,3 +120,8 @@ def decode(
             f"{path}: is cut short. Its header says {announced:,} frames, but only {count:,} are "
             f"there. {remedy}"
         )
+
+
+def _limits() -> dict[str, str]:
+    """Options for opening a file."""
+    return {"format_whitelist": _FORMATS, "max_pixels": str(MAX_FRAME_PIXELS)}

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from hmrlab.files import FileProblem
-from hmrlab.files.clips import read_frames
+from hmrlab.files.clips import ClipHeader, read_frames, read_header
 
 
 @pytest.mark.parametrize("name", ["a.mp4", "a.mov", "a.avi", "a.mkv", "a.ts"])
@@ -58,6 +58,14 @@ def test_what_is_no_video_is_named(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(FileProblem, match=r"a\.mp4: cannot be decoded beyond frame 0"):
         next(read_frames(path))
+
+
+def test_a_header_says_how_many_frames_there_are_and_how_quick(tmp_path, numbered_video):
+    assert read_header(numbered_video.write(tmp_path / "a.mp4", 30)) == ClipHeader(30, 50)
+    assert read_header(numbered_video.write(tmp_path / "a.mkv", 30)) == ClipHeader(0, 50)
+    (tmp_path / "b.mp4").write_text("no video")
+    with pytest.raises(FileProblem, match=r"b\.mp4: cannot be read as a video"):
+        read_header(tmp_path / "b.mp4")
 
 
 def test_a_video_that_is_not_there_is_named(tmp_path):

@@ -215,8 +215,7 @@ def data_status() -> None:
     header = ("scale", "set (synthetic)", "people", "state", "size")
     typer.echo(Table(header, tuple(_synthetic_sets())).to_markdown())
     rows = [_real_set(one.name, split) for one in RECIPES.values() for split in one.splits]
-    own = [one for one in prepared_sets() if one.name not in RECIPES]
-    rows += [_real_set(one.name, one.split) for one in own]
+    rows += [_real_set(one.name, one.split) for one in prepared_sets() if one.own]
     header = ("set (real)", "split", "state", "people", "left out", "size")
     typer.echo(f"\n{Table(header, tuple(rows)).to_markdown()}")
     lacking = {name for name, _, state, *_ in rows if state.startswith("not prepared")}

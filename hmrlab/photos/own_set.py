@@ -21,7 +21,7 @@ from tqdm.auto import tqdm
 
 from hmrlab.data.prepare.recipe import Samples, joined
 from hmrlab.data.prepare.runner import put_in_place
-from hmrlab.data.prepared import PreparedSet, prepared_folder
+from hmrlab.data.prepared import OWN, PreparedSet, prepared_folder
 from hmrlab.files import FileProblem, listed, one_at_a_time, printable
 from hmrlab.photos.boxes import BOX_FACTOR
 from hmrlab.photos.finding import Finder
@@ -151,7 +151,7 @@ def _put(
         return None
     return put_in_place(
         folder / split, samples.arrays, name=name, split=split, images=folder / "sources",
-        skipped=samples.skipped, box_factor=BOX_FACTOR, source=f"own at {settings.resolution} px",
+        skipped=samples.skipped, box_factor=BOX_FACTOR, source=f"{OWN}, {settings.resolution} px",
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -100,12 +101,20 @@ def data_people(
         ),
     ] = None,
     eyes: Eyes = "full",
+    least_score: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="How sure it has to be that somebody is a person: no wall teaches."
+        ),
+    ] = 0.35,
     resolution: Annotated[
         int, typer.Option(metavar="PIXELS", min=32, max=1024, help="Side of trainings' crops.")
     ] = 256,
     force: Annotated[bool, typer.Option(help="Look again at what was looked at.")] = False,
 ) -> None:
-    """Make a training set of your own photographs and clips: hmrlab train spin --data own,wild.
+    """Make a training set of your own photographs and clips.
+
+    To train on it: hmrlab train spin --data own,studio,wild.
 
     MoveNet finds everybody, BlazePose sees their keypoints, which are the only labels: SPIN's fits
     stand in for the 3D ones. A clip, or the photographs of one folder, is for training or for
@@ -120,7 +129,9 @@ def data_people(
     sources, settings = find_sources(paths), OwnSettings(every, resolution)
     check_eyes(eyes)
     with bad_parameter():
-        made = make_own_set(name, sources, ByEyes(eyes), settings, test=test or (), force=force)
+        made = make_own_set(
+            name, sources, ByEyes(eyes, least_score), settings, test=test or (), force=force
+        )
     typer.echo(_told(made, chosen=bool(test)))
 
 
@@ -233,9 +244,10 @@ def _told(made: OwnSet, chosen: bool) -> str:
     """What became of each source, and of the set."""
     from hmrlab.tables import Table
 
+    above = os.path.commonpath([seen.source.path.parent for seen in made.seen])
     rows = [
         (
-            seen.source.path.name,
+            os.path.relpath(seen.source.path, above),
             ("test" if seen.source in made.held_out else "train") if len(seen.samples) else "-",
             f"{seen.about.pictures:,}",
             f"{len(seen.samples):,}",

@@ -264,14 +264,14 @@ def test_a_set_may_not_be_called_as_another_or_as_no_folder_can(pictures, name):
 
 
 def test_the_command_tells_who_is_where(pictures, monkeypatch, hmrlab):
-    monkeypatch.setattr("hmrlab.photos.landmarks.ByEyes", lambda eyes: Eyes())
+    monkeypatch.setattr("hmrlab.photos.landmarks.ByEyes", lambda eyes, score: Eyes())
     (pictures / "bad.mp4").write_text("no clip")
     done = hmrlab("data", "people", pictures, "--every", 10, "--test", "c", "--name", "home")
     assert done.code == 0, done.err
     rows = [line.split("|")[1:-1] for line in done.out.splitlines() if line.startswith("|")]
     rows = {name.strip(): [cell.strip() for cell in rest] for name, *rest in rows}
     assert rows["a.mp4"] == ["train", "2", "2"]
-    assert rows["c.mp4"] == ["test", "3", "3"]
+    assert rows["deep/c.mp4"] == ["test", "3", "3"]
     assert rows["bad.mp4"] == ["-", "0", "0"]
     assert "home train: 7 samples" in done.out
     assert "not used: " in done.out

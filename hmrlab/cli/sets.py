@@ -346,7 +346,8 @@ def _real_set(name: str, split: str) -> tuple[str, ...]:
         problem = packed_problem(packed, prepared.records_sha256)
         state += f"; its packed form {problem}" if problem else ", packed"
     left_out = f"{sum(prepared.skipped.values()):,}"
-    return name, split, state, f"{prepared.count:,}", left_out, _size(folder)
+    size = _size(prepared.images if prepared.own else folder)  # own crops lie apart, of all splits
+    return name, split, state, f"{prepared.count:,}", left_out, size
 
 
 def _size(folder: Path) -> str:

@@ -174,7 +174,7 @@ def own_protocol(name: str) -> Protocol:
     """How the held-out part of a set of one's own is evaluated: nobody knows it in 3D."""
     return Protocol(
         name=name,
-        title=f"{name}: the reader's own pictures, held out",
+        title="the reader's own pictures, held out",
         data=name,
         split="test",
         truth=GroundTruth.KEYPOINTS,

@@ -132,7 +132,8 @@ def evaluate_predictions(
             "whose picture cannot be read": int(labelled.sum()) - len(order),
         }
     )
-    names = dataset.records.imgname[predictions.index[order]]
+    records = dataset.records
+    names = records.texts.get("origin", records.imgname)[predictions.index[order]]
     return Evaluation(protocol, dataset.name, names, predictions[order], scores[order], +left_out)
 
 

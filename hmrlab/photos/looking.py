@@ -151,14 +151,19 @@ def _pictures_of(
     if not source.photos:
         try:
             for number, image in read_frames(source.path, settings.step(source)):
-                yield f"{printable(source.path.name)} frame {number}", image
+                yield f"{_label(source.path)}/frame {number}", image
         except FileProblem as problem:
             problems[printable(source.path)] = printable(problem)
     for photo in source.photos:
         try:
-            yield printable(photo.name), read_photo(photo)
+            yield _label(photo), read_photo(photo)
         except FileProblem as problem:
             problems[printable(photo)] = printable(problem)
+
+
+def _label(path: Path) -> str:
+    """A file's name, and its folder's: clips of several cameras are often called alike."""
+    return printable(f"{path.parent.name}/{path.name}")
 
 
 @dataclass(frozen=True)

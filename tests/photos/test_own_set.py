@@ -82,6 +82,12 @@ def test_clips_and_albums_become_people_to_train_and_to_test_on(pictures):
     assert train.label_shares() == {"keypoints_2d": 1.0, "pose_3d": 0.0, "smpl": 0.0}
     assert len(train.gather(np.arange(5), 0)) == 5
     assert train.skipped == {}
+    assert train.records.texts["origin"].tolist() == [
+        f"mine/{clip}/frame {number}"
+        for clip, numbers in (("a.mp4", (0, 10)), ("b.avi", (0, 10, 20)))
+        for number in numbers
+    ]
+    assert "album/2.png" in test.records.texts["origin"]
 
 
 def test_keypoints_lie_where_they_were_in_the_picture(tmp_path):

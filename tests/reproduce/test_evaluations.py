@@ -92,16 +92,19 @@ def test_pictures_of_ones_own_are_evaluated_in_the_picture_alone(prepared_3dpw, 
     part = np.random.default_rng(1).uniform(10, 50, (about.count, 24, 3)) * [1, 1, 0.02]
     with np.load(prepared_3dpw / "records.npz") as records:
         kept = {key: records[key] for key in ("imgname", "center", "scale")}
-    np.savez(folder / "records.npz", part=part, **kept)
+    origin = [f"mine/clip_{k // FRAMES}.mp4/frame {k}" for k in range(about.count)]
+    np.savez(folder / "records.npz", part=part, origin=np.array(origin), **kept)
     note_set(folder, name="mine", split="test", images=about.images, count=about.count, skipped={},
              box_factor=1.2, source=OWN)  # fmt: skip
     done = hmrlab("evaluate", "shipped", "--on", "mine", "--scale", "smoke", "--device", "cpu")
     assert done.code == 0, done.err
     assert "nothing is known in 3D" in done.out
     assert "2D PCK@0.1" in done.out
+    assert "2 sequences, since frames of one are alike" in done.out
     assert "MPJPE" not in done.out
     (record,) = Ledger(home / "runs" / "ledger.jsonl").records()
     result = Evaluation.load(home / record.artifacts["folder"])
+    assert result.imgname.tolist() == origin
     for name in ("keypoint_error_percent", "pck_2d_percent"):
         assert record.metrics[f"mine/{name}"] == pytest.approx(result.values(name).mean())
     assert "mine" in hmrlab("table", "evaluations").out

@@ -16,8 +16,8 @@ from hmrlab.presets import base_of, pretraining_of
 from hmrlab.smplify.prior import prior_path
 from hmrlab.training.sets import (
     TEST_SETS,
+    identity_of_test_set,
     own_test_sets,
-    test_set_identity,
     training_set_identity,
 )
 
@@ -50,7 +50,7 @@ def settings_key(config: Config) -> str:
     """
     sets = [training_set_identity(name, config) for name in config.data]
     tested = (*TEST_SETS, *own_test_sets(config))
-    sets += [test_set_identity(name, config) for name in tested]
+    sets += [identity_of_test_set(name, config) for name in tested]
     base = base_of(config)
     sizes = {f"{name}_{split}" for name in TEST_SETS for split in ("train", "test")}
     left_out = (

@@ -161,9 +161,8 @@ class KeypointScores(ArrayRecord):
         return self.arrays()[metric]
 
     def to_dict(self) -> dict[str, float]:
-        """The means over the people, and the "count", as of `Scores`."""
-        means = {name: float(np.nanmean(self.values(name))) for name in _IN_THE_PICTURE}
-        return {"count": float(len(self.index))} | means
+        """The means over the people for a table or the ledger, named as in `METRICS`."""
+        return {name: float(np.nanmean(self.values(name))) for name in _IN_THE_PICTURE}
 
 
 SampleScores = MeshScores | StoredScores | MaskScores | KeypointScores

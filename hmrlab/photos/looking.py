@@ -24,7 +24,15 @@ from hmrlab.bodies.joints import ANNOTATED_NAMES, OPENPOSE_NAMES
 from hmrlab.data.images import MARGIN, crop_box
 from hmrlab.data.prepare.recipe import Samples, joined, named
 from hmrlab.data.shards import to_jpeg, write_jpeg_shard
-from hmrlab.files import Count, FileProblem, parse_json, printable, read_npz, save_npz_whole
+from hmrlab.files import (
+    Count,
+    FileProblem,
+    check_shapes,
+    parse_json,
+    printable,
+    read_npz,
+    save_npz_whole,
+)
 from hmrlab.files.clips import read_frames, read_header
 from hmrlab.geometry import apply_affine, crop_matrix
 from hmrlab.geometry.crops import REFERENCE_SIDE
@@ -47,6 +55,10 @@ LEAST_LIMBS = 8  # of these twelve; of a portrait a fit would invent the rest
 # Where both conventions mean the same place; by hips annotators mean another than the eyes do.
 SHARED = tuple(name for name in ANNOTATED_NAMES if name in OPENPOSE_NAMES and "hip" not in name)
 _ABOUT = "about__"  # key of what is not an array, as JSON
+_SHAPES = {
+    "imgname": ("N",), "origin": ("N",), "center": ("N", 2), "scale": ("N",),
+    "openpose": ("N", 25, 3), "part": ("N", 24, 3),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -229,9 +241,10 @@ def read_kept(path: Path, source: Source) -> Seen | None:
     try:
         arrays = read_npz(path)
         about = parse_json(str(arrays.pop(_ABOUT, "")), About)
-        shard = path.with_suffix(".jpegs")
-        if about.size and shard.stat().st_size != about.size:
-            return None
+        if about.size:
+            check_shapes({key: value.shape for key, value in arrays.items()}, _SHAPES)
+            if path.with_suffix(".jpegs").stat().st_size != about.size:
+                return None
     except (FileProblem, ValueError, OSError):
         return None
     return Seen(source, Samples(arrays, Counter(about.skipped)), about)

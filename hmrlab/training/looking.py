@@ -9,7 +9,7 @@ from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.features import FeatureSet, FeatureSpec, Look, look_once, weights_digest
 from hmrlab.models import HMR
 from hmrlab.models.blazepose.encoder import BlazePoseEncoder
-from hmrlab.training.sets import load_test_set, test_set_identity, training_set_identity
+from hmrlab.training.sets import identity_of_test_set, load_test_set, training_set_identity
 
 
 def see_training_set(
@@ -39,7 +39,7 @@ def see_test_set(
     name: str, model: HMR, config: Config, device: torch.device, progress: bool = True
 ) -> FeatureSet:
     """What the model's frozen encoder sees of a test set, not augmented."""
-    dataset, data = load_test_set(name, config), test_set_identity(name, config)
+    dataset, data = load_test_set(name, config), identity_of_test_set(name, config)
     return _see(dataset, data, model, config, device, progress, test=True)
 
 

@@ -8,6 +8,7 @@ import torch
 
 from hmrlab.bodies import load_body
 from hmrlab.config import Config
+from hmrlab.data.batch import Batch
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.features import FeatureSet
 from hmrlab.data.loader import BatchLoader
@@ -49,21 +50,32 @@ def _tested(
 
 
 def check_bodies(model: HMR, config: Config, device: torch.device) -> dict[str, float]:
-    """Some scores on the first people of the test sets that are trained on, else of studio's."""
+    """Some scores on the first people of the test sets that are trained on, else of studio's.
+
+    Of the reader's own sets the people held out are checked besides, in the picture.
+    """
     body = load_body(config.body, BODY_DETAIL).to(device)
     checked = {}
     tested = [name for name in config.data if name in TEST_SETS]
     for name in tested or TEST_SETS[:1]:
         prefix = "" if name == "studio" else f"{name}/"
         loader = _tested(name, model, config, device)
-        first = list(itertools.islice(loader, max(1, CHECKED_PEOPLE // loader.batch_size)))
+        first = _first(loader)
         scores = evaluate_model(model, first, body).to_dict()
         checked |= {prefix + score: scores[score] for score in CHECKED_SCORES}
         if config.fits is not None:
             prior = load_prior(body=config.body).to(device)
             fits = warm_fit_scores(model, first, body, prior, config.fits)
             checked |= {f"{prefix}fit_{score}": value for score, value in fits.items()}
+    for name in own_test_sets(config):
+        seen = evaluate_keypoints(model, _first(_tested(name, model, config, device)), body)
+        checked |= {f"{name}/{score}": value for score, value in seen.to_dict().items()}
     return checked
+
+
+def _first(loader: BatchLoader) -> list[Batch]:
+    """The batches of the people who are scored along the way."""
+    return list(itertools.islice(loader, max(1, CHECKED_PEOPLE // loader.batch_size)))
 
 
 def score_bodies(

@@ -129,7 +129,7 @@ def load_test_set(name: str, config: Config) -> PoseDataset:
     return load_set(name, "test", config) if name in SETS else open_prepared(name, "test")
 
 
-def test_set_identity(name: str, config: Config) -> str:
+def identity_of_test_set(name: str, config: Config) -> str:
     """What tells a test set from every other, in a training's key."""
     if name in SETS:
         return set_spec(name, "test", config).folder_name

@@ -171,11 +171,23 @@ def test_other_settings_or_eyes_look_anew_but_photographs_have_no_frames(picture
     assert "album" in {path.name for path in eyes.looks}
 
 
-@pytest.mark.parametrize("ending", [".jpegs", ".npz"])
-def test_a_source_of_which_a_file_is_damaged_is_looked_at_again(pictures, ending):
+def cut(path):
+    path.write_bytes(path.read_bytes()[:-9])
+
+
+def without_part(path):
+    with np.load(path) as arrays:
+        kept = {key: arrays[key] for key in arrays.files if key != "part"}
+    np.savez(path, **kept)
+
+
+@pytest.mark.parametrize(
+    ("ending", "damage"),
+    [(".jpegs", cut), (".npz", cut), (".npz", without_part), (".jpegs", Path.unlink)],
+)
+def test_a_source_of_which_a_file_is_damaged_is_looked_at_again(pictures, ending, damage):
     whole = made(pictures)
-    kept = next((prepared_folder("own", "train").parent / "sources").glob(f"*{ending}"))
-    kept.write_bytes(kept.read_bytes()[:-9])
+    damage(next((prepared_folder("own", "train").parent / "sources").glob(f"*{ending}")))
     eyes = Eyes()
     assert made(pictures, eyes).train.records_sha256 == whole.train.records_sha256
     assert len({path.name for path in eyes.looks}) == 1

@@ -296,6 +296,9 @@ def test_the_command_tells_who_is_where(pictures, monkeypatch, hmrlab):
     assert "bad.mp4: cannot be decoded" in done.out
     status = hmrlab("data", "status")
     assert [line for line in status.out.splitlines() if "| home " in line and " test " in line]
+    packed = hmrlab("data", "pack", "home")
+    assert packed.code == 1
+    assert "home train is made of crops already" in packed.err
     wrong = hmrlab("data", "people", pictures, "--eyes", "blue")
     assert wrong.code == 2
     assert "--eyes" in wrong.err

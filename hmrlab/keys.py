@@ -7,7 +7,6 @@ from typing import Any
 
 from hmrlab.bodies import body_label, own_body_digest
 from hmrlab.config import Config
-from hmrlab.data.synthetic.generate import set_spec
 from hmrlab.files import FileProblem, sha256_of
 from hmrlab.ledger import RunRecord, settings_hash
 from hmrlab.ledger.code import code_digests, times_written
@@ -16,7 +15,12 @@ from hmrlab.models.shipped import shipped_digest
 from hmrlab.overrides import flat
 from hmrlab.presets import base_of, pretraining_of
 from hmrlab.smplify.prior import prior_path
-from hmrlab.training.sets import TEST_SETS, training_set_identity
+from hmrlab.training.sets import (
+    TEST_SETS,
+    identity_of_test_set,
+    own_test_sets,
+    training_set_identity,
+)
 
 # They move bytes, draw pictures or choose settings, which have a key of their own.
 NO_NUMBERS = tuple(
@@ -55,7 +59,8 @@ def settings_key(config: Config) -> str:
         FileProblem: a real training set is not prepared, or the pose prior is missing.
     """
     sets = [training_set_identity(name, config) for name in config.data]
-    sets += [set_spec(name, "test", config).folder_name for name in TEST_SETS]
+    tested = (*TEST_SETS, *own_test_sets(config))
+    sets += [identity_of_test_set(name, config) for name in tested]
     base = base_of(config)
     sizes = {f"{name}_{split}" for name in TEST_SETS for split in ("train", "test")}
     left_out = (

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
+from numbered_video import NumberedVideo
 
 from hmrlab import cli
 from hmrlab.data.records import Records
@@ -67,6 +68,12 @@ def make_records(tmp_path):
         return Records.open(folder / "records.npz")
 
     return make
+
+
+@pytest.fixture(scope="session")
+def numbered_video() -> NumberedVideo:
+    """Writes videos in which every frame shows its own number."""
+    return NumberedVideo()
 
 
 @pytest.fixture

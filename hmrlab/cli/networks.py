@@ -24,8 +24,8 @@ def evaluate(
         typer.Option(
             "--on",
             metavar="LIST",
-            help="3dpw, mpi-inf-3dhp, h36m-p1, h36m-p2, lsp, studio-test, wild-test; commas "
-            "between; twin:3dpw is 3dpw's synthetic twin.",
+            help="3dpw, mpi-inf-3dhp, h36m-p1, h36m-p2, lsp, studio-test, wild-test, "
+            "or a set of your own; commas between; twin:3dpw is 3dpw's synthetic twin.",
         ),
     ] = "studio-test,wild-test",
     twins: Annotated[

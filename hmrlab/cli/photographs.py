@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli.shared import MaxPixels, ScaleName, Seed, fail, scale_named
+from hmrlab.cli.shared import Eyes, MaxPixels, ScaleName, Seed, check_eyes, fail, scale_named
 from hmrlab.paths import chosen_body
 
 if TYPE_CHECKING:
@@ -43,9 +43,7 @@ def people(
     least_score: Annotated[
         float, typer.Option(min=0, max=1, help="How sure it has to be that somebody is a person.")
     ] = 0.2,
-    eyes: Annotated[
-        str, typer.Option(metavar="lite|full", help="Which of BlazePose's networks looks.")
-    ] = "full",
+    eyes: Eyes = "full",
     page: Annotated[bool, typer.Option("--page/--no-page", help="Write a page to turn it.")] = True,
     include_body: Annotated[
         bool, typer.Option("--include-body", help="Write a body model of your own into pages.")
@@ -62,14 +60,11 @@ def people(
     from hmrlab.bodies import load_body
     from hmrlab.files import MAX_PIXELS
     from hmrlab.photos.folder import Fitter, jobs_for
-    from hmrlab.photos.landmarks import EYES, ByEyes
+    from hmrlab.photos.landmarks import ByEyes
     from hmrlab.rendering import choose_backend
     from hmrlab.smplify import load_prior
 
-    if eyes not in EYES:
-        raise typer.BadParameter(
-            f"{eyes!r} is not {' or '.join(EYES)}, the two that come along", param_hint="--eyes"
-        )
+    check_eyes(eyes)
     jobs = jobs_for(images, out or paths.runs_dir() / "people")
     try:
         choose_backend()

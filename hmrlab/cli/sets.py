@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from hmrlab.cli.shared import ScaleName, scale_named
+from hmrlab.cli.shared import Eyes, ScaleName, bad_parameter, check_eyes, scale_named
 
 if TYPE_CHECKING:
     from hmrlab.config import Scale
     from hmrlab.data.prepare.recipe import Recipe
     from hmrlab.data.synthetic.generate import SetSpec
+    from hmrlab.photos.own_set import OwnSet
 
 app = typer.Typer(help="Data sets: make synthetic ones, prepare real ones.", no_args_is_help=True)
 Workers = Annotated[
@@ -75,6 +77,62 @@ def data_prepare(
         expected = recipe.expected.get(name)
         if expected is not None and expected != prepared.count:
             typer.echo(f"for comparison: SPIN's released file of it has {expected:,} samples")
+
+
+@app.command("people")
+def data_people(
+    paths: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="FOLDER|CLIP...",
+            help="Clips, photographs, or folders, which are looked through with all below.",
+        ),
+    ],
+    name: Annotated[str, typer.Option(help="What the set is called.")] = "own",
+    every: Annotated[
+        int | None,
+        typer.Option(min=1, help="Look at every n-th frame of clips; by default at 3 a second."),
+    ] = None,
+    test: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="CLIP|FOLDER",
+            help="Hold it out to test on; may be repeated. By default a fifth of all, by a digest.",
+        ),
+    ] = None,
+    eyes: Eyes = "full",
+    least_score: Annotated[
+        float,
+        typer.Option(
+            min=0, max=1, help="How sure it has to be that somebody is a person: no wall teaches."
+        ),
+    ] = 0.35,
+    resolution: Annotated[
+        int, typer.Option(metavar="PIXELS", min=32, max=1024, help="Side of trainings' crops.")
+    ] = 256,
+    force: Annotated[bool, typer.Option(help="Look again at what was looked at.")] = False,
+) -> None:
+    """Make a training set of your own photographs and clips.
+
+    To train on it: hmrlab train spin --data own,studio,wild.
+
+    MoveNet finds everybody, BlazePose sees their keypoints, which are the only labels: SPIN's fits
+    stand in for the 3D ones. A clip, or the photographs of one folder, is for training or for
+    testing as a whole; name all clips of a person with --test, so that nobody is in both. A run
+    that is stopped goes on at the clip where it was.
+    """
+    from hmrlab.photos.landmarks import ByEyes
+    from hmrlab.photos.looking import OwnSettings
+    from hmrlab.photos.own_set import make_own_set
+    from hmrlab.photos.sources import find_sources
+
+    sources, settings = find_sources(paths), OwnSettings(every, resolution)
+    check_eyes(eyes)
+    with bad_parameter():
+        made = make_own_set(
+            name, sources, ByEyes(eyes, least_score), settings, test=test or (), force=force
+        )
+    typer.echo(_told(made, chosen=bool(test)))
 
 
 @app.command("adopt")
@@ -162,11 +220,13 @@ def data_pack(
 def data_status() -> None:
     """Which sets are there, what they take, and where to register for those that are not."""
     from hmrlab.data.prepare import RECIPES
+    from hmrlab.data.prepared import prepared_sets
     from hmrlab.tables import Table
 
     header = ("scale", "set (synthetic)", "people", "state", "size")
     typer.echo(Table(header, tuple(_synthetic_sets())).to_markdown())
-    rows = [_real_set(recipe, split) for recipe in RECIPES.values() for split in recipe.splits]
+    rows = [_real_set(one.name, split) for one in RECIPES.values() for split in one.splits]
+    rows += [_real_set(one.name, one.split) for one in prepared_sets() if one.own]
     header = ("set (real)", "split", "state", "people", "left out", "size")
     typer.echo(f"\n{Table(header, tuple(rows)).to_markdown()}")
     lacking = {name for name, _, state, *_ in rows if state.startswith("not prepared")}
@@ -178,6 +238,32 @@ def data_status() -> None:
                 f"{recipe.name}: {recipe.title}\n  register: {recipe.registration}\n"
                 f"  licence: {recipe.licence}\n  size: {recipe.disk}"
             )
+
+
+def _told(made: OwnSet, chosen: bool) -> str:
+    """What became of each source, and of the set."""
+    from hmrlab.tables import Table
+
+    above = os.path.commonpath([seen.source.path.parent for seen in made.seen])
+    rows = [
+        (
+            os.path.relpath(seen.source.path, above),
+            ("test" if seen.source in made.held_out else "train") if len(seen.samples) else "-",
+            f"{seen.about.pictures:,}",
+            f"{len(seen.samples):,}",
+        )
+        for seen in made.seen
+    ]
+    why = "as named" if chosen else "chosen by a digest; --test CLIP chooses"
+    if made.test is None:
+        why = "nobody: there is but one clip or folder to learn from"
+    lines = [
+        Table(("clip or folder", "split", "pictures", "people"), tuple(rows)).to_markdown(),
+        f"held out to test on: {why}. Nobody should be in both: that no digest can know.\n",
+        *(prepared.summary() for prepared in (made.train, made.test) if prepared),
+        *(f"not used: {problem}" for problem in made.problems.values()),
+    ]
+    return "\n".join(lines)
 
 
 def _recipes(
@@ -238,19 +324,19 @@ def _synthetic_sets() -> Iterator[tuple[str, ...]]:
             yield scale.name, f"{spec.name} {spec.split}", f"{spec.count:,}", state, size
 
 
-def _real_set(recipe: Recipe, split: str) -> tuple[str, ...]:
+def _real_set(name: str, split: str) -> tuple[str, ...]:
     """A row of the table of real sets."""
     from hmrlab.data.packed import packed_folder, packed_problem
     from hmrlab.data.prepared import prepared_folder, read_set, set_problem
 
-    folder = prepared_folder(recipe.name, split)
+    folder = prepared_folder(name, split)
     if not (folder / "set.json").is_file():
         begun = (folder / ".parts").is_dir()
         state = "not prepared, but begun" if begun else "not prepared"
-        return recipe.name, split, state, "-", "-", "-"
+        return name, split, state, "-", "-", "-"
     problem = set_problem(folder)
     if problem is not None:
-        return recipe.name, split, f"damaged: {problem}", "-", "-", _size(folder)
+        return name, split, f"damaged: {problem}", "-", "-", _size(folder)
     prepared = read_set(folder)
     state = "prepared"
     if not prepared.images.is_dir():
@@ -260,7 +346,8 @@ def _real_set(recipe: Recipe, split: str) -> tuple[str, ...]:
         problem = packed_problem(packed, prepared.records_sha256)
         state += f"; its packed form {problem}" if problem else ", packed"
     left_out = f"{sum(prepared.skipped.values()):,}"
-    return recipe.name, split, state, f"{prepared.count:,}", left_out, _size(folder)
+    size = _size(prepared.images if prepared.own else folder)  # own crops lie apart, of all splits
+    return name, split, state, f"{prepared.count:,}", left_out, size
 
 
 def _size(folder: Path) -> str:

@@ -20,6 +20,19 @@ MaxPixels = Annotated[
         metavar="N", min=1, help="The most pixels of a photo that are decoded; 200 million."
     ),
 ]
+Eyes = Annotated[
+    str, typer.Option(metavar="lite|full", help="Which of BlazePose's networks looks.")
+]
+
+
+def check_eyes(name: str) -> None:
+    """End with a message where no network of BlazePose's that comes along is called so."""
+    from hmrlab.photos.landmarks import EYES
+
+    if name not in EYES:
+        raise typer.BadParameter(
+            f"{name!r} is not {' or '.join(EYES)}, the two that come along", param_hint="--eyes"
+        )
 
 
 def scale_named(name: str) -> Scale:

@@ -53,7 +53,7 @@ class ImageSource:
             DamagedImageError: it is missing, damaged or no picture.
             FileProblem: a packed file cannot be used.
         """
-        if _is_packed(name):
+        if is_packed_name(name):
             file, _, row = name.rpartition("#")
             shard = self.packed(file)
             if not row.isdecimal() or len(row) > _DIGITS or int(row) >= shard.shape[0]:
@@ -79,11 +79,11 @@ class ImageSource:
         Raises:
             FileProblem: see `packed`, or a name is of no row of its file.
         """
-        if len(names) == 0 or not all(_is_packed(name) for name in (names[0], names[-1])):
+        if len(names) == 0 or not all(is_packed_name(name) for name in (names[0], names[-1])):
             return None
         parts = np.char.rpartition(names, "#")
         files, which = np.unique(parts[:, 0], return_inverse=True)
-        if not all(_is_packed(f"{file}#") for file in files):
+        if not all(is_packed_name(f"{file}#") for file in files):
             return None
         shards = [self.packed(str(file)) for file in files]
         if len({shard.shape[1:] for shard in shards}) > 1:
@@ -102,7 +102,8 @@ class ImageSource:
         return PackedPictures(shards, which, rows)
 
 
-def _is_packed(name: str) -> bool:
+def is_packed_name(name: str) -> bool:
+    """Whether an `imgname` is of a row of a packed file."""
     return RAW_MARK in name or JPEG_MARK in name
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from tqdm.auto import tqdm
 
-from hmrlab.data.images import DamagedImageError, crop_box, read_image
+from hmrlab.data.images import DamagedImageError, crop_box, is_packed_name, read_image
 from hmrlab.data.packed import (
     FORMAT,
     PackedNote,
@@ -204,6 +204,10 @@ def _open(folder: Path) -> tuple[PreparedSet, Records]:
     if problem is not None:
         raise FileProblem(f"{folder}: {problem}. Make it anew: hmrlab data prepare")
     prepared, records = read_set(folder), Records.open(folder / "records.npz")
+    if is_packed_name(str(records.imgname[0])):
+        raise FileProblem(
+            f"{prepared.name} {prepared.split} is made of crops already: there is nothing to pack."
+        )
     if {"maskname", "partname"} & set(records.texts):
         raise FileProblem(
             f"{prepared.name} {prepared.split} has masks, which are compared in the whole "

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from hmrlab.data.dataset import PoseDataset
 
 FORMAT = "hmrlab-set-1"
+OWN = "own pictures"  # begins the `source` of sets that no recipe made
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,12 @@ class PreparedSet:
     box_factor: float
     made_by: str
     records_sha256: str
-    source: str = ""  # digest of the annotation files that it was made from
+    source: str = ""  # digest of the annotation files that it was made from; or see `own`
+
+    @property
+    def own(self) -> bool:
+        """Whether it is of the reader's own pictures, with 2D keypoints alone."""
+        return self.source.startswith(OWN)
 
     def summary(self) -> str:
         """Some lines for people: samples, where from, how many were left out and why."""
@@ -100,7 +106,7 @@ def open_prepared(
     if not os.path.isdir(prepared.images):
         raise FileProblem(
             f"{name} {split}: its pictures were in {prepared.images}, which is not there. Is a "
-            f"disk not mounted? If they have moved: hmrlab data prepare {name} --root DIR"
+            f"disk not mounted? If they have moved, make it anew. {_commands(name)}"
         )
     from hmrlab.data.dataset import PoseDataset  # to look at a set takes no torch
 
@@ -112,17 +118,23 @@ def require_set(name: str, split: str) -> PreparedSet:
     folder = prepared_folder(name, split)
     if not os.path.exists(folder / "set.json"):
         raise FileProblem(
-            f"{name} {split} is not prepared: there is no {folder / 'set.json'}. Prepare it from "
-            f"its official download: hmrlab data prepare {name} --root DIR (hmrlab data status "
-            "says where to register for it)."
+            f"{name} {split} is not prepared: there is no {folder / 'set.json'}. {_commands(name)} "
+            "(hmrlab data status says which sets there are, and where to register for them)."
         )
     problem = set_problem(folder)
     if problem is not None:
         raise FileProblem(
-            f"{folder}: {problem}. Make it anew: hmrlab data prepare {name} --split {split} "
-            "--root DIR"
+            f"{folder}: {problem}. Make it anew. {_commands(name, f' --split {split}')}"
         )
     return read_set(folder)
+
+
+def _commands(name: str, split: str = "") -> str:
+    """What makes a set; where it comes in splits, that one."""
+    return (
+        f"From an official download: hmrlab data prepare {name}{split} --root DIR; from your own "
+        f"photographs and clips: hmrlab data people FOLDER --name {name}"
+    )
 
 
 def _has_packed(prepared: PreparedSet, resolution: int | None) -> bool:

@@ -11,6 +11,7 @@
     has_smpl  (N,)            whether pose and shape are to be believed
     gender    (N,) text       m, f or n
     maskname, partname (N,)   segmentation masks
+    origin    (N,) text       picture that a crop is of, where it comes as crops
 
 Only the first three are required; SPIN's released files leave out what a data set does not have.
 """
@@ -32,7 +33,7 @@ _SHAPES: dict[str, tuple[int, ...]] = {
     "center": (2,), "scale": (), "part": (24, 3), "openpose": (25, 3), "S": (24, 4),
     "pose": (72,), "shape": (10,), "has_smpl": (),
 }  # fmt: skip
-_TEXTS = ("imgname", "gender", "maskname", "partname")
+_TEXTS = ("imgname", "gender", "maskname", "partname", "origin")
 _REQUIRED = ("imgname", "center", "scale")
 NUMBERS = tuple(_SHAPES)
 """Keys whose arrays hold numbers, all of them finite."""
@@ -56,7 +57,7 @@ class Records:
     betas: np.ndarray  # (N, 10) float32
     has_smpl: np.ndarray  # (N,) bool
     has_pose_3d: np.ndarray  # (N,) bool
-    texts: dict[str, np.ndarray]  # gender, maskname, partname, where the file has them
+    texts: dict[str, np.ndarray]  # gender, maskname, partname, origin, where the file has them
 
     def __len__(self) -> int:
         return len(self.imgname)

@@ -12,13 +12,16 @@ import torch
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import Body, BodyOutput, SMPLParams
+from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.batch import Batch
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
+from hmrlab.evaluation.in_the_picture import score_keypoints
 from hmrlab.evaluation.joint_sets import ANNOTATED_24, Joints, JointSet, names_in
 from hmrlab.evaluation.protocols import GroundTruth, Protocol
 from hmrlab.evaluation.result import Evaluation, Predictions
 from hmrlab.evaluation.scores import (
+    KeypointScores,
     MaskScores,
     MeshScores,
     Predict,
@@ -129,7 +132,8 @@ def evaluate_predictions(
             "whose picture cannot be read": int(labelled.sum()) - len(order),
         }
     )
-    names = dataset.records.imgname[predictions.index[order]]
+    records = dataset.records
+    names = records.texts.get("origin", records.imgname)[predictions.index[order]]
     return Evaluation(protocol, dataset.name, names, predictions[order], scores[order], +left_out)
 
 
@@ -155,7 +159,7 @@ def _scorer(
     bodies: Bodies,
     device: torch.device,
     masks: Path | None,
-) -> _MeshScorer | _StoredScorer | _MaskScorer:
+) -> _MeshScorer | _StoredScorer | _MaskScorer | _KeypointScorer:
     """What compares predictions with the protocol's kind of truth.
 
     Each says which labels it needs, which samples are `labelled`, (N,) bool, and the `score` of a
@@ -170,6 +174,8 @@ def _scorer(
         return _MeshScorer(dataset, by_gender)
     if protocol.truth is GroundTruth.STORED:
         return _StoredScorer(dataset, by_gender[NEUTRAL], protocol.joints)
+    if protocol.truth is GroundTruth.KEYPOINTS:
+        return _KeypointScorer(dataset, by_gender[NEUTRAL])
     folder = dataset.images.folder if masks is None else masks
     return _MaskScorer(dataset, by_gender[NEUTRAL], folder)
 
@@ -233,6 +239,21 @@ class _StoredScorer:
             joints=joints.points,
             true_joints=true.points,
         )
+
+
+@dataclass(frozen=True)
+class _KeypointScorer:
+    """Annotated keypoints in the picture."""
+
+    dataset: PoseDataset
+    body: Body
+    needs = "annotated 2D keypoints ('part')"
+
+    def labelled(self) -> np.ndarray:
+        return (self.dataset.records.keypoints[:, ANNOTATED, 2] > 0).any(1)
+
+    def score(self, predicted: SMPLParams, batch: Batch) -> KeypointScores:
+        return score_keypoints(predicted, batch, self.body)
 
 
 @dataclass(frozen=True)

@@ -127,6 +127,12 @@ _ALL = (
         "hmrlab.evaluation.metrics.keypoint_error",
     ),
     _higher(
+        "pck_2d_percent", "2D PCK@0.1", "%",
+        "share of the annotated keypoints that are seen to which the body comes nearer, in the "
+        "picture, than a tenth of the longer side of the person's box",
+        "Yang and Ramanan, Articulated Human Detection with Flexible Mixtures of Parts, PAMI 2013",
+    ),
+    _higher(
         "mask_accuracy_percent", "mask accuracy", "%",
         "share of all pixels of all pictures that are told right as person or background",
         _MASK_SOURCE,

@@ -10,6 +10,9 @@ from torch import Tensor
 
 from hmrlab.geometry import procrustes_align, rotation_angle_between, swing_twist
 
+PCK_SHARE = 0.1  # of the longer side of a person's box
+CROP_OVER_BOX = 1.2
+
 
 def joint_errors(predicted: Tensor, true: Tensor) -> Tensor:
     """Distance of each point from its truth: (B, J, 3) twice, metres -> (B, J), metres."""
@@ -60,6 +63,18 @@ def wrapped_difference(a: Tensor, b: Tensor) -> Tensor:
 def beyond_twist_limits(rotations: Tensor, axes: Tensor, limits: Tensor) -> Tensor:
     """Which joints (B, J) turn further than (J,) degrees either way (`hmrlab.bodies.limits`)."""
     return twist_angle(rotations, axes).abs() > limits
+
+
+def pck_2d(predicted: Tensor, labelled: Tensor, share: float = PCK_SHARE) -> Tensor:
+    """Percentage of correct keypoints: nearer than a share of the longer side of the person's box.
+
+    Shapes as of `keypoint_error`. Source: Yang and Ramanan, PAMI 2013; SPIN's crop, whose side is 2
+    here, is 1.2 times as large as the box.
+    """
+    known = labelled[..., 2] > 0
+    distance = torch.linalg.vector_norm(predicted - labelled[..., :2], dim=-1)
+    near = known & (distance < share * 2 / CROP_OVER_BOX)
+    return 100 * near.sum(-1) / known.sum(-1)
 
 
 def keypoint_error(predicted: Tensor, labelled: Tensor) -> Tensor:

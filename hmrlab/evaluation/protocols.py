@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from hmrlab.data.prepared import prepared_sets
 from hmrlab.evaluation.joint_sets import J14, J17, JointSet
 from hmrlab.evaluation.metric_table import METRICS, Metric
 
@@ -22,6 +23,7 @@ class GroundTruth(Enum):
     MESH = "mesh"  # true pose and shape, made into a mesh by the body of the person's gender
     STORED = "stored"  # annotated joints in 3D, `S` of the records
     MASKS = "masks"  # pictures of the person and of six parts
+    KEYPOINTS = "keypoints"  # in the picture alone
 
 
 @dataclass(frozen=True)
@@ -168,13 +170,33 @@ PROTOCOLS: dict[str, Protocol] = {
 }  # fmt: skip
 
 
+def own_protocol(name: str) -> Protocol:
+    """How the held-out part of a set of one's own is evaluated: nobody knows it in 3D."""
+    return Protocol(
+        name=name,
+        title="the reader's own pictures, held out",
+        data=name,
+        split="test",
+        truth=GroundTruth.KEYPOINTS,
+        truth_in_words="the 2D keypoints that BlazePose saw; nothing is known in 3D",
+        metrics=("keypoint_error_percent", "pck_2d_percent"),
+        video=True,
+    )
+
+
 def get_protocol(name: str) -> Protocol:
-    """The protocol of that name, "twin:" before it for the synthetic twin; ValueError if none."""
+    """The protocol of that name, "twin:" before it for the synthetic twin; ValueError if none.
+
+    A set of one's own (`hmrlab data people`) with a test part is a protocol, too.
+    """
     plain = name.removeprefix(TWIN)
     if plain not in PROTOCOLS:
+        own = [one.name for one in prepared_sets() if one.own and one.split == "test"]
+        if name in own:
+            return own_protocol(name)
         raise ValueError(
-            f"no evaluation protocol {name!r}; there are {', '.join(PROTOCOLS)}, and the synthetic "
-            f"twins of the real ones, as {TWIN}3dpw"
+            f"no evaluation protocol {name!r}; there are {', '.join((*PROTOCOLS, *own))}, and the "
+            f"synthetic twins of the real ones, as {TWIN}3dpw"
         )
     protocol = PROTOCOLS[plain]
     return protocol.twin() if plain != name else protocol

@@ -29,6 +29,7 @@ from hmrlab.evaluation.metric_table import METRICS
 from hmrlab.evaluation.protocols import GroundTruth, Protocol, get_protocol
 from hmrlab.evaluation.scores import (
     ArrayRecord,
+    KeypointScores,
     MaskScores,
     MeshScores,
     SampleScores,
@@ -59,6 +60,7 @@ _SCORES: dict[GroundTruth, type[SampleScores]] = {
     GroundTruth.MESH: MeshScores,
     GroundTruth.STORED: StoredScores,
     GroundTruth.MASKS: MaskScores,
+    GroundTruth.KEYPOINTS: KeypointScores,
 }
 
 

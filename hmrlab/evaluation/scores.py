@@ -148,7 +148,24 @@ class MaskScores(ArrayRecord):
     parts_confusion: np.ndarray  # (N, 8, 7) background and six parts; the last row is left open
 
 
-SampleScores = MeshScores | StoredScores | MaskScores
+@dataclass(frozen=True)
+class KeypointScores(ArrayRecord):
+    """Errors in the picture, of people of whom nothing is known but keypoints there."""
+
+    index: np.ndarray  # (N,) the sample's place in its set
+    keypoint_error_percent: np.ndarray  # (N,) as of `Scores`; NaN without any keypoint
+    pck_2d_percent: np.ndarray  # (N,)
+
+    def values(self, metric: str) -> np.ndarray:
+        """(N,) a metric of each person; NaN where a person has none."""
+        return self.arrays()[metric]
+
+    def to_dict(self) -> dict[str, float]:
+        """The means over the people for a table or the ledger, named as in `METRICS`."""
+        return {name: float(np.nanmean(self.values(name))) for name in _IN_THE_PICTURE}
+
+
+SampleScores = MeshScores | StoredScores | MaskScores | KeypointScores
 """What a protocol keeps of each sample, as its truth is."""
 
 # Each metric is the mean of these, (N,) or (N, K); of truth values, in percent. What is measured
@@ -166,6 +183,8 @@ _ENTRIES: dict[str, Callable[[Any], np.ndarray]] = {
     "mean_abs_beta": lambda scores: np.abs(scores.betas),
     "keypoint_error_percent": lambda scores: scores.keypoint_error_percent,
 }
+
+_IN_THE_PICTURE = ("keypoint_error_percent", "pck_2d_percent")
 
 
 @dataclass(frozen=True)

@@ -25,6 +25,7 @@ HEADLINES = (
     "twist_error_deg",
     "mean_abs_beta",
     "keypoint_error_percent",
+    "pck_2d_percent",
 )
 LISTED = (
     "studio/mpjpe_mm",

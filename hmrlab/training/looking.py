@@ -7,10 +7,9 @@ import torch
 from hmrlab.config import AugmentationSettings, Config
 from hmrlab.data.dataset import MixedDataset, PoseDataset
 from hmrlab.data.features import FeatureSet, FeatureSpec, Look, look_once, weights_digest
-from hmrlab.data.synthetic.generate import set_spec
 from hmrlab.models import HMR
 from hmrlab.models.blazepose.encoder import BlazePoseEncoder
-from hmrlab.training.sets import load_set, training_set_identity
+from hmrlab.training.sets import identity_of_test_set, load_test_set, training_set_identity
 
 
 def see_training_set(
@@ -39,9 +38,9 @@ def see_training_set(
 def see_test_set(
     name: str, model: HMR, config: Config, device: torch.device, progress: bool = True
 ) -> FeatureSet:
-    """What the model's frozen encoder sees of a synthetic test set, not augmented."""
-    data = set_spec(name, "test", config).folder_name
-    return _see(load_set(name, "test", config), data, model, config, device, progress, test=True)
+    """What the model's frozen encoder sees of a test set, not augmented."""
+    dataset, data = load_test_set(name, config), identity_of_test_set(name, config)
+    return _see(dataset, data, model, config, device, progress, test=True)
 
 
 def _see(

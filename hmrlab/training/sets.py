@@ -8,7 +8,7 @@ from hmrlab.bodies import body_digest, load_body
 from hmrlab.config import Config, FreshConfig, SimulatedEyes
 from hmrlab.data.dataset import MixedDataset, PoseDataset, open_set, spin_shares
 from hmrlab.data.features import FeatureSet
-from hmrlab.data.prepared import open_prepared, require_set
+from hmrlab.data.prepared import open_prepared, prepared_sets, require_set
 from hmrlab.data.static_fits import static_fits_digest
 from hmrlab.data.synthetic.fresh import FRESH_VERSION, FreshPeople
 from hmrlab.data.synthetic.generate import SETS, SPLIT_SEED, Sizes, ensure_set, set_spec
@@ -140,16 +140,32 @@ def training_set_identity(name: str, config: Config) -> str:
     return f"{name}-train-{found.records_sha256}" + (f"-with-fits-{fits}" if fits else "")
 
 
+def own_test_sets(config: Config) -> tuple[str, ...]:
+    """Of the sets that are trained on, those of the reader's own pictures that hold some out."""
+    tested = {one.name for one in prepared_sets() if one.own and one.split == "test"}
+    return tuple(name for name in config.data if name in tested)
+
+
+def load_test_set(name: str, config: Config) -> PoseDataset:
+    """A synthetic test set, or the part that is held out of one of the reader's own."""
+    return load_set(name, "test", config) if name in SETS else open_prepared(name, "test")
+
+
+def identity_of_test_set(name: str, config: Config) -> str:
+    """What tells a test set from every other, in a training's key."""
+    if name in SETS:
+        return set_spec(name, "test", config).folder_name
+    return f"{name}-test-{require_set(name, 'test').records_sha256}"
+
+
 def on_data(config: Config, names: tuple[str, ...]) -> Config:
     """The same training on other sets, which its name then says.
 
     Raises:
-        ValueError: no set, one of them twice, or several of which SPIN's mix does not know one.
+        ValueError: no set, or one of them twice.
     """
     if not names or len(set(names)) < len(names):
         raise ValueError(f"a training needs sets, each of them once, not {', '.join(names)!r}")
-    if len(names) > 1:
-        spin_shares(dict.fromkeys(names, 1))
     if names == config.data:
         return config
     return replace(

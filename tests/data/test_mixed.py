@@ -163,6 +163,15 @@ def test_shares_always_sum_to_one(lengths):
     assert sum(spin_shares(lengths).values()) == pytest.approx(1)
 
 
-def test_a_set_that_spin_does_not_know_needs_a_share_by_hand():
-    with pytest.raises(ValueError, match="no share for agora"):
-        spin_shares({"studio": 1, "agora": 1})
+def test_sets_of_the_readers_own_are_a_quarter_however_few_people_they_have():
+    lengths = {"h36m": 300_000, "coco": 28_000, "mpi-inf-3dhp": 96_000, "own": 30, "more": 10}
+    shares = spin_shares(lengths)
+    assert shares["own"] + shares["more"] == pytest.approx(0.25)
+    assert shares["own"] / shares["more"] == pytest.approx(3)
+    assert shares["h36m"] / shares["coco"] == pytest.approx(0.5)
+    assert spin_shares({"own": 5}) == {"own": 1.0}
+
+
+def test_a_mix_of_nothing_is_refused():
+    with pytest.raises(ValueError, match="needs a set"):
+        spin_shares({})

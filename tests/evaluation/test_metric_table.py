@@ -41,8 +41,8 @@ def test_a_metrics_name_says_its_unit(name):
 def test_only_shares_and_scores_are_better_when_higher():
     higher = {name for name, metric in METRICS.items() if not metric.lower_is_better}
     assert higher == {
-        "pck_percent", "auc_percent", "mask_accuracy_percent", "mask_f1", "person_f1",
-        "parts_accuracy_percent", "parts_f1",
+        "pck_percent", "auc_percent", "pck_2d_percent", "mask_accuracy_percent", "mask_f1",
+        "person_f1", "parts_accuracy_percent", "parts_f1",
     }  # fmt: skip
 
 

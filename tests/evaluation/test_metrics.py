@@ -145,6 +145,19 @@ def test_keypoint_error_is_in_percent_of_the_crop_and_skips_what_is_not_labelled
     assert_close(error, torch.tensor([10.0, 12.5, torch.nan]), equal_nan=True)
 
 
+def test_2d_pck_counts_what_is_nearer_than_a_tenth_of_the_box():
+    """The crop's side is 2 and 1.2 boxes, so that a tenth of a box is 1/6."""
+    labelled = torch.zeros(3, 4, 3)
+    labelled[:2, :, 2] = 1
+    labelled[1, 2:, 2] = 0
+    predicted = torch.zeros(3, 4, 2)
+    predicted[0, :, 0] = torch.tensor([0.16, 0.17, 0.0, -0.5])
+    predicted[1] = torch.tensor([[0.11, 0.11], [0.12, 0.12], [9, 9], [torch.nan, 0]])
+    pck = metrics.pck_2d(predicted, labelled)
+    assert_close(pck, torch.tensor([50.0, 50.0, torch.nan]), equal_nan=True)
+    assert metrics.pck_2d(predicted, labelled, share=0.31)[0] == 100
+
+
 def test_batch_equals_loop(pose, axes):
     other = axis_angle_to_matrix(random(6, 24, 3, seed=3))
     points, true = random(6, 14, 3), random(6, 14, 3, seed=4)

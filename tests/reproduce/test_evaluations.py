@@ -8,7 +8,7 @@ from PIL import Image
 
 from hmrlab import get_scale
 from hmrlab.bodies import load_body
-from hmrlab.data.prepared import note_set, prepared_folder
+from hmrlab.data.prepared import OWN, note_set, prepared_folder, read_set
 from hmrlab.evaluation.result import Evaluation
 from hmrlab.ledger import Ledger, record_run
 from hmrlab.reproduce import evaluations
@@ -84,6 +84,30 @@ def test_a_real_set_is_evaluated_recorded_and_warned_about(prepared_3dpw, home, 
     joints = body.h36m(bodies.rotations, bodies.betas).numpy()
     ankle = joints[:, 6] - joints[:, 0]
     np.testing.assert_allclose(result.scores.joints[:, 0], ankle, atol=1e-4)
+
+
+def test_pictures_of_ones_own_are_evaluated_in_the_picture_alone(prepared_3dpw, home, hmrlab):
+    folder, about = prepared_folder("mine", "test"), read_set(prepared_3dpw)
+    folder.mkdir(parents=True)
+    part = np.random.default_rng(1).uniform(10, 50, (about.count, 24, 3)) * [1, 1, 0.02]
+    with np.load(prepared_3dpw / "records.npz") as records:
+        kept = {key: records[key] for key in ("imgname", "center", "scale")}
+    origin = [f"mine/clip_{k // FRAMES}.mp4/frame {k}" for k in range(about.count)]
+    np.savez(folder / "records.npz", part=part, origin=np.array(origin), **kept)
+    note_set(folder, name="mine", split="test", images=about.images, count=about.count, skipped={},
+             box_factor=1.2, source=OWN)  # fmt: skip
+    done = hmrlab("evaluate", "shipped", "--on", "mine", "--scale", "smoke", "--device", "cpu")
+    assert done.code == 0, done.err
+    assert "nothing is known in 3D" in done.out
+    assert "2D PCK@0.1" in done.out
+    assert "2 sequences, since frames of one are alike" in done.out
+    assert "MPJPE" not in done.out
+    (record,) = Ledger(home / "runs" / "ledger.jsonl").records()
+    result = Evaluation.load(home / record.artifacts["folder"])
+    assert result.imgname.tolist() == origin
+    for name in ("keypoint_error_percent", "pck_2d_percent"):
+        assert record.metrics[f"mine/{name}"] == pytest.approx(result.values(name).mean())
+    assert "mine" in hmrlab("table", "evaluations").out
 
 
 def test_twins_are_evaluated_where_nothing_is_prepared(home, hmrlab, tmp_path):

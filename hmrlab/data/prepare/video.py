@@ -1,9 +1,4 @@
-"""Single frames of a video as pictures, each exactly the frame whose number it carries.
-
-Frames are counted from 0 in the order in which they are shown, as all tools that read a video from
-its beginning do, and as annotations by row mean it. Seeking by time is quicker and, in files whose
-frames lean on later ones, now and then one frame off: so nothing here seeks.
-"""
+"""Single frames of a video as pictures, each exactly the frame whose number it carries."""
 
 from __future__ import annotations
 
@@ -12,18 +7,15 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 
 from hmrlab.files import FileProblem, open_picture, open_regular, write_whole
+from hmrlab.files.clips import decode
 
 QUALITY = 95
-MAX_FRAME_PIXELS = 2**24
-"""Of a frame of a video: four times those of MPI-INF-3DHP's."""
-_FEW = 10  # frames that a whole file may have fewer than its header says
 _JPEG_END = b"\xff\xd9"
-_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,avi"  # a list for players could name any other file
+_REMEDY = "Unpack the archive again, and download it again if that does not help."
 
 
 @dataclass(frozen=True)
@@ -74,8 +66,7 @@ def extract_frames(
         f"{next(iter(todo.values()))}), and there is no video to make them from: {video} is "
         "missing. Unpack the videos there, or name the folder that has the pictures."
     )
-    with open_regular(video, missing) as file:
-        return _extract(video, file, todo, may_be_short)
+    return _extract(video, todo, missing, may_be_short)
 
 
 def is_whole_jpeg(path: str | Path) -> bool:
@@ -94,44 +85,18 @@ def picture_size(path: str | Path) -> tuple[int, int]:
         return picture.size
 
 
-def _extract(
-    video: Path, file: BinaryIO, todo: Mapping[int, Path], may_be_short: bool
-) -> Extraction:
-    import av
-
+def _extract(video: Path, todo: Mapping[int, Path], missing: str, may_be_short: bool) -> Extraction:
     damaged, count, last = set(), 0, max(todo)
-    limit = {"max_pixels": str(MAX_FRAME_PIXELS)}
-    try:
-        with av.open(file, options={"format_whitelist": _FORMATS, **limit}) as container:
-            if not container.streams.video:
-                raise FileProblem(f"{video}: holds no video. Unpack the download again.")
-            stream = container.streams.video[0]
-            stream.codec_context.options = limit
-            stream.codec_context.thread_count = 1  # there is a process for each core already
-            announced = stream.frames  # 0 where the header does not say
-            for frame in container.decode(stream):
-                if count in todo:
-                    if frame.is_corrupt:
-                        damaged.add(count)
-                    else:
-                        _save(frame.to_image(), todo[count])
-                count += 1
-                if count > last:
-                    break
-    except FileProblem:
-        raise
-    except Exception as error:  # a damaged video may raise anything
-        raise FileProblem(
-            f"{video}: cannot be decoded beyond frame {count} ({error}). It is damaged or cut "
-            f"short, or its frames have more than {MAX_FRAME_PIXELS:,} pixels: unpack the archive "
-            "again, and download it again if that does not help."
-        ) from error
+    for frame in decode(video, missing=missing, remedy=_REMEDY, may_be_short=may_be_short):
+        if count in todo:
+            if frame.is_corrupt:
+                damaged.add(count)
+            else:
+                _save(frame.to_image(), todo[count])
+        count += 1
+        if count > last:
+            break
     absent = frozenset(frame for frame in todo if frame >= count)
-    if absent and not may_be_short and announced - count > max(_FEW, announced // 100):
-        raise FileProblem(
-            f"{video}: is cut short. Its header says {announced:,} frames, but only {count:,} are "
-            "there. Unpack the archive again, and download it again if that does not help."
-        )
     return Extraction(len(todo) - len(absent) - len(damaged), absent, frozenset(damaged))
 
 

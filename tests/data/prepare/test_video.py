@@ -9,7 +9,7 @@ from PIL import Image
 
 import hmrlab.data.prepare.video as video_module
 from hmrlab.data.prepare.video import extract_frames, is_whole_jpeg, picture_size
-from hmrlab.files import FileProblem
+from hmrlab.files import FileProblem, clips
 
 
 def wanted(folder, frames):
@@ -128,7 +128,7 @@ def test_frames_of_more_pixels_than_any_camera_has_are_refused(
     tmp_path, numbered_video, monkeypatch, name
 ):
     video = numbered_video.write(tmp_path / name, 3, "mpeg4", (640, 480))
-    monkeypatch.setattr(video_module, "MAX_FRAME_PIXELS", 640 * 400)
+    monkeypatch.setattr(clips, "MAX_FRAME_PIXELS", 640 * 400)
     with pytest.raises(FileProblem, match=rf"{name}: cannot be decoded.*more than 256,000 pixels"):
         extract_frames(video, wanted(tmp_path / "pictures", [0]))
     assert not (tmp_path / "pictures").exists()

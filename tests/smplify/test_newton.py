@@ -13,10 +13,12 @@ from hmrlab.geometry import axis_angle_to_matrix, rotation_angle_between
 from hmrlab.smplify import (
     NewtonSettings,
     ObjectiveWeights,
+    Points3D,
     Targets,
     cold_start,
     fit_with_newton,
     load_prior,
+    start_from_points,
 )
 from hmrlab.smplify.newton import N_POSE, _BodyStage, left_jacobian
 from hmrlab.smplify.objective import body_objective, camera_objective, project, reprojection_terms
@@ -69,6 +71,7 @@ def as_function(stage, number):
             stage.body.keypoints(rotations, betas), torch.cat([limbs[:, :3] * 0, limbs], 1), betas,
             stage.translation[number : number + 1],
             stage.targets[torch.tensor([number])], stage.prior, stage.weights,
+            stage.points and stage.points[torch.tensor([number])],
         )[0]  # fmt: skip
 
     return value
@@ -397,3 +400,42 @@ def test_the_gradient_is_autograds_where_keypoints_are_half_believed(people, nud
     _, gradient = derivatives(stage)
     expected = torch.autograd.functional.jacobian(as_function(stage, 1), 0 * gradient[1])
     torch.testing.assert_close(gradient[1], expected, rtol=1e-5, atol=1e-4)
+
+
+@pytest.fixture(scope="module")
+def points(people, body):
+    """Where everybody's keypoints are in space, about their hips, of some more surely."""
+    keypoints = body.keypoints(people.truth.rotations, people.truth.betas)
+    confidence = torch.linspace(0, 1, 49, dtype=torch.float64).expand(len(keypoints), 49)
+    return Points3D(keypoints - keypoints[:, 8:9], confidence)
+
+
+def test_with_points_in_space_the_derivatives_are_autograds(people, nudged, body, prior, points):
+    near = nudged(people.truth, 0.2)
+    stage = _BodyStage(body, prior, people.targets, near, ObjectiveWeights(), points)
+    _, gradient = derivatives(stage)
+    expected = torch.autograd.functional.jacobian(as_function(stage, 1), 0 * gradient[1])
+    torch.testing.assert_close(gradient[1], expected, rtol=1e-5, atol=1e-4)
+    places = project(body.keypoints(near.rotations, near.betas), near.translation)
+    met = dataclasses.replace(people.targets, keypoints_2d=places)
+    inside = dataclasses.replace(points, points=body.keypoints(near.rotations, near.betas))
+    stage = _BodyStage(body, prior, met, near, ObjectiveWeights(), inside)
+    hessian, _ = derivatives(stage)
+    expected = torch.autograd.functional.hessian(as_function(stage, 0), 0 * gradient[0])
+    torch.testing.assert_close(hessian[0], expected, rtol=1e-4, atol=1e-2)
+
+
+def test_points_that_count_nothing_change_no_digit(people, body, prior, start, fitted, points):
+    nothing = dataclasses.replace(points, confidence=0 * points.confidence)
+    fits = fit_with_newton(body, prior, people.targets, start, FEW, points=nothing)
+    assert_same(fits, fitted, tolerance=0)
+
+
+def test_points_in_space_say_how_far_limbs_reach_towards_us(people, body, prior, fitted, points):
+    def depth_error(fits):
+        keypoints = points.centred(body.keypoints(fits.pose, fits.betas).mT)
+        return (keypoints - points.centred(points.points.mT))[:, 2].abs().mean()
+
+    start = start_from_points(body, prior, people.targets, points)
+    fits = fit_with_newton(body, prior, people.targets, start, points=points)
+    assert depth_error(fits) < 0.3 * depth_error(fitted)

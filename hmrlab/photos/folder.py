@@ -27,9 +27,11 @@ from hmrlab.files import (
     write_text_whole,
 )
 from hmrlab.models import HMR
-from hmrlab.photos.bodies import PhotoBodies, fit_people, predict
+from hmrlab.photos.bodies import PhotoBodies
 from hmrlab.photos.boxes import read_photo
 from hmrlab.photos.finding import Finder, FoundPeople, NobodyError
+from hmrlab.photos.fitting import fit_people
+from hmrlab.photos.network import predict
 from hmrlab.photos.save import save_bodies, save_page, summary, writing_to
 from hmrlab.smplify import PosePrior
 

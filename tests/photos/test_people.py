@@ -8,7 +8,7 @@ from hmrlab.bodies.joints import OPENPOSE_NAMES
 from hmrlab.data.synthetic.people import make_chunk
 from hmrlab.models.detections import Detections
 from hmrlab.photos import NobodyError
-from hmrlab.photos.bodies import fit_people
+from hmrlab.photos.fitting import fit_people
 from hmrlab.photos.landmarks import ByEyes, _trust, openpose_of, regions_about
 
 LIMBS = [

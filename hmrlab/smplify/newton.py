@@ -36,6 +36,7 @@ from hmrlab.smplify.prior import PosePrior
 from hmrlab.smplify.problem import Fits, Points3D, Targets
 
 N_POSE, N_BETAS = 72, 10
+N_BODY = N_POSE + N_BETAS
 SMALL_ANGLE = 1e-3  # radians, below which a series is more exact than the formula
 
 
@@ -175,7 +176,11 @@ class _CameraStage(_Stage):
 
 
 class _BodyStage(_Stage):
-    """82 numbers for each body: a turn of the root, the axis-angles of 23 joints, and 10 betas."""
+    """82 numbers for each body: a turn of the root, the axis-angles of 23 joints, and 10 betas.
+
+    With points in space, which say how large a body is, its translation is 3 more: of somebody who
+    is cut off the first stage hardly sees the torso.
+    """
 
     def __init__(
         self,
@@ -195,7 +200,7 @@ class _BodyStage(_Stage):
         self._squared_confidence = self.targets.confidence.square()
         self._parents = constant(SMPL_PARENTS[1:], torch.long, self.betas.device)
         self.rotations = _rotations(self.root, self.limbs)
-        self.value = self._objective(self.rotations, self.limbs, self.betas)
+        self.value = self._objective(self.rotations, self.limbs, self.betas, self.translation)
 
     @property
     def pose(self) -> Tensor:
@@ -213,20 +218,27 @@ class _BodyStage(_Stage):
         step = self._attempt(hessian, gradient, damping)
         root = axis_angle_to_matrix(step[:, :3]) @ self.root
         limbs = self.limbs + step[:, 3:N_POSE]
-        betas = self.betas + step[:, N_POSE:]
+        betas = self.betas + step[:, N_POSE:N_BODY]
+        translation = (
+            self.translation if self.points is None else self.translation + step[:, N_BODY:]
+        )
         rotations = _rotations(root, limbs)
-        better, promising = self._judge(self._objective(rotations, limbs, betas), tolerance)
+        value = self._objective(rotations, limbs, betas, translation)
+        better, promising = self._judge(value, tolerance)
         self.root = torch.where(better[:, None, None], root, self.root)
         self.rotations = torch.where(better[:, None, None, None], rotations, self.rotations)
         self.limbs = torch.where(better[:, None], limbs, self.limbs)
         self.betas = torch.where(better[:, None], betas, self.betas)
+        self.translation = torch.where(better[:, None], translation, self.translation)
         return promising
 
     def _keypoint_terms(self) -> tuple[Tensor, Tensor]:
-        """Curvature (B, 82, 82) and gradient (B, 82) of the keypoints' terms."""
+        """Curvature (B, N, N) and gradient (B, N) of the keypoints' terms by N numbers a body."""
         model = self.body.keypoint_points.linearise(self.rotations, self.betas)
         rows = _projection_rows(model.points, self.translation).transpose(1, 2)  # (B, 2, 49, 3)
         jacobian = self._by_number(model, rows)
+        if self.points is not None:
+            jacobian = torch.cat([jacobian, rows.permute(0, 3, 1, 2).flatten(2)], 1)
         error = (project(model.points, self.translation) - self.targets.keypoints_2d).mT.flatten(1)
         weight = self._squared_confidence.repeat(1, 2) * _curvature(error, self.weights.sigma)
         weighted = jacobian * weight[:, None]
@@ -243,8 +255,8 @@ class _BodyStage(_Stage):
         jacobian = self.points.centred(jacobian).flatten(2)
         error = self.points.away(model.points).flatten(1)
         weighted = jacobian * (self.points.weight**2 * self.points.confidence.repeat(1, 3))[:, None]
-        hessian += 2 * weighted @ jacobian.mT
-        gradient += 2 * (weighted @ error[..., None])[..., 0]
+        hessian[:, :N_BODY, :N_BODY] += 2 * weighted @ jacobian.mT
+        gradient[:, :N_BODY] += 2 * (weighted @ error[..., None])[..., 0]
 
     def _by_number(self, model: Linearised, rows: Tensor) -> Tensor:
         """(B, 82, R * 49) from derivatives by the points, (B, R, 49, 3), to those by 82 numbers."""
@@ -276,13 +288,16 @@ class _BodyStage(_Stage):
             gradient[:, hinges] += 2 * bent * signs
             hessian[:, hinges, hinges] += 4 * bent
         if weights.shape:
-            gradient[:, N_POSE:] += 2 * weights.shape**2 * self.betas
-            hessian[:, N_POSE:, N_POSE:].diagonal(dim1=1, dim2=2).add_(2 * weights.shape**2)
+            shape = slice(N_POSE, N_BODY)
+            gradient[:, shape] += 2 * weights.shape**2 * self.betas
+            hessian[:, shape, shape].diagonal(dim1=1, dim2=2).add_(2 * weights.shape**2)
 
-    def _objective(self, rotations: Tensor, limbs: Tensor, betas: Tensor) -> Tensor:
+    def _objective(
+        self, rotations: Tensor, limbs: Tensor, betas: Tensor, translation: Tensor
+    ) -> Tensor:
         keypoints, pose = self.body.keypoints(rotations, betas), _pose_of(limbs)
         return body_objective(
-            keypoints, pose, betas, self.translation, self.targets, self.prior, self.weights,
+            keypoints, pose, betas, translation, self.targets, self.prior, self.weights,
             self.points,
         )  # fmt: skip
 

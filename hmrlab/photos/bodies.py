@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor
 
 from hmrlab.bodies import Body, SMPLParams
-from hmrlab.bodies.joints import OPENPOSE
+from hmrlab.bodies.joints import OPENPOSE, SMPL_JOINTS
 from hmrlab.geometry import (
     SPIN_FOCAL,
     SPIN_IMAGE_SIZE,
@@ -21,7 +21,8 @@ from hmrlab.geometry import (
 )
 from hmrlab.photos.boxes import CONFIDENT, Boxes, shrunk
 from hmrlab.photos.finding import FoundPeople
-from hmrlab.rendering import over_photo
+from hmrlab.photos.limbs import in_words, joints_guessed, limbs_seen
+from hmrlab.rendering import over_photo, paler
 from hmrlab.rendering.backends import Pinhole
 from hmrlab.smplify import Fits
 from hmrlab.smplify.objective import project
@@ -32,6 +33,7 @@ COLOURS = np.array([
 ])  # fmt: skip
 """Of the people in turn, the same in all of their files."""
 LONGEST = 2000  # pixels of a picture's longer side
+PALE = 0.6  # how far on the way to white is what nobody saw
 DRAWN_AT = 60.0  # metres: where renderers, which see 200 m, draw whoever stands further away
 
 
@@ -75,6 +77,8 @@ class PhotoBodies(FoundPeople):
                 f"{seen.sum()} of {len(seen)} keypoints seen, the body's are "
                 f"{self.pixel_errors()[row]:.1f} px from them"
             )
+            guessed = in_words(limbs_seen(self.seen())[row])
+            words += [f"guessed: {guessed}"] if guessed else []
         return ", ".join(words)
 
     def cameras(self) -> list[Pinhole]:
@@ -116,8 +120,27 @@ class PhotoBodies(FoundPeople):
         return (away * seen).sum(1) / seen.sum(1)
 
     def colours(self) -> np.ndarray:
-        """(N, 3) in [0, 1], of each person in every picture and mesh."""
+        """(N, 3) in [0, 1], of each person in every picture and mesh, where they were seen."""
         return COLOURS[np.array(self.numbers) % len(COLOURS)]
+
+    def pale(self) -> np.ndarray:
+        """(N, 24) in [0, 1], how much paler than the person the part of each SMPL joint is drawn.
+
+        What no keypoint shows (see `limbs.LIMBS`) is paler; nothing, where there are no keypoints.
+        """
+        if self.keypoints is None:
+            return np.zeros((len(self), len(SMPL_JOINTS)))
+        return PALE * joints_guessed(limbs_seen(self.seen()))
+
+    def vertex_colours(self) -> np.ndarray:
+        """(N, V, 3) in [0, 1], `colours` but `pale` where nobody saw."""
+        weights = self.body.weights.numpy()
+        return np.stack(
+            [
+                paler(colour, shares, weights)
+                for colour, shares in zip(self.colours(), self.pale(), strict=True)
+            ]
+        )
 
     def overlay(self, *, opacity: float = 0.9, longest: int = LONGEST) -> np.ndarray:
         """Everybody over the photo (h, w, 3) uint8, those who are larger, so nearer, last.
@@ -132,7 +155,7 @@ class PhotoBodies(FoundPeople):
             Pinhole(own[k].focal * zoom, tuple(zoom * c for c in own[k].center), height, width)
             for k in order
         ]
-        colours = np.repeat(self.colours()[order, None], self.body.n_vertices, axis=1)
+        colours = self.vertex_colours()[order]
         # Brought nearer along their rays, where renderers see them, bodies give the same picture.
         vertices = self.vertices()[order]
         depth = vertices[..., 2].mean(1)[:, None, None]

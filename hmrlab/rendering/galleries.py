@@ -116,6 +116,21 @@ def joint_heat(values: np.ndarray, weights: np.ndarray, most: float) -> np.ndarr
     return _heat_colours(np.clip(spread / most, 0, 1))
 
 
+def paler(colour: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A colour on the way to white, by each joint's share spread over the vertices that it moves.
+
+    Args:
+        colour: (3,) in [0, 1].
+        shares: (24,) in [0, 1]; 1 is white.
+        weights: (V, 24) skinning weights.
+
+    Returns:
+        (V, 3) colours in [0, 1].
+    """
+    spread = np.clip(weights @ np.asarray(shares, dtype=np.float64), 0, 1)[:, None]
+    return colour + (1 - np.asarray(colour)) * spread
+
+
 def heat_ramp(count: int) -> np.ndarray:
     """The colours of `joint_heat` from 0 to `most`, (count, 3) in [0, 1]."""
     return _heat_colours(np.linspace(0, 1, count))

@@ -96,7 +96,7 @@ def save_png(path: str | Path, picture: np.ndarray | Figure, dpi: int = 100) -> 
     """Write a picture or a figure as PNG, whole or not at all."""
     buffer = io.BytesIO()
     if isinstance(picture, np.ndarray):
-        Image.fromarray(picture).save(buffer, format="png", optimize=True)
+        Image.fromarray(picture).save(buffer, format="png")
     else:
         picture.savefig(buffer, format="png", dpi=dpi)
     return write_whole(path, lambda file: file.write(buffer.getvalue()))

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from fit_derivatives import as_function, derivatives
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,14 +14,12 @@ from hmrlab.geometry import axis_angle_to_matrix, rotation_angle_between
 from hmrlab.smplify import (
     NewtonSettings,
     ObjectiveWeights,
-    Points3D,
     Targets,
     cold_start,
     fit_with_newton,
     load_prior,
-    start_from_points,
 )
-from hmrlab.smplify.newton import N_BODY, N_POSE, _BodyStage, left_jacobian
+from hmrlab.smplify.newton import _BodyStage, left_jacobian
 from hmrlab.smplify.objective import body_objective, camera_objective, project, reprojection_terms
 
 FEW = NewtonSettings(camera_steps=4, steps=6, tolerance=0)  # no early end: it depends on the batch
@@ -47,36 +46,6 @@ def assert_same(some, others, tolerance=1e-9):
         one, other = getattr(some, name), getattr(others, name)
         torch.testing.assert_close(one, other, atol=tolerance, rtol=tolerance, msg=name)
     assert some.valid.tolist() == others.valid.tolist()
-
-
-def derivatives(stage):
-    hessian, gradient = stage._keypoint_terms()
-    stage._add_priors(hessian, gradient)
-    return hessian, gradient
-
-
-def as_function(stage, number):
-    """The objective of one body of a stage, of its 82 or 85 numbers away from where it is."""
-
-    def value(step):
-        x, y, z = step[:3]
-        zero = torch.zeros_like(x)
-        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(1, 3, 3)
-        turn = torch.eye(3, dtype=step.dtype) + skew + skew @ skew / 2  # exact to second order
-        root = turn @ stage.root[number : number + 1]
-        limbs = stage.limbs[number : number + 1] + step[None, 3:N_POSE]
-        betas = stage.betas[number : number + 1] + step[None, N_POSE:N_BODY]
-        translation = stage.translation[number : number + 1]
-        translation = translation + step[None, N_BODY:] if len(step) > N_BODY else translation
-        rotations = torch.cat([root[:, None], axis_angle_to_matrix(limbs.view(1, 23, 3))], 1)
-        return body_objective(
-            stage.body.keypoints(rotations, betas), torch.cat([limbs[:, :3] * 0, limbs], 1), betas,
-            translation,
-            stage.targets[torch.tensor([number])], stage.prior, stage.weights,
-            stage.points and stage.points[torch.tensor([number])],
-        )[0]  # fmt: skip
-
-    return value
 
 
 @pytest.mark.parametrize(
@@ -402,47 +371,3 @@ def test_the_gradient_is_autograds_where_keypoints_are_half_believed(people, nud
     _, gradient = derivatives(stage)
     expected = torch.autograd.functional.jacobian(as_function(stage, 1), 0 * gradient[1])
     torch.testing.assert_close(gradient[1], expected, rtol=1e-5, atol=1e-4)
-
-
-@pytest.fixture(scope="module")
-def points(people, body):
-    """Where everybody's keypoints are in space, about their hips, of some more surely."""
-    keypoints = body.keypoints(people.truth.rotations, people.truth.betas)
-    confidence = torch.linspace(0, 1, 49, dtype=torch.float64).expand(len(keypoints), 49)
-    return Points3D(keypoints - keypoints[:, 8:9], confidence)
-
-
-def test_with_points_in_space_the_derivatives_are_autograds(people, nudged, body, prior, points):
-    near = nudged(people.truth, 0.2)
-    stage = _BodyStage(body, prior, people.targets, near, ObjectiveWeights(), points)
-    _, gradient = derivatives(stage)
-    expected = torch.autograd.functional.jacobian(as_function(stage, 1), 0 * gradient[1])
-    torch.testing.assert_close(gradient[1], expected, rtol=1e-5, atol=1e-4)
-    places = project(body.keypoints(near.rotations, near.betas), near.translation)
-    met = dataclasses.replace(people.targets, keypoints_2d=places)
-    inside = dataclasses.replace(points, points=body.keypoints(near.rotations, near.betas))
-    stage = _BodyStage(body, prior, met, near, ObjectiveWeights(), inside)
-    hessian, _ = derivatives(stage)
-    expected = torch.autograd.functional.hessian(as_function(stage, 0), 0 * gradient[0])
-    torch.testing.assert_close(hessian[0], expected, rtol=1e-4, atol=1e-2)
-
-
-def test_with_points_in_space_a_wrong_distance_is_mended(people, body, prior, points):
-    """Only then: SPIN's second stage leaves the translation alone."""
-    near = people.truth.translation * torch.tensor([1, 1, 0.7], dtype=torch.float64)
-    start = dataclasses.replace(people.truth, translation=near)
-    settings = NewtonSettings(camera_steps=0)
-    fits = fit_with_newton(body, prior, people.targets, start, settings, points=points)
-    assert (fits.translation / people.truth.translation - 1).abs()[:, 2].max() < 0.1
-    without = fit_with_newton(body, prior, people.targets, start, settings)
-    assert torch.equal(without.translation, near)
-
-
-def test_points_in_space_say_how_far_limbs_reach_towards_us(people, body, prior, fitted, points):
-    def depth_error(fits):
-        keypoints = points.centred(body.keypoints(fits.pose, fits.betas).mT)
-        return (keypoints - points.centred(points.points.mT))[:, 2].abs().mean()
-
-    start = start_from_points(body, prior, people.targets, points)
-    fits = fit_with_newton(body, prior, people.targets, start, points=points)
-    assert depth_error(fits) < 0.3 * depth_error(fitted)

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hmrlab.cli import shared
-from hmrlab.cli.shared import MaxPixels, ScaleName, Seed, bad_parameter, scale_named
+from hmrlab.cli.shared import MaxPixels, ScaleName, Seed, bad_parameter, fail, scale_named
 from hmrlab.paths import chosen_body
 
 if TYPE_CHECKING:
@@ -140,7 +139,7 @@ def people(
     try:
         choose_backend()
     except (RuntimeError, ValueError) as error:  # better now than after the work
-        shared.fail(str(error))
+        fail(str(error))
     name = model or (None if fit else SHIPPED)
     opened = None if name is None else _network(name, scale, seed)
     way: Finder | None = None
@@ -220,7 +219,7 @@ def _make_all(jobs: list[Job], maker: Maker, force: bool) -> None:
             "licence forbids; --include-body writes one to keep to yourself."
         )
     if len(jobs) == 1 and outcome.problems:
-        shared.fail(f"{jobs[0].photo}: {next(iter(outcome.problems.values()))}")
+        fail(f"{jobs[0].photo}: {next(iter(outcome.problems.values()))}")
     if len(jobs) == 1 and outcome.skipped:
         typer.echo(f"{jobs[0].folder} was done before, in the same way; --force makes it anew.")
     if len(jobs) > 1:

@@ -1,6 +1,7 @@
 """People in photos without a file or a box: found, looked at, fitted."""
 
 import copy
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -224,3 +225,35 @@ def test_eyes_that_do_not_come_along_are_refused(hmrlab, two_people, tmp_path):
     done = hmrlab("people", tmp_path / "us.png", "--eyes", "heavy")
     assert done.code == 2
     assert "'heavy' is not lite or full" in " ".join(done.err.replace("│", " ").split())
+
+
+def test_openposes_keypoints_alone_are_fitted_as_fit_does(hmrlab, two_people, tmp_path):
+    image, truth = two_people
+    Image.fromarray(image).save(tmp_path / "us.png")
+    people = [{"pose_keypoints_2d": one.ravel().tolist()} for one in truth]
+    (tmp_path / "us.json").write_text(json.dumps({"people": people}))
+    given = ("--keypoints", str(tmp_path / "us.json"), "--out", tmp_path / "out")
+    done = hmrlab("people", tmp_path / "us.png", *given, "--no-3d", "--no-page")
+    assert done.code == 0, done.err
+    one = dict(np.load(tmp_path / "out" / "us" / "person_1.npz"))
+    assert "world" not in one  # nobody looked
+    given = (*given[:-1], tmp_path / "fit")
+    assert hmrlab("fit", "--photo", tmp_path / "us.png", *given).code == 0
+    other = dict(np.load(tmp_path / "fit" / "person_1.npz"))
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)
+
+
+def test_a_box_says_whom_to_look_at_and_a_network_where_to_begin(hmrlab, two_people, tmp_path):
+    Image.fromarray(two_people[0]).save(tmp_path / "us.png")
+    asked = ("--box", "330,40,300,270", "--model", "shipped", "--eyes", "lite", "--no-page")
+    done = hmrlab("people", tmp_path / "us.png", *asked, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "on a real photo it is a toy" in done.out
+    one = np.load(tmp_path / "out" / "us" / "person_0.npz")
+    assert one["box"][0] > 320
+    assert (one["agreement"] > 0.5, one["world"].shape) == (True, (33, 3))
+    shown = hmrlab("people", tmp_path / "us.png", *asked, "--no-fit", "--out", tmp_path / "shown")
+    assert shown.code == 0, shown.err
+    assert "box of 300 px about (480, 175)" in shown.out

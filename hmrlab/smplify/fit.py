@@ -45,10 +45,17 @@ def fit_cold(
         progress: show a bar over the people.
 
     Raises:
-        ValueError: no heading and no start.
+        ValueError: no heading and no start; points of other people, or not finite.
     """
     if not headings and not starts:
         raise ValueError("a fit needs a start: give at least one heading, or starts")
+    if points is not None:
+        shape = (*targets.keypoints_2d.shape[:2], 3)
+        if points.points.shape != shape or not bool(points.points.isfinite().all()):
+            raise ValueError(
+                f"points: expected finite {shape}, one for each keypoint; got "
+                f"{tuple(points.points.shape)}, {int((~points.points.isfinite()).sum())} not finite"
+            )
     settings = settings or NewtonSettings()
     fit = fit_with_adam if isinstance(settings, AdamSettings) else fit_with_newton
     parts = []

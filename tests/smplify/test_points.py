@@ -70,3 +70,22 @@ def test_points_in_space_say_how_far_limbs_reach_towards_us(people, body, prior,
     start = start_from_points(body, prior, people.targets, points)
     fits = fit_with_newton(body, prior, people.targets, start, points=points)
     assert depth_error(fits) < 0.3 * depth_error(fitted)
+
+
+def test_whose_points_are_not_known_is_fitted_all_the_same(people, body, prior, fitted, points):
+    confidence = points.confidence.clone()
+    confidence[2] = 0
+    some = dataclasses.replace(points, confidence=confidence)
+    start = start_from_points(body, prior, people.targets, some)
+    fits = fit_cold(body, prior, people.targets, starts=[start], points=some)
+    assert fits.valid.all()
+    assert fits.reprojection[2] < 1.5 * fitted.reprojection[2]
+
+
+def test_points_that_are_no_numbers_or_anothers_are_refused(people, body, prior, points):
+    broken = dataclasses.replace(points, points=points.points.clone())
+    broken.points[1, 3, 2] = torch.nan
+    with pytest.raises(ValueError, match=r"points: expected finite .*1 not finite"):
+        fit_cold(body, prior, people.targets, points=broken)
+    with pytest.raises(ValueError, match=r"expected finite \(6, 49, 3\).*got \(4, 49, 3\)"):
+        fit_cold(body, prior, people.targets, points=points[:4])

@@ -51,7 +51,7 @@ def fit(
     if missing:
         raise typer.BadParameter(
             f"{' and '.join(missing)} missing; a photo is fitted with "
-            "hmrlab fit --photo IMAGE --keypoints JSON --out DIR"
+            "hmrlab fit --photo IMAGE --keypoints JSON --out DIR; hmrlab people IMAGE needs no JSON"
         )
     from hmrlab import photos
     from hmrlab.bodies import load_body

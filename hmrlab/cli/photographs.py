@@ -1,23 +1,35 @@
-"""Bodies for the people of photographs, by a network."""
+"""Bodies for the people of photographs, by fits and by networks."""
 
 from __future__ import annotations
 
+from functools import wraps
+from inspect import signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from hmrlab.cli.shared import Eyes, MaxPixels, ScaleName, Seed, check_eyes, fail, scale_named
+from hmrlab.cli.shared import (
+    Eyes,
+    MaxPixels,
+    ScaleName,
+    Seed,
+    bad_parameter,
+    check_eyes,
+    fail,
+    scale_named,
+)
 from hmrlab.paths import chosen_body
 
 if TYPE_CHECKING:
     from hmrlab.models import Opened
-    from hmrlab.photos.finding import NetworkDetector
+    from hmrlab.photos.finding import Finder, NetworkDetector
     from hmrlab.photos.folder import Job, Maker
 
 app = typer.Typer()
 
 SHIPPED = "shipped"
+DETECTED = 0.9  # how sure R-CNN has to be of a person, which is so of most
 TOY = (
     "The shipped network is a small one, trained on synthetic people at 64 pixels: on a real photo "
     "it is a toy, and its poses are poor. SPIN's is had by --model model_checkpoint.pt, with "
@@ -31,58 +43,6 @@ OTHER_BODY = (
 
 @app.command()
 def people(
-    images: Annotated[
-        list[Path],
-        typer.Argument(metavar="IMAGE...", help="Photos, or folders with photos in them."),
-    ],
-    out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="A folder for each photo goes there; runs/people."),
-    ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Make anew what was done.")] = False,
-    least_score: Annotated[
-        float, typer.Option(min=0, max=1, help="How sure it has to be that somebody is a person.")
-    ] = 0.2,
-    eyes: Eyes = "full",
-    page: Annotated[bool, typer.Option("--page/--no-page", help="Write a page to turn it.")] = True,
-    include_body: Annotated[
-        bool, typer.Option("--include-body", help="Write a body model of your own into pages.")
-    ] = False,
-    max_pixels: MaxPixels = None,
-) -> None:
-    """Put bodies on the people of photos: found, looked at, fitted. Nothing else is needed.
-
-    MoveNet finds everybody, BlazePose sees their keypoints, and SMPLify fits a body to these:
-    pictures, meshes, parameters, a page. A run that is stopped goes on; photos that cannot be used
-    are listed at the end.
-    """
-    from hmrlab import paths
-    from hmrlab.bodies import load_body
-    from hmrlab.files import MAX_PIXELS
-    from hmrlab.photos.folder import Fitter, jobs_for
-    from hmrlab.photos.landmarks import ByEyes
-    from hmrlab.rendering import choose_backend
-    from hmrlab.smplify import load_prior
-
-    check_eyes(eyes)
-    jobs = jobs_for(images, out or paths.runs_dir() / "people")
-    try:
-        choose_backend()
-    except (RuntimeError, ValueError) as error:  # better now than after the work
-        fail(str(error))
-    fitter = Fitter(
-        body=load_body(),
-        prior=load_prior(),
-        finder=ByEyes(eyes, least_score),
-        include_body=include_body,
-        pages=page,
-        max_pixels=max_pixels or MAX_PIXELS,
-    )
-    _make_all(jobs, fitter, force)
-
-
-@app.command()
-def photo(
     images: Annotated[
         list[Path],
         typer.Argument(metavar="IMAGE...", help="Photos, or folders with photos in them."),
@@ -103,26 +63,41 @@ def photo(
     whole: Annotated[
         bool, typer.Option("--whole", help="Each photo shows one person, who fills it.")
     ] = False,
+    fit: Annotated[
+        bool,
+        typer.Option("--fit/--no-fit", help="Fit bodies to what is seen, or show a network's."),
+    ] = True,
+    in_space: Annotated[
+        bool, typer.Option("--3d/--no-3d", help="Fit to what is seen in space as well, in metres.")
+    ] = True,
     model: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="MODEL",
-            help="A checkpoint of hmrlab's or SPIN's kind, a training's name, or shipped.",
+            help="Whose bodies fits begin with, too: a checkpoint of hmrlab's or SPIN's kind, a "
+            "training's name, or shipped, which is shown where there is no fit.",
         ),
-    ] = SHIPPED,
+    ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="A folder for each photo goes there; runs/photos."),
+        typer.Option(
+            metavar="DIR",
+            help="A folder for each photo goes there; runs/people, or runs/photos "
+            "for a network's bodies.",
+        ),
     ] = None,
     force: Annotated[bool, typer.Option("--force", help="Make anew what was done.")] = False,
+    eyes: Eyes = "full",
     box_factor: Annotated[
         float, typer.Option(min=0.1, max=10, help="Enlarges boxes; 1.2 for tight ones.")
     ] = 1.0,
     least_score: Annotated[
-        float, typer.Option(min=0, max=1, help="How sure the detector has to be.")
-    ] = 0.9,
+        float | None,
+        typer.Option(min=0, max=1, help="How sure a person has to be; 0.2, by --detect 0.9."),
+    ] = None,
     resolution: Annotated[
-        int | None, typer.Option(min=32, max=1024, help="Of the crops, where no file tells it.")
+        int | None,
+        typer.Option(min=32, max=1024, help="Of a network's crops, where no file tells it."),
     ] = None,
     page: Annotated[bool, typer.Option("--page/--no-page", help="Write a page to turn it.")] = True,
     include_body: Annotated[
@@ -130,15 +105,17 @@ def photo(
     ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     allow_download: Annotated[
-        bool, typer.Option("--allow-download", help="Fetch the detector's weights, 237 MB.")
+        bool, typer.Option("--allow-download", help="Fetch the weights for --detect, 237 MB.")
     ] = False,
     max_pixels: MaxPixels = None,
     scale: ScaleName = "laptop",
     seed: Seed = 0,
 ) -> None:
-    """Show a network's bodies over the people of photos: pictures, meshes, parameters, a page.
+    """Put bodies on the people of photos: found, looked at, fitted. Nothing else is needed.
 
-    Say who is in a photo by --box, --keypoints, --detect or --whole. A run that is stopped goes on;
+    MoveNet finds everybody, unless you say who is there by --box, --keypoints, --detect or --whole.
+    BlazePose sees their keypoints, in the picture and in space, and SMPLify fits a body to these:
+    pictures, meshes, parameters, a page. What nobody saw is paler. A run that is stopped goes on;
     photos that cannot be used are listed at the end.
     """
     import numpy as np
@@ -148,49 +125,86 @@ def photo(
     from hmrlab.device import choose_device
     from hmrlab.files import MAX_PIXELS
     from hmrlab.photos import finding
-    from hmrlab.photos.folder import Predictor, jobs_for
+    from hmrlab.photos.folder import Fitter, Predictor, jobs_for
     from hmrlab.rendering import choose_backend
+    from hmrlab.smplify import load_prior
 
     rectangles = [_rectangle(text) for text in box or []]
     ways = {"--box": rectangles, "--keypoints": keypoints, "--detect": detect, "--whole": whole}
-    _check_ways([name for name, given in ways.items() if given])
-    try:
+    given = [name for name, way in ways.items() if way]
+    if len(given) > 1:
+        raise typer.BadParameter(f"{' and '.join(given)}: give one of them")
+    with bad_parameter("--device"):
         where = choose_device(device)
-    except ValueError as error:
-        raise typer.BadParameter(str(error), param_hint="--device") from error
-    jobs = jobs_for(images, out or paths.runs_dir() / "photos")
+    jobs = jobs_for(images, out or paths.runs_dir() / ("people" if fit else "photos"))
     if len(jobs) > 1 and (rectangles or (keypoints and keypoints.is_file())):
-        given = "--box is" if rectangles else f"--keypoints {keypoints} is"
+        whose = "--box is" if rectangles else f"--keypoints {keypoints} is"
         raise typer.BadParameter(
-            f"{given} of one photo, and {len(jobs)} are given. Take them one by one, or give "
+            f"{whose} of one photo, and {len(jobs)} are given. Take them one by one, or give "
             "--keypoints a folder with a file for each, or --detect, or --whole."
         )
     try:
         choose_backend()
     except (RuntimeError, ValueError) as error:  # better now than after the work
         fail(str(error))
-    opened = _network(model, scale, seed)
+    name = model or (None if fit else SHIPPED)
+    opened = None if name is None else _network(name, scale, seed)
+    way: Finder | None = None
     if rectangles:
-        finder = finding.InBoxes(np.array(rectangles), box_factor)
+        way = finding.InBoxes(np.array(rectangles), box_factor)
     elif keypoints is not None:
-        finder = finding.ByKeypoints(keypoints)
+        way = finding.ByKeypoints(keypoints)
     elif whole:
-        finder = finding.Whole()
-    else:
-        finder = finding.ByDetector(_detector(where, allow_download), least_score)
-    network = opened.model.to(where)
-    for note in _notes(model, opened):
-        typer.echo(note)
-    predictor = Predictor(
-        model=network,
-        body=load_body(),
-        finder=finder,
-        resolution=resolution or network.resolution,
-        include_body=include_body,
-        pages=page,
-        max_pixels=max_pixels or MAX_PIXELS,
-    )
-    _make_all(jobs, predictor, force)
+        way = finding.Whole()
+    elif detect:
+        score = DETECTED if least_score is None else least_score
+        way = finding.ByDetector(_detector(where, allow_download), score)
+    both = {
+        "body": load_body(),
+        "finder": _looking(way, eyes, least_score, fit and (in_space or keypoints is None)),
+        "include_body": include_body,
+        "pages": page,
+        "max_pixels": max_pixels or MAX_PIXELS,
+    }
+    asker = None
+    if opened is not None:
+        for note in _notes(name, opened):
+            typer.echo(note)
+        network = opened.model.to(where)
+        asker = Predictor(model=network, resolution=resolution or network.resolution, **both)
+    if fit:
+        maker = Fitter(prior=load_prior(), in_space=in_space, start=asker, **both)
+    _make_all(jobs, maker if fit else asker, force)
+
+
+def _looking(way: Finder | None, eyes: str, least_score: float | None, needed: bool) -> Finder:
+    """The eyes on whoever is found in some way, if they are needed; on everybody without one."""
+    from hmrlab.photos.eyes import EyesOn
+    from hmrlab.photos.landmarks import LEAST_SCORE, ByEyes
+
+    check_eyes(eyes)
+    if way is None:
+        return ByEyes(eyes, LEAST_SCORE if least_score is None else least_score)
+    return EyesOn(way, eyes) if needed else way
+
+
+@app.command()
+@wraps(people, assigned=["__annotations__"])
+def photo(**options: Any) -> None:
+    """Show a network's bodies over the people of photos: hmrlab people --no-fit by its old name.
+
+    MoveNet finds everybody, unless you say who is there by --box, --keypoints, --detect or --whole.
+    A run that is stopped goes on; photos that cannot be used are listed at the end.
+    """
+    people(**options, fit=False, in_space=False)
+
+
+_OPTIONS = signature(people, eval_str=True)
+photo.__signature__ = _OPTIONS.replace(
+    parameters=[
+        each for name, each in _OPTIONS.parameters.items() if name not in ("fit", "in_space")
+    ]
+)
 
 
 def _make_all(jobs: list[Job], maker: Maker, force: bool) -> None:
@@ -231,18 +245,6 @@ def _rectangle(text: str) -> tuple[float, ...]:
             param_hint="--box",
         )
     return numbers
-
-
-def _check_ways(ways: list[str]) -> None:
-    """One way to say who is in a photo is given, no more."""
-    if not ways:
-        raise typer.BadParameter(
-            "who is in the photo? Say it by --box x,y,w,h (pixels, once for each person), by "
-            "--keypoints JSON (what OpenPose saw), by --detect (torchvision looks for people), or "
-            "by --whole (one person fills the photo)"
-        )
-    if len(ways) > 1:
-        raise typer.BadParameter(f"{' and '.join(ways)}: give one of them")
 
 
 def _network(name: str, scale: str, seed: int) -> Opened:

@@ -18,7 +18,7 @@ from hmrlab.bodies import Body, load_body
 from hmrlab.bodies.params import SMPLParams
 from hmrlab.bodies.paths import FREE
 from hmrlab.geometry import axis_angle_to_matrix, matrix_to_six_d, six_d_to_matrix
-from hmrlab.models.encoders import encoder_name
+from hmrlab.models.encoders import POINTS, encoder_name
 from hmrlab.models.mean_params import MeanParameters
 
 JOINTS = 24
@@ -105,6 +105,11 @@ class HMR(nn.Module):
         if self.frozen:
             self.encoder.eval()
         return self
+
+    @property
+    def reads_points(self) -> bool:
+        """Whether its encoder's features are points, and these will do: see `EyePoints`."""
+        return encoder_name(self.encoder).endswith(f":{POINTS}")
 
     @property
     def n_iter(self) -> int:

@@ -1,8 +1,8 @@
-"""Bodies for the people of a photo, by fit or by network, and the cameras that see them."""
+"""The people of a photo with their bodies, and the cameras that see them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -11,24 +11,21 @@ from PIL import Image
 from torch import Tensor
 
 from hmrlab.bodies import Body, SMPLParams
-from hmrlab.bodies.joints import OPENPOSE, OPENPOSE_NAMES
-from hmrlab.data.augment import IMAGENET_MEAN, IMAGENET_STD
+from hmrlab.bodies.joints import OPENPOSE, SMPL_JOINTS
 from hmrlab.geometry import (
     SPIN_FOCAL,
     SPIN_IMAGE_SIZE,
     apply_affine,
     axis_angle_to_matrix,
     invert_affine,
-    weak_perspective_to_translation,
 )
-from hmrlab.models import HMR
-from hmrlab.photos.boxes import CONFIDENT, Boxes, shrunk, targets_in, why_no_box
-from hmrlab.photos.finding import FoundPeople, NobodyError
-from hmrlab.rendering import over_photo
+from hmrlab.photos.boxes import CONFIDENT, Boxes, shrunk
+from hmrlab.photos.finding import FoundPeople
+from hmrlab.photos.limbs import in_words, joints_guessed, limbs_seen
+from hmrlab.rendering import over_photo, paler
 from hmrlab.rendering.backends import Pinhole
-from hmrlab.smplify import Fits, NewtonSettings, PosePrior, fit_cold
+from hmrlab.smplify import Fits
 from hmrlab.smplify.objective import project
-from hmrlab.smplify.problem import IGNORED, LEAST_KEYPOINTS
 
 COLOURS = np.array([
     (0.68, 0.78, 0.90), (0.93, 0.72, 0.55), (0.70, 0.87, 0.66), (0.89, 0.68, 0.84),
@@ -36,11 +33,8 @@ COLOURS = np.array([
 ])  # fmt: skip
 """Of the people in turn, the same in all of their files."""
 LONGEST = 2000  # pixels of a picture's longer side
+PALE = 0.6  # how far on the way to white is what nobody saw
 DRAWN_AT = 60.0  # metres: where renderers, which see 200 m, draw whoever stands further away
-LEAST_SCALE = 0.05  # crop half-sides per metre: a person would be a twentieth of the crop tall
-LARGEST = 5.0  # metres from its own origin, that a body's vertices are at most
-MOST_CROPS = 32  # that are held at a time
-_COUNTED = [k for k in range(len(OPENPOSE_NAMES)) if k not in IGNORED]
 
 
 @dataclass(frozen=True)
@@ -83,6 +77,8 @@ class PhotoBodies(FoundPeople):
                 f"{seen.sum()} of {len(seen)} keypoints seen, the body's are "
                 f"{self.pixel_errors()[row]:.1f} px from them"
             )
+            guessed = in_words(limbs_seen(self.seen())[row])
+            words += [f"guessed: {guessed}"] if guessed else []
         return ", ".join(words)
 
     def cameras(self) -> list[Pinhole]:
@@ -124,8 +120,27 @@ class PhotoBodies(FoundPeople):
         return (away * seen).sum(1) / seen.sum(1)
 
     def colours(self) -> np.ndarray:
-        """(N, 3) in [0, 1], of each person in every picture and mesh."""
+        """(N, 3) in [0, 1], of each person in every picture and mesh, where they were seen."""
         return COLOURS[np.array(self.numbers) % len(COLOURS)]
+
+    def pale(self) -> np.ndarray:
+        """(N, 24) in [0, 1], how much paler than the person the part of each SMPL joint is drawn.
+
+        What no keypoint shows (see `limbs.LIMBS`) is paler; nothing, where there are no keypoints.
+        """
+        if self.keypoints is None:
+            return np.zeros((len(self), len(SMPL_JOINTS)))
+        return PALE * joints_guessed(limbs_seen(self.seen()))
+
+    def vertex_colours(self) -> np.ndarray:
+        """(N, V, 3) in [0, 1], `colours` but `pale` where nobody saw."""
+        weights = self.body.weights.numpy()
+        return np.stack(
+            [
+                paler(colour, shares, weights)
+                for colour, shares in zip(self.colours(), self.pale(), strict=True)
+            ]
+        )
 
     def overlay(self, *, opacity: float = 0.9, longest: int = LONGEST) -> np.ndarray:
         """Everybody over the photo (h, w, 3) uint8, those who are larger, so nearer, last.
@@ -140,7 +155,7 @@ class PhotoBodies(FoundPeople):
             Pinhole(own[k].focal * zoom, tuple(zoom * c for c in own[k].center), height, width)
             for k in order
         ]
-        colours = np.repeat(self.colours()[order, None], self.body.n_vertices, axis=1)
+        colours = self.vertex_colours()[order]
         # Brought nearer along their rays, where renderers see them, bodies give the same picture.
         vertices = self.vertices()[order]
         depth = vertices[..., 2].mean(1)[:, None, None]
@@ -228,173 +243,3 @@ def _from_axis(rays: Tensor) -> Tensor:
     sine = across.norm(dim=1, keepdim=True)
     angle = torch.atan2(sine, rays[:, 2:])
     return axis_angle_to_matrix(across / sine.clamp_min(1e-9) * angle)
-
-
-def fit_photo(
-    image: np.ndarray,
-    keypoints: np.ndarray,
-    body: Body,
-    prior: PosePrior,
-    *,
-    settings: NewtonSettings | None = None,
-    progress: bool = False,
-) -> PhotoBodies:
-    """Fit a body to each person's keypoints, from cold starts on four sides (see `fit_cold`).
-
-    Args:
-        image: (H, W, 3) uint8; it gives its size, and something to draw over.
-        keypoints: (N, 25, 3) OpenPose's x, y in pixels of the image, and confidence.
-
-    Returns:
-        The people who could be fitted; the others with the reason in `left_out`.
-
-    Raises:
-        NobodyError: there are none; the message says why, person by person.
-        ValueError: a shape is another, or a keypoint is not finite.
-    """
-    _check(image, keypoints)
-    reasons = [_why_no_fit(person, image.shape[:2]) for person in keypoints]
-    left_out = {k: reason for k, reason in enumerate(reasons) if reason}
-    _someone_left(len(keypoints), left_out)
-    numbers = np.array([k for k, reason in enumerate(reasons) if not reason])
-    boxes = Boxes.around(keypoints[numbers])
-    targets = targets_in(boxes, keypoints[numbers])
-    fits = fit_cold(body, prior, targets, settings=settings, progress=progress)
-
-    left_out |= {int(k): "its fit found no end" for k in numbers[~fits.valid.numpy()]}
-    _someone_left(len(keypoints), left_out)
-    kept = torch.nonzero(fits.valid).flatten()
-    numbers, fits = numbers[kept.numpy()], fits[kept]
-    return PhotoBodies(
-        image=image,
-        body=body,
-        posed=fits,
-        boxes=boxes.rows(kept),
-        numbers=tuple(numbers.tolist()),
-        left_out=left_out,
-        keypoints=keypoints[numbers],
-        extra={"reprojection": fits.reprojection, "objective": fits.objective},
-    )
-
-
-def fit_people(image: np.ndarray, found: FoundPeople, body: Body, prior: PosePrior) -> PhotoBodies:
-    """As `fit_photo`, for people who were found, with all that is known of them.
-
-    Raises:
-        NobodyError: nobody can be fitted, or nobody's keypoints are known.
-    """
-    if found.keypoints is None:
-        raise NobodyError("no keypoints are known that a body could be fitted to")
-    fitted = fit_photo(image, found.keypoints, body, prior)
-    rows = np.array(fitted.numbers)
-    extra = {name: values[rows] for name, values in found.extra.items()}
-    left_out = {found.numbers[k]: reason for k, reason in fitted.left_out.items()}
-    return replace(
-        fitted,
-        numbers=tuple(found.numbers[k] for k in rows),
-        left_out=found.left_out | left_out,
-        extra=fitted.extra | extra,
-    )
-
-
-def _why_no_fit(keypoints: np.ndarray, size: tuple[int, int]) -> str | None:
-    """Why a person's keypoints (25, 3) in a photo of this size cannot be fitted, or None."""
-    usable = int((keypoints[:, 2] >= CONFIDENT)[_COUNTED].sum())
-    if usable < LEAST_KEYPOINTS:
-        return (
-            f"{usable} keypoints besides neck and hips have a confidence of {CONFIDENT} or more, "
-            f"and a fit takes {LEAST_KEYPOINTS}"
-        )
-    return why_no_box(keypoints, size)
-
-
-def _someone_left(people: int, left_out: dict[int, str]) -> None:
-    if len(left_out) == people:
-        raise NobodyError(f"nobody can be fitted ({_by_person(left_out) or 'there is nobody'})")
-
-
-def _by_person(reasons: dict[int, str]) -> str:
-    return "; ".join(f"person {number}: {reason}" for number, reason in sorted(reasons.items()))
-
-
-def _check(image: np.ndarray, keypoints: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise ValueError(f"image: expected uint8 (H, W, 3), got {image.dtype} {image.shape}")
-    if keypoints.ndim != 3 or keypoints.shape[1:] != (len(OPENPOSE_NAMES), 3):
-        raise ValueError(f"keypoints: expected (N, 25, 3), got {keypoints.shape}")
-    if not np.isfinite(keypoints).all():
-        raise ValueError("keypoints: a number is NaN or infinite; 0, 0, 0 is a keypoint not found")
-
-
-@torch.inference_mode()
-def answer(model: HMR, crops: Tensor) -> SMPLParams:
-    """A network's N bodies for crops (N, 3, R, R) in [0, 1]: on the CPU, not always finite."""
-    device = next(model.parameters()).device
-    mean, deviation = (
-        torch.tensor(values, device=device)[:, None, None]
-        for values in (IMAGENET_MEAN, IMAGENET_STD)
-    )
-    return model((crops.to(device) - mean) / deviation).float().to("cpu")
-
-
-def bodies_of(image: np.ndarray, found: FoundPeople, params: SMPLParams, body: Body) -> PhotoBodies:
-    """A network's answer about the crops of N people of a photo (H, W, 3), as those people.
-
-    Whoever the network's camera does not see is left out, with the reason in `left_out`.
-
-    Raises:
-        NobodyError: there are none.
-    """
-    reasons = [_why_no_body(params, row, body) for row in range(len(found))]
-    left_out = found.left_out | {
-        number: reason for number, reason in zip(found.numbers, reasons, strict=True) if reason
-    }
-    kept = torch.tensor([row for row, reason in enumerate(reasons) if not reason], dtype=torch.long)
-    if not len(kept):
-        raise NobodyError(f"no body for anybody ({_by_person(left_out)})")
-    some = found.rows(kept)
-    camera = params.camera[kept].clone()
-    return PhotoBodies(
-        image=image,
-        body=body,
-        posed=SMPLParams(
-            params.rotations[kept].clone(),
-            params.betas[kept].clone(),
-            translation=weak_perspective_to_translation(camera),
-        ),
-        **vars(some) | {"left_out": left_out, "extra": {"camera": camera, **some.extra}},
-    )
-
-
-def predict(
-    model: HMR, image: np.ndarray, found: FoundPeople, body: Body, resolution: int
-) -> PhotoBodies:
-    """The bodies that a network in evaluation mode gives the people of a photo (H, W, 3) uint8.
-
-    No other photo's people are in a batch with them: a network's last digits depend on how many
-    there are, and the answer is to be the same whichever photos come before and after.
-
-    Raises:
-        NobodyError: not one of the answers is a body before the camera.
-    """
-    found = replace(found, boxes=found.boxes.enlarged(model.config.crop_factor))
-    rows = torch.arange(len(found)).split(MOST_CROPS)
-    parts = [answer(model, found.boxes.rows(some).crops(image, resolution)) for some in rows]
-    names = ("rotations", "betas", "camera")
-    params = SMPLParams(*(torch.cat([getattr(part, name) for part in parts]) for name in names))
-    return bodies_of(image, found, params, body)
-
-
-def _why_no_body(params: SMPLParams, row: int, body: Body) -> str:
-    values = (params.rotations[row], params.betas[row], params.camera[row])
-    if not all(bool(value.isfinite().all()) for value in values):
-        return "the network's answer is not finite: are its weights whole?"
-    scale = float(params.camera[row, 0])
-    if scale < LEAST_SCALE:
-        return f"the network saw nobody in its box: its camera's scale is {scale:.2f}"
-    points = body.vertices(params.rotations[row, None], params.betas[row, None])[0]
-    away = float(points.abs().max())
-    depth = float(weak_perspective_to_translation(params.camera[row, None])[0, 2])
-    if not away < min(LARGEST, depth):
-        return f"the network's body is {away:.1f} metres large: are its weights whole?"
-    return ""

@@ -23,6 +23,7 @@ from hmrlab.files import FileProblem, read_bytes, read_json
 from hmrlab.models.detections import Detections
 from hmrlab.models.hub import hub_path, hub_weights
 from hmrlab.photos.boxes import BOX_FACTOR, FARTHEST, LEAST_PIXELS, Boxes, shrunk, why_no_box
+from hmrlab.smplify import Points3D
 
 KEYPOINT_FILES = ("{stem}_keypoints.json", "{stem}.json")  # OpenPose's own name first
 N_KEYPOINTS = len(OPENPOSE_NAMES)
@@ -42,6 +43,11 @@ class NobodyError(ValueError):
     """There is nobody to show or to fit in a photo; the message says why."""
 
 
+def by_person(reasons: dict[int, str]) -> str:
+    """Reasons by the numbers of people, in words."""
+    return "; ".join(f"person {number}: {reason}" for number, reason in sorted(reasons.items()))
+
+
 @dataclass(frozen=True)
 class FoundPeople:
     """N people of a photo."""
@@ -50,6 +56,7 @@ class FoundPeople:
     numbers: tuple[int, ...]  # which person of the input each is
     left_out: dict[int, str] = field(default_factory=dict)  # the others' numbers, and why
     keypoints: np.ndarray | None = None  # (N, 25, 3) OpenPose's: pixels of the photo, confidence
+    points: Points3D | None = None  # of the same, where it is known how far away they are
     # What else is known of each, an array of N by its name: a detector's `score` that it is a
     # person, and `coco_keypoints` (N, 17, 3), pixels of the photo and score.
     extra: dict[str, np.ndarray | Tensor] = field(default_factory=dict)
@@ -65,6 +72,7 @@ class FoundPeople:
             boxes=self.boxes.rows(index),
             numbers=tuple(self.numbers[k] for k in places),
             keypoints=None if self.keypoints is None else self.keypoints[places],
+            points=None if self.points is None else self.points[index],
             extra={name: values[places] for name, values in self.extra.items()},
         )
 
@@ -134,8 +142,7 @@ class ByKeypoints:
         reasons = {k: why for k, one in enumerate(people) if (why := why_no_box(one, size))}
         kept = [k for k in range(len(people)) if k not in reasons]
         if not kept:
-            listed = "; ".join(f"person {k}: {why}" for k, why in reasons.items())
-            raise NobodyError(f"nobody to show ({listed})")
+            raise NobodyError(f"nobody to show ({by_person(reasons)})")
         return FoundPeople(Boxes.around(people[kept]), tuple(kept), reasons, keypoints=people[kept])
 
 

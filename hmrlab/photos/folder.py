@@ -8,8 +8,8 @@ import shutil
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +27,11 @@ from hmrlab.files import (
     write_text_whole,
 )
 from hmrlab.models import HMR
-from hmrlab.photos.bodies import PhotoBodies, fit_people, predict
+from hmrlab.photos.bodies import PhotoBodies
 from hmrlab.photos.boxes import read_photo
 from hmrlab.photos.finding import Finder, FoundPeople, NobodyError
+from hmrlab.photos.fitting import fit_people
+from hmrlab.photos.network import guess, predict
 from hmrlab.photos.save import save_bodies, save_page, summary, writing_to
 from hmrlab.smplify import PosePrior
 
@@ -102,7 +104,8 @@ class Predictor(Maker):
     @cached_property
     def settings(self) -> dict[str, Any]:
         model = _digest(self.model.state_dict().values())
-        return {"model": model, "resolution": self.resolution, "n_iter": self.model.n_iter}
+        about = asdict(self.model.config)
+        return {"model": model, **about, "resolution": self.resolution}
 
     def bodies(self, image: np.ndarray, found: FoundPeople) -> PhotoBodies:
         return predict(self.model, image, found, self.body, self.resolution)
@@ -110,16 +113,24 @@ class Predictor(Maker):
 
 @dataclass(frozen=True, kw_only=True)
 class Fitter(Maker):
-    """Bodies fitted to the keypoints that the finder gives."""
+    """Bodies fitted to what the finder has seen."""
 
     prior: PosePrior
+    in_space: bool = True  # to the points in space, too, where these are known
+    start: Predictor | None = None  # whose network's answers the fits begin with, too
 
     @cached_property
     def settings(self) -> dict[str, Any]:
-        return {"prior": _digest((self.prior.means, self.prior.precisions, self.prior.weights))}
+        prior = _digest((self.prior.means, self.prior.precisions, self.prior.weights))
+        start = self.start and self.start.settings
+        return {"prior": prior, "in_space": self.in_space, "start": start}
 
     def bodies(self, image: np.ndarray, found: FoundPeople) -> PhotoBodies:
-        return fit_people(image, found, self.body, self.prior)
+        seen = found if self.in_space else replace(found, points=None)
+        ask = None
+        if self.start is not None:
+            ask = partial(guess, self.start.model, image, resolution=self.start.resolution)
+        return fit_people(image, seen, self.body, self.prior, guess=ask)
 
 
 @dataclass

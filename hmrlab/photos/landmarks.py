@@ -21,7 +21,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from hmrlab.bodies.joints import OPENPOSE_NAMES
+from hmrlab.bodies.joints import KEYPOINT_NAMES, OPENPOSE_NAMES
 from hmrlab.models.blazepose import (
     LANDMARK_NAMES,
     BlazePoseLandmarks,
@@ -39,7 +39,8 @@ from hmrlab.models.blazepose.points import PAIRS
 from hmrlab.models.detections import COCO_KEYPOINTS, Detections, oks
 from hmrlab.models.people import find_people
 from hmrlab.photos.boxes import BOX_FACTOR, Boxes, why_no_box
-from hmrlab.photos.finding import FoundPeople, NobodyError, people_among
+from hmrlab.photos.finding import FoundPeople, NobodyError, by_person, people_among
+from hmrlab.smplify import Points3D
 from hmrlab.tensors import TensorRecord
 
 EYES = ("lite", "full")  # of BlazePose's networks, which come along
@@ -50,8 +51,14 @@ SURELY = 0.4  # score of MoveNet's that outweighs a BlazePose which sees nobody
 BELIEVED = 0.3  # score of MoveNet's keypoints from which on BlazePose's are wholly believed
 LIKELY = 0.2  # score of MoveNet's keypoints that say where a person is
 SEEN = 0.35  # score of hips, knees and ankles below which they are hardly in the picture
+HIDDEN = 0.3  # how far to believe in the place in space of what is not seen
 CROP = 1.15  # crops over boxes of ours: what BlazePose's own convention comes to
 UPRIGHT = 30.0  # degrees; whoever leans further is turned upright before BlazePose looks
+LIMB_JOINTS = tuple(
+    f"{side}_{joint}"
+    for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+    for side in ("left", "right")
+)
 SHOULDERS, HIPS, KNEES, ANKLES = (5, 6), (11, 12), (13, 14), (15, 16)  # in COCO's order
 TORSO = 1.4  # shoulders to hips over the shoulders' width
 WHOLE = 4.5  # sides of the square about somebody who stands, over shoulders to hips
@@ -218,6 +225,71 @@ def _leaning(keypoints: np.ndarray) -> float:
     return angle if abs(angle) > UPRIGHT else 0.0
 
 
+def look_at(
+    image: np.ndarray, people: Detections, network: BlazePoseLandmarks
+) -> tuple[Float[np.ndarray, "n 25 3"], dict[str, np.ndarray]]:
+    """What MoveNet and BlazePose know together of N people in a photo (H, W, 3) uint8.
+
+    Returns:
+        OpenPose's keypoints, pixels and confidence; MoveNet's where BlazePose saw nobody, or
+        somebody else. And `presence`, that somebody is there, `agreement` of the two, 0 where
+        BlazePose saw nobody, both (N,) from 0 to 1, and `world`, BlazePose's 33 landmarks in
+        metres, (N, 33, 3), see `Landmarks`.
+    """
+    seen, agreement = look_twice(image, people, network)
+    presence = seen.presence.double().numpy()
+    agreement = np.where(presence >= LEAST_PRESENCE, agreement, 0)
+    keypoints = seen.openpose()
+    for k, agrees in enumerate(agreement):
+        theirs = openpose_of_coco(people.keypoints[k])
+        keypoints[k, :, 2] *= _trust(theirs[:, 2])
+        if agrees < LEAST_AGREEMENT:
+            keypoints[k] = theirs
+    world = seen.world[:, : len(LANDMARK_NAMES)].double().numpy()
+    return keypoints, {"presence": presence, "agreement": agreement, "world": world}
+
+
+def points_of(
+    keypoints: Float[np.ndarray, "n 25 3"],
+    world: Float[np.ndarray, "n 33 3"],
+    agreement: Float[np.ndarray, " n"],
+) -> Points3D:
+    """BlazePose's shoulders to ankles in space, for a fit; those of somebody else count nothing.
+
+    Face and feet made fits no better. What is hidden is guessed rather well, and counts a part.
+    """
+    points = np.zeros((len(keypoints), len(KEYPOINT_NAMES), 3), np.float32)
+    confidence = np.zeros(points.shape[:2], np.float32)
+    for name in LIMB_JOINTS:
+        k = OPENPOSE_NAMES.index(name)
+        points[:, k] = world[:, LANDMARK_NAMES.index(name)]
+        confidence[:, k] = HIDDEN + (1 - HIDDEN) * keypoints[:, k, 2]
+    confidence *= (agreement >= LEAST_AGREEMENT)[:, None]
+    return Points3D(torch.from_numpy(points), torch.from_numpy(confidence))
+
+
+def found_among(
+    keypoints: np.ndarray, seen: dict[str, np.ndarray], reasons: dict[int, str]
+) -> FoundPeople:
+    """N people whom the eyes have seen, but for those with a reason to leave them out.
+
+    Args:
+        keypoints: (N, 25, 3).
+        seen: what `look_at` says of them, and what else is known.
+        reasons: by position.
+
+    Raises:
+        NobodyError: nobody is left.
+    """
+    kept = [k for k in range(len(keypoints)) if k not in reasons]
+    if not kept:
+        raise NobodyError(f"nobody to show ({by_person(reasons)})")
+    some = keypoints[kept]
+    extra = {name: values[kept] for name, values in seen.items()}
+    points = points_of(some, extra["world"], extra["agreement"])
+    return FoundPeople(Boxes.around(some), tuple(kept), reasons, some, points, extra)
+
+
 @dataclass(frozen=True)
 class ByEyes:
     """Everybody whom MoveNet finds, with the keypoints that BlazePose sees."""
@@ -233,41 +305,18 @@ class ByEyes:
         return f"movenet at {self.least_score:g} or more, blazepose {self.variant}"
 
     def find(self, photo: Path, image: np.ndarray) -> FoundPeople:
-        """See `InBoxes.find`; `extra` has `score`, `world` (N, 33, 3) in metres and `agreement`.
-
-        Where BlazePose saw nobody, or somebody else, the keypoints are MoveNet's.
-        """
+        """See `InBoxes.find`; `extra` has `score`, and what `look_at` says."""
         people = people_among(find_people(image), self.least_score)
         if not len(people):
             raise NobodyError(
                 "nobody was seen. If there is somebody, say where (--box x,y,w,h), or ask for less "
                 "(--least-score)"
             )
-        seen, agreement = look_twice(image, people, self.network)
-        keypoints, reasons = seen.openpose(), {}
-        for k, agrees in enumerate(agreement):
-            theirs = openpose_of_coco(people.keypoints[k])
-            keypoints[k, :, 2] *= _trust(theirs[:, 2])
-            there = seen.presence[k] >= LEAST_PRESENCE
-            if not there and people.scores[k] < SURELY:
-                reasons[k] = f"a second look saw no person there ({seen.presence[k]:.0%})"
-                continue
-            if agrees < LEAST_AGREEMENT or not there:
-                keypoints[k] = theirs
-            if why := why_no_box(keypoints[k], image.shape[:2]):
+        keypoints, seen = look_at(image, people, self.network)
+        reasons = {}
+        for k, there in enumerate(seen["presence"]):
+            if there < LEAST_PRESENCE and people.scores[k] < SURELY:
+                reasons[k] = f"a second look saw no person there ({there:.0%})"
+            elif why := why_no_box(keypoints[k], image.shape[:2]):
                 reasons[k] = why
-        kept = [k for k in range(len(people)) if k not in reasons]
-        if not kept:
-            listed = "; ".join(f"person {k}: {why}" for k, why in reasons.items())
-            raise NobodyError(f"nobody to show ({listed})")
-        return FoundPeople(
-            Boxes.around(keypoints[kept]),
-            tuple(kept),
-            reasons,
-            keypoints=keypoints[kept],
-            extra={
-                "score": people.scores[kept],
-                "agreement": agreement[kept],
-                "world": seen.world[kept, : len(LANDMARK_NAMES)],
-            },
-        )
+        return found_among(keypoints, {"score": people.scores} | seen, reasons)

@@ -14,6 +14,7 @@ from tqdm.auto import tqdm
 from hmrlab.files import FileProblem, save_npz_whole, write_text_whole, write_whole
 from hmrlab.geometry import SPIN_IMAGE_SIZE, matrix_to_axis_angle
 from hmrlab.photos.bodies import LONGEST, PhotoBodies, own_focals
+from hmrlab.photos.limbs import limbs_seen
 from hmrlab.rendering import save_png, turntable
 from hmrlab.viewer import BodyViewer, write_page
 
@@ -83,10 +84,13 @@ def parameters(result: PhotoBodies, row: int) -> dict[str, np.ndarray]:
     - box (3,): middle and side of the square about the person, pixels.
     - keypoints (25, 3), where they are known: pixels of the photo, confidence; pixel_error (): the
       mean distance of the body's from them in pixels of the photo.
+    - seen (10,), with the keypoints: 1 for each of `limbs.LIMBS` that one of them shows, else 0:
+      what is not seen is guessed.
     - of a fit: reprojection (), SPIN's mark of it, the robust squared error in the 224-pixel crop,
       mean of 49 keypoints; objective (), what the fit minimised, at its end.
     - of a network's answer: camera (3,), its scale (crop half-sides per metre) and shift (metres);
-      of a detected person score () and coco_keypoints (17, 3): x, y and score.
+      of a detected person score () and coco_keypoints (17, 3): x, y and score; of whom the eyes
+      have looked at, presence (), agreement () and world (33, 3), see `landmarks.look_at`.
     """
     posed, boxes, scene = result.posed, result.boxes, result.scene()
     values = {
@@ -104,6 +108,7 @@ def parameters(result: PhotoBodies, row: int) -> dict[str, np.ndarray]:
     if result.keypoints is not None:
         values["keypoints"] = result.keypoints[row]
         values["pixel_error"] = result.pixel_errors()[row]
+        values["seen"] = limbs_seen(result.seen())[row]
     values |= {name: value[row] for name, value in result.extra.items()}
     return {name: np.asarray(value, dtype=np.float32) for name, value in values.items()}
 
@@ -129,6 +134,7 @@ def save_page(
         translation=posed.translation[:, None, None],
         names=[""],
         people=[f"person {number}" for number in result.numbers],
+        pale=result.pale(),
         pictures=np.ascontiguousarray(crops.permute(0, 2, 3, 1).numpy()),
         frame="camera",
         title=title,
@@ -158,10 +164,11 @@ def _write(result: PhotoBodies, folder: Path, progress: bool) -> list[str]:
         save_png(folder / "overlay.png", result.overlay()),
         _save_glb(folder / "scene.glb", dict(zip(names, scene, strict=True))),
     ]
+    colours = result.vertex_colours()
     own = _meshes(result, result.vertices() - result.posed.translation.numpy()[:, None])
     bar = tqdm(names, desc="drawing", unit="person", leave=False, disable=not progress)
     for row, (name, mesh) in enumerate(zip(bar, own, strict=True)):
-        strip = turntable(mesh.vertices, mesh.faces, size=VIEW_SIZE, colours=result.colours()[row])
+        strip = turntable(mesh.vertices, mesh.faces, size=VIEW_SIZE, colours=colours[row])
         text = mesh.export(file_type="obj", include_color=False, include_texture=False)
         written += [
             save_png(folder / f"{name}_turntable.png", strip),
@@ -199,15 +206,20 @@ def _meshes(result: PhotoBodies, vertices: np.ndarray) -> Iterator[trimesh.Trime
     import trimesh  # takes seconds, of which a photo that nobody saves needs none
 
     faces = result.body.faces.numpy()
-    for points, colour in zip(vertices, result.colours(), strict=True):
+    pale = result.pale().any(1)
+    for row, (points, colour) in enumerate(zip(vertices, result.colours(), strict=True)):
         mesh = trimesh.Trimesh(points * Y_UP, faces, process=False)
+        of_all = np.ones(3) if pale[row] else colour**GAMMA
         mesh.visual = trimesh.visual.TextureVisuals(
             material=trimesh.visual.material.PBRMaterial(
-                baseColorFactor=[*(c**GAMMA for c in colour), 1.0],
-                metallicFactor=0.0,
-                roughnessFactor=0.8,
+                baseColorFactor=[*of_all, 1.0], metallicFactor=0.0, roughnessFactor=0.8
             )
         )
+        if pale[row]:
+            tints = 255 * result.vertex_colours()[row] ** GAMMA
+            mesh.visual.vertex_attributes["color"] = np.pad(
+                tints.round().astype(np.uint8), ((0, 0), (0, 1)), constant_values=255
+            )
         yield mesh
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
         draw_keypoints,
         gallery,
         joint_heat,
+        paler,
         save_png,
     )
     from hmrlab.rendering.pictures import over_photo, overlay, render_bodies, side_view, turntable

@@ -96,7 +96,7 @@ def save_png(path: str | Path, picture: np.ndarray | Figure, dpi: int = 100) -> 
     """Write a picture or a figure as PNG, whole or not at all."""
     buffer = io.BytesIO()
     if isinstance(picture, np.ndarray):
-        Image.fromarray(picture).save(buffer, format="png", optimize=True)
+        Image.fromarray(picture).save(buffer, format="png")
     else:
         picture.savefig(buffer, format="png", dpi=dpi)
     return write_whole(path, lambda file: file.write(buffer.getvalue()))
@@ -114,6 +114,21 @@ def joint_heat(values: np.ndarray, weights: np.ndarray, most: float) -> np.ndarr
     """
     spread = np.asarray(values, dtype=np.float64) @ np.asarray(weights, dtype=np.float64).T
     return _heat_colours(np.clip(spread / most, 0, 1))
+
+
+def paler(colour: np.ndarray, shares: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """A colour on the way to white, by each joint's share spread over the vertices that it moves.
+
+    Args:
+        colour: (3,) in [0, 1].
+        shares: (24,) in [0, 1]; 1 is white.
+        weights: (V, 24) skinning weights.
+
+    Returns:
+        (V, 3) colours in [0, 1].
+    """
+    spread = np.clip(weights @ np.asarray(shares, dtype=np.float64), 0, 1)[:, None]
+    return colour + (1 - np.asarray(colour)) * spread
 
 
 def heat_ramp(count: int) -> np.ndarray:

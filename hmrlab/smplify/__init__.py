@@ -10,8 +10,8 @@ from hmrlab.smplify.objective import (
     torso_of,
 )
 from hmrlab.smplify.prior import PosePrior, load_prior
-from hmrlab.smplify.problem import Fits, Targets
-from hmrlab.smplify.start import cold_start, from_camera
+from hmrlab.smplify.problem import Fits, Points3D, Targets
+from hmrlab.smplify.start import cold_start, from_camera, start_from_points
 
 __all__ = [
     "OPENPOSE_TORSO",
@@ -19,6 +19,7 @@ __all__ = [
     "Fits",
     "NewtonSettings",
     "ObjectiveWeights",
+    "Points3D",
     "PosePrior",
     "Targets",
     "cold_start",
@@ -30,5 +31,6 @@ __all__ = [
     "left_jacobian",
     "load_prior",
     "reprojection_terms",
+    "start_from_points",
     "torso_of",
 ]

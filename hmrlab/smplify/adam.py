@@ -19,7 +19,7 @@ from hmrlab.smplify.objective import (
     reprojection_terms,
 )
 from hmrlab.smplify.prior import PosePrior
-from hmrlab.smplify.problem import Fits, Targets
+from hmrlab.smplify.problem import Fits, Points3D, Targets
 
 Callback = Callable[[int, SMPLParams, Tensor], None]
 """Called after each step with its number, the bodies so far and the stage's objective (B,)."""
@@ -48,6 +48,7 @@ def fit_with_adam(
     start: SMPLParams,
     settings: AdamSettings = AdamSettings(),
     *,
+    points: Points3D | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Fits:
@@ -59,6 +60,7 @@ def fit_with_adam(
         targets: what to meet; those that are not valid come back as they started.
         start: where to begin, from `cold_start` or from a network.
         settings: how long, how fast, and what counts.
+        points: of the same people, to meet in space as well.
         callback: sees every step.
         progress: show a bar.
     """
@@ -78,7 +80,7 @@ def fit_with_adam(
     def second() -> Tensor:
         pose = torch.cat([root, limbs], 1)
         return body_objective(
-            body.keypoints(pose, betas), pose, betas, translation, counted, prior, weights
+            body.keypoints(pose, betas), pose, betas, translation, counted, prior, weights, points
         )
 
     bar = tqdm(
@@ -107,9 +109,8 @@ def fit_with_adam(
             betas,
             translation=translation,
         )
-        return finalize_fits(
-            body, prior, targets, reached, start, weights, torch.cat([root, limbs], 1)
-        )
+        pose = torch.cat([root, limbs], 1)
+        return finalize_fits(body, prior, targets, reached, start, weights, pose, points)
 
 
 def _as_params(root: Tensor, limbs: Tensor, betas: Tensor, translation: Tensor) -> SMPLParams:
@@ -127,11 +128,12 @@ def finalize_fits(
     start: SMPLParams,
     weights: ObjectiveWeights,
     pose: Tensor | None = None,
+    points: Points3D | None = None,
 ) -> Fits:
     """Fits with their marks; where targets are not valid, or a number is not, the start.
 
     Args:
-        body, prior, targets, weights: as in `fit_with_adam`.
+        body, prior, targets, weights, points: as in `fit_with_adam`.
         reached: the bodies to grade.
         start: what to give back for those that could not be fitted.
         pose: (B, 72) the axis-angles of `reached`, where they are at hand: the priors tell a
@@ -144,7 +146,7 @@ def finalize_fits(
     betas = torch.where(valid[:, None], reached.betas, start.betas)
     translation = torch.where(valid[:, None], reached.translation, start.translation)
     keypoints, counted = body.keypoints(pose, betas), targets.counted()
-    objective = body_objective(keypoints, pose, betas, translation, counted, prior, weights)
+    objective = body_objective(keypoints, pose, betas, translation, counted, prior, weights, points)
     reprojection = reprojection_terms(keypoints, translation, counted, ObjectiveWeights.sigma)
     valid = valid & objective.isfinite()
     infinite = torch.full_like(objective, torch.inf)

@@ -18,6 +18,7 @@ from tqdm.auto import tqdm
 from hmrlab.bodies import Body
 from hmrlab.bodies.joints import SMPL_PARENTS
 from hmrlab.bodies.params import SMPLParams
+from hmrlab.bodies.points import Linearised
 from hmrlab.geometry import SPIN_FOCAL, axis_angle_to_matrix, matrix_to_axis_angle
 from hmrlab.geometry.constants import constant
 from hmrlab.smplify.adam import Callback, finalize_fits
@@ -32,9 +33,10 @@ from hmrlab.smplify.objective import (
     torso_of,
 )
 from hmrlab.smplify.prior import PosePrior
-from hmrlab.smplify.problem import Fits, Targets
+from hmrlab.smplify.problem import Fits, Points3D, Targets
 
 N_POSE, N_BETAS = 72, 10
+N_BODY = N_POSE + N_BETAS
 SMALL_ANGLE = 1e-3  # radians, below which a series is more exact than the formula
 
 
@@ -56,6 +58,7 @@ def fit_with_newton(
     start: SMPLParams,
     settings: NewtonSettings = NewtonSettings(),
     *,
+    points: Points3D | None = None,
     callback: Callback | None = None,
     progress: bool = False,
 ) -> Fits:
@@ -76,7 +79,7 @@ def fit_with_newton(
             bar.update()
             if callback is not None:
                 callback(number + 1, stage.params, stage.value)
-        second = _BodyStage(body, prior, targets, stage.params, settings.weights)
+        second = _BodyStage(body, prior, targets, stage.params, settings.weights, points)
         for number in range(settings.steps):
             promising = second.step(settings.damping, settings.tolerance)
             bar.update()
@@ -85,7 +88,7 @@ def fit_with_newton(
             if settings.tolerance and not bool(promising.any()):
                 break
         return finalize_fits(
-            body, prior, targets, second.params, start, settings.weights, second.pose
+            body, prior, targets, second.params, start, settings.weights, second.pose, points
         )
 
 
@@ -173,7 +176,11 @@ class _CameraStage(_Stage):
 
 
 class _BodyStage(_Stage):
-    """82 numbers for each body: a turn of the root, the axis-angles of 23 joints, and 10 betas."""
+    """82 numbers for each body: a turn of the root, the axis-angles of 23 joints, and 10 betas.
+
+    With points in space, which say how large a body is, its translation is 3 more: of somebody who
+    is cut off the first stage hardly sees the torso.
+    """
 
     def __init__(
         self,
@@ -182,8 +189,10 @@ class _BodyStage(_Stage):
         targets: Targets,
         start: SMPLParams,
         weights: ObjectiveWeights,
+        points: Points3D | None = None,
     ) -> None:
         self.body, self.targets, self.weights = body, targets.counted(), weights
+        self.points = points
         self.prior = prior if weights.pose_prior else None
         self.root, self.betas = start.rotations[:, 0], start.betas
         self.limbs = matrix_to_axis_angle(start.rotations[:, 1:]).flatten(1)
@@ -191,7 +200,7 @@ class _BodyStage(_Stage):
         self._squared_confidence = self.targets.confidence.square()
         self._parents = constant(SMPL_PARENTS[1:], torch.long, self.betas.device)
         self.rotations = _rotations(self.root, self.limbs)
-        self.value = self._objective(self.rotations, self.limbs, self.betas)
+        self.value = self._objective(self.rotations, self.limbs, self.betas, self.translation)
 
     @property
     def pose(self) -> Tensor:
@@ -209,30 +218,55 @@ class _BodyStage(_Stage):
         step = self._attempt(hessian, gradient, damping)
         root = axis_angle_to_matrix(step[:, :3]) @ self.root
         limbs = self.limbs + step[:, 3:N_POSE]
-        betas = self.betas + step[:, N_POSE:]
+        betas = self.betas + step[:, N_POSE:N_BODY]
+        translation = (
+            self.translation if self.points is None else self.translation + step[:, N_BODY:]
+        )
         rotations = _rotations(root, limbs)
-        better, promising = self._judge(self._objective(rotations, limbs, betas), tolerance)
+        value = self._objective(rotations, limbs, betas, translation)
+        better, promising = self._judge(value, tolerance)
         self.root = torch.where(better[:, None, None], root, self.root)
         self.rotations = torch.where(better[:, None, None, None], rotations, self.rotations)
         self.limbs = torch.where(better[:, None], limbs, self.limbs)
         self.betas = torch.where(better[:, None], betas, self.betas)
+        self.translation = torch.where(better[:, None], translation, self.translation)
         return promising
 
     def _keypoint_terms(self) -> tuple[Tensor, Tensor]:
-        """Curvature (B, 82, 82) and gradient (B, 82) of the keypoints' term."""
+        """Curvature (B, N, N) and gradient (B, N) of the keypoints' terms by N numbers a body."""
         model = self.body.keypoint_points.linearise(self.rotations, self.betas)
         rows = _projection_rows(model.points, self.translation).transpose(1, 2)  # (B, 2, 49, 3)
-        rows = rows.permute(3, 0, 1, 2)  # (3, B, 2, 49)
-        x, y, z = model.moment_arms[:, :, :, None].unbind(2)  # (B, 24, 1, 49) each
-        a, b, c = (row[:, None] for row in rows)  # (B, 1, 2, 49) each
-        by_turn = torch.stack([y * c - z * b, z * a - x * c, x * b - y * a], 2)  # arm x row
-        by_pose = self._turns(model.global_rot).mT @ by_turn.flatten(3)  # (B, 24, 3, 98)
-        by_betas = torch.einsum("cbrk,bkcs->bsrk", rows, model.by_betas)
-        jacobian = torch.cat([by_pose.flatten(1, 2), by_betas.flatten(2)], 1)  # (B, 82, 98)
+        jacobian = self._by_number(model, rows)
+        if self.points is not None:
+            jacobian = torch.cat([jacobian, rows.permute(0, 3, 1, 2).flatten(2)], 1)
         error = (project(model.points, self.translation) - self.targets.keypoints_2d).mT.flatten(1)
         weight = self._squared_confidence.repeat(1, 2) * _curvature(error, self.weights.sigma)
         weighted = jacobian * weight[:, None]
-        return 2 * weighted @ jacobian.mT, 2 * (weighted @ error[..., None])[..., 0]
+        hessian, gradient = 2 * weighted @ jacobian.mT, 2 * (weighted @ error[..., None])[..., 0]
+        if self.points is not None:
+            self._add_points(model, hessian, gradient)
+        return hessian, gradient
+
+    def _add_points(self, model: Linearised, hessian: Tensor, gradient: Tensor) -> None:
+        """The same of the points in space: their error is linear in the keypoints."""
+        axes = torch.eye(3, dtype=gradient.dtype, device=gradient.device)[:, None]
+        axes = axes.expand(len(gradient), 3, model.points.shape[1], 3)
+        jacobian = self._by_number(model, axes).unflatten(2, (3, -1))  # (B, 82, 3, 49)
+        jacobian = self.points.centred(jacobian).flatten(2)
+        error = self.points.away(model.points).flatten(1)
+        weighted = jacobian * (self.points.weight**2 * self.points.confidence.repeat(1, 3))[:, None]
+        hessian[:, :N_BODY, :N_BODY] += 2 * weighted @ jacobian.mT
+        gradient[:, :N_BODY] += 2 * (weighted @ error[..., None])[..., 0]
+
+    def _by_number(self, model: Linearised, rows: Tensor) -> Tensor:
+        """(B, 82, R * 49) from derivatives by the points, (B, R, 49, 3), to those by 82 numbers."""
+        rows = rows.permute(3, 0, 1, 2)  # (3, B, R, 49)
+        x, y, z = model.moment_arms[:, :, :, None].unbind(2)  # (B, 24, 1, 49) each
+        a, b, c = (row[:, None] for row in rows)  # (B, 1, R, 49) each
+        by_turn = torch.stack([y * c - z * b, z * a - x * c, x * b - y * a], 2)  # arm x row
+        by_pose = self._turns(model.global_rot).mT @ by_turn.flatten(3)  # (B, 24, 3, R * 49)
+        by_betas = torch.einsum("cbrk,bkcs->bsrk", rows, model.by_betas)
+        return torch.cat([by_pose.flatten(1, 2), by_betas.flatten(2)], 1)
 
     def _turns(self, global_rot: Tensor) -> Tensor:
         """(B, 24, 3, 3) from a change of each joint's numbers to a turn about the camera's axes."""
@@ -254,14 +288,18 @@ class _BodyStage(_Stage):
             gradient[:, hinges] += 2 * bent * signs
             hessian[:, hinges, hinges] += 4 * bent
         if weights.shape:
-            gradient[:, N_POSE:] += 2 * weights.shape**2 * self.betas
-            hessian[:, N_POSE:, N_POSE:].diagonal(dim1=1, dim2=2).add_(2 * weights.shape**2)
+            shape = slice(N_POSE, N_BODY)
+            gradient[:, shape] += 2 * weights.shape**2 * self.betas
+            hessian[:, shape, shape].diagonal(dim1=1, dim2=2).add_(2 * weights.shape**2)
 
-    def _objective(self, rotations: Tensor, limbs: Tensor, betas: Tensor) -> Tensor:
+    def _objective(
+        self, rotations: Tensor, limbs: Tensor, betas: Tensor, translation: Tensor
+    ) -> Tensor:
         keypoints, pose = self.body.keypoints(rotations, betas), _pose_of(limbs)
         return body_objective(
-            keypoints, pose, betas, self.translation, self.targets, self.prior, self.weights
-        )
+            keypoints, pose, betas, translation, self.targets, self.prior, self.weights,
+            self.points,
+        )  # fmt: skip
 
 
 def left_jacobian(axis_angle: Tensor) -> Tensor:

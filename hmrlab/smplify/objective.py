@@ -16,7 +16,7 @@ from hmrlab.config import ObjectiveWeights
 from hmrlab.geometry import SPIN_FOCAL, SPIN_IMAGE_SIZE, perspective_projection
 from hmrlab.geometry.constants import constant
 from hmrlab.smplify.prior import PosePrior
-from hmrlab.smplify.problem import Targets
+from hmrlab.smplify.problem import Points3D, Targets
 
 _TORSO = ("right_hip", "left_hip", "right_shoulder", "left_shoulder")
 OPENPOSE_TORSO = [KEYPOINT_NAMES.index(f"openpose_{name}") for name in _TORSO]
@@ -71,6 +71,7 @@ def body_objective(
     targets: Targets,
     prior: PosePrior | None,
     weights: ObjectiveWeights,
+    points: Points3D | None = None,
 ) -> Tensor:
     """What the second stage brings down: (B,).
 
@@ -82,6 +83,7 @@ def body_objective(
         targets: what to meet; the caller has left out what does not count (`IGNORED`).
         prior: of the pose; None or weight 0 leaves it out.
         weights: of the terms.
+        points: to meet in space as well, which neither SMPLify nor SPIN has.
     """
     total = reprojection_terms(keypoints, translation, targets, weights.sigma).sum(1)
     if prior is not None and weights.pose_prior:
@@ -90,6 +92,9 @@ def body_objective(
         total = total + weights.angle**2 * angle_prior(pose).sum(1)
     if weights.shape:
         total = total + weights.shape**2 * betas.square().sum(1)
+    if points is not None:
+        squared = points.away(keypoints).square().sum(1)
+        total = total + points.weight**2 * (points.confidence * squared).sum(1)
     return total
 
 

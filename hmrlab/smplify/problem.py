@@ -79,6 +79,29 @@ class Targets(TensorRecord):
 
 
 @dataclass(frozen=True)
+class Points3D(TensorRecord):
+    """Where B people's keypoints are in space, as a network says that was taught so.
+
+    A fit to them too knows what the picture does not tell, how far limbs reach towards us. Only
+    their places among one another count, whatever point they are given about.
+    """
+
+    points: Tensor  # (B, 49, 3) metres, along the camera's axes
+    confidence: Tensor  # (B, 49), 0 where a point is not known
+    weight: float = 50.0  # pixels of the 224-pixel crop that a metre off counts as
+
+    def centred(self, values: Tensor) -> Tensor:
+        """Values of the points (B, ..., 49) less their mean by confidence."""
+        share = self.confidence / self.confidence.sum(1, keepdim=True).clamp_min(1e-9)
+        share = share.view(len(share), *[1] * (values.ndim - 2), -1)
+        return values - (values * share).sum(-1, keepdim=True)
+
+    def away(self, keypoints: Tensor) -> Tensor:
+        """(B, 3, 49) metres by which keypoints (B, 49, 3) are off, the two laid together."""
+        return self.centred((keypoints - self.points).mT)
+
+
+@dataclass(frozen=True)
 class Fits(TensorRecord):
     """B fitted bodies."""
 

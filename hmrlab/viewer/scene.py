@@ -25,7 +25,7 @@ from hmrlab.geometry import (
     swing_twist,
     weak_perspective_to_translation,
 )
-from hmrlab.rendering import joint_heat, render_bodies
+from hmrlab.rendering import joint_heat, paler, render_bodies
 from hmrlab.rendering.galleries import heat_ramp
 from hmrlab.viewer.packing import Mesh
 
@@ -244,7 +244,8 @@ def _tint(
     if isinstance(body, Mesh):
         return plain if body.colours is None else body.colours
     if kind == "none":
-        return plain
+        pale = scene["pale"]
+        return plain if pale is None else paler(plain, pale[viewer.person], _weights(body))
     most, truth = scene["most"][kind], scene["reference"]
     if kind == "distance":
         away = meshes[figure][0] - meshes[truth][0]
@@ -258,8 +259,11 @@ def _tint(
         _, twist = swing_twist(rotations[figure], torch.tensor(scene["axes"], dtype=torch.float64))
         values = twist.rad2deg().abs()
         values[0] = 0  # the root may face any way
-    weights = body.weights.cpu().numpy()
-    return joint_heat(values.numpy()[None], weights, most)[0]
+    return joint_heat(values.numpy()[None], _weights(body), most)[0]
+
+
+def _weights(body: Body) -> np.ndarray:
+    return body.weights.cpu().numpy()
 
 
 def _root(body: Body, viewer: BodyViewer, figure: int) -> np.ndarray:

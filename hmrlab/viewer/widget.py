@@ -114,6 +114,8 @@ class BodyViewer(anywidget.AnyWidget):
         frame: "body" (y up) or "camera" (y down, as predictions are).
         overlaid: bodies in one another's place, roots together, in place of side by side.
         heat: "none", "twist", "rotation" or "distance"; the last two need a truth.
+        pale: (P, 24) in [0, 1], how far on the way to white the part of each of SMPL's joints is,
+            of all figures of a person.
         title: a few words.
         height: of the stage, pixels.
         view: yaw and pitch to begin with, degrees.
@@ -165,6 +167,7 @@ class BodyViewer(anywidget.AnyWidget):
         frame: str = "body",
         overlaid: bool = False,
         heat: str = "none",
+        pale: np.ndarray | None = None,
         title: str = "",
         height: int = 420,
         view: tuple[float, float] | None = None,
@@ -183,6 +186,8 @@ class BodyViewer(anywidget.AnyWidget):
             raise ValueError(f"{len(pictures)} pictures of {n_people} people: one of each, please")
         if heat in ("rotation", "distance") and truth is None:
             raise ValueError(f"heat {heat!r} compares with the truth: say which figure that is")
+        if pale is not None and np.shape(pale) != (n_people, len(SMPL_JOINTS)):
+            raise ValueError(f"pale: expected ({n_people}, 24), got {np.shape(pale)}")
         self._images = pictures
         self._packs = [_pack(one) for one in self._bodies]
         labels = {
@@ -200,6 +205,7 @@ class BodyViewer(anywidget.AnyWidget):
             "pictures": pictures is not None,
             "editable": posable and (alone if editable is None else editable),
             "title": title,
+            "pale": None if pale is None else np.round(pale, 3).tolist(),
         }
         super().__init__(
             _script=viewer_script()[0],

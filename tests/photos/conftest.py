@@ -10,10 +10,12 @@ from PIL import Image
 from torch import Tensor
 
 from hmrlab.bodies import Body, load_body
+from hmrlab.data.synthetic.people import make_chunk
 from hmrlab.files import save_npz_whole
 from hmrlab.geometry import axis_angle_to_matrix
 from hmrlab.models.shipped import load_reference_model
 from hmrlab.photos import PhotoBodies, fit_photo, folder
+from hmrlab.photos.landmarks import ByEyes
 from hmrlab.smplify import PosePrior, load_prior
 
 
@@ -93,6 +95,21 @@ def light_files(monkeypatch):
 
     monkeypatch.setattr(folder, "save_bodies", save)
     return written
+
+
+@pytest.fixture(scope="session")
+def two_people():
+    """A wide picture of two synthetic people, and their true keypoints (2, 25, 3)."""
+    chunk = make_chunk(8, 320, False, np.random.default_rng(4))
+    pair = [1, 3]
+    keypoints = chunk.keypoints[pair, :25].copy()
+    keypoints[1, :, 0] += 320
+    return np.concatenate(list(chunk.images[pair]), 1), keypoints
+
+
+@pytest.fixture(scope="session")
+def found(two_people):
+    return ByEyes("lite").find(None, two_people[0])
 
 
 @pytest.fixture

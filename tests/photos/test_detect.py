@@ -11,7 +11,6 @@ from hmrlab.bodies import SMPLParams
 from hmrlab.files import FileProblem
 from hmrlab.geometry import axis_angle_to_matrix
 from hmrlab.photos import NobodyError, finding
-from hmrlab.photos.bodies import bodies_of
 from hmrlab.photos.finding import (
     ByDetector,
     Detections,
@@ -19,6 +18,7 @@ from hmrlab.photos.finding import (
     load_detector,
     people_among,
 )
+from hmrlab.photos.network import bodies_of
 from hmrlab.photos.save import parameters
 
 IMAGE = np.full((400, 600, 3), 80, np.uint8)

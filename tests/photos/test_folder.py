@@ -13,7 +13,7 @@ from PIL import Image
 
 from hmrlab.files import FileProblem, save_npz_whole
 from hmrlab.models.shipped import load_reference_model
-from hmrlab.photos import NobodyError, bodies, folder
+from hmrlab.photos import NobodyError, folder, network
 from hmrlab.photos.finding import InBoxes, Whole
 from hmrlab.photos.folder import Predictor, jobs_for, predict_all
 from hmrlab.photos.save import parameters
@@ -83,7 +83,7 @@ def test_a_photos_numbers_are_the_same_wherever_the_run_was_stopped(
 def test_the_network_sees_the_people_of_one_photo_at_a_time(
     photos, tmp_path, model, body, light_files, monkeypatch
 ):
-    monkeypatch.setattr(bodies, "MOST_CROPS", 1)
+    monkeypatch.setattr(network, "MOST_CROPS", 1)
     sizes = []
     forward = model.forward
 

@@ -21,8 +21,8 @@ from hmrlab.photos import (
     read_photo,
     save_bodies,
 )
-from hmrlab.photos.bodies import answer, bodies_of
 from hmrlab.photos.finding import ByKeypoints, FoundPeople, InBoxes, Whole
+from hmrlab.photos.network import answer, bodies_of
 from hmrlab.photos.save import parameters, save_page, summary
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "photos"

@@ -13,6 +13,8 @@ from hmrlab.files import FileProblem
 from hmrlab.photos import Boxes, NobodyError, boxes, predict, read_photo
 from hmrlab.photos.boxes import shrunk
 from hmrlab.photos.finding import FoundPeople, Whole
+from hmrlab.photos.fitting import fit_people
+from hmrlab.photos.landmarks import ByEyes
 
 SIZE = (480, 640)
 RECTANGLE = (20, 30, 150, 300)
@@ -148,3 +150,33 @@ def test_shrinking_in_strips_is_shrinking(scenery, monkeypatch):
     wanted = Image.fromarray(scenery).resize((100, 75), Image.Resampling.BOX)
     assert np.abs(small.astype(int) - np.asarray(wanted)).mean() < 4
     assert shrunk(scenery, 640, Image.Resampling.LANCZOS)[0] is scenery
+
+
+@pytest.mark.parametrize("kind", ["on its side", "16 bits", "transparent"])
+def test_in_whatever_guise_a_photo_comes_the_same_people_are_seen(two_people, tmp_path, kind):
+    picture = Image.fromarray(two_people[0])
+    plain = picture.convert("L").convert("RGB") if kind == "16 bits" else picture
+    eyes = ByEyes("lite")
+    seen = eyes.find(None, read_photo(as_written(picture, kind, tmp_path)))
+    wanted = eyes.find(None, np.asarray(plain))
+    assert len(seen) == len(wanted) == 2
+    np.testing.assert_allclose(seen.keypoints, wanted.keypoints, atol=0.1)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (3, 2000), (20, 16)])
+def test_in_the_smallest_photos_there_is_nobody(size):
+    with pytest.raises(NobodyError, match="nobody was seen"):
+        ByEyes("lite").find(None, np.full((*size, 3), 90, np.uint8))
+
+
+def test_of_whoever_is_cut_off_at_the_hips_the_legs_are_guessed(two_people, body, prior):
+    image, truth = two_people
+    hips = int(truth[0, [9, 12], 1].mean())
+    portrait = np.ascontiguousarray(image[:hips, :320])
+    fitted = fit_people(portrait, ByEyes("full").find(None, portrait), body, prior)
+    assert "legs" in fitted.describe(0).partition("guessed: ")[2]
+    with torch.no_grad():
+        points = body.keypoints(fitted.posed.pose, fitted.posed.betas)[0]
+    assert float(points.abs().max()) < 1.5  # metres: a body of a person's size all the same
+    up = -fitted.posed.rotations[0, 0, 1, 1]  # of the pelvis: 1 is upright
+    assert float(up) > 0.7

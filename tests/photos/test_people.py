@@ -1,15 +1,27 @@
 """People in photos without a file or a box: found, looked at, fitted."""
 
+import copy
+import json
+from dataclasses import replace
+
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from hmrlab.bodies.joints import OPENPOSE_NAMES
-from hmrlab.data.synthetic.people import make_chunk
 from hmrlab.models.detections import Detections
 from hmrlab.photos import NobodyError
-from hmrlab.photos.bodies import fit_people
-from hmrlab.photos.landmarks import ByEyes, _trust, openpose_of, regions_about
+from hmrlab.photos.fitting import fit_people
+from hmrlab.photos.landmarks import (
+    LIMB_JOINTS,
+    ByEyes,
+    _trust,
+    openpose_of,
+    points_of,
+    regions_about,
+)
+from hmrlab.photos.network import guess
 
 LIMBS = [
     OPENPOSE_NAMES.index(f"{side}_{joint}")
@@ -39,21 +51,6 @@ NAMES = {
     31: "left_big_toe",
     32: "right_big_toe",
 }  # fmt: skip -- MediaPipe's documented order of its 33 landmarks
-
-
-@pytest.fixture(scope="module")
-def two_people():
-    """A wide picture of two synthetic people, and their true keypoints (2, 25, 3)."""
-    chunk = make_chunk(8, 320, False, np.random.default_rng(4))
-    pair = [1, 3]
-    keypoints = chunk.keypoints[pair, :25].copy()
-    keypoints[1, :, 0] += 320
-    return np.concatenate(list(chunk.images[pair]), 1), keypoints
-
-
-@pytest.fixture(scope="module")
-def found(two_people):
-    return ByEyes("lite").find(None, two_people[0])
 
 
 def test_each_landmark_is_the_keypoint_of_its_name():
@@ -146,15 +143,57 @@ def test_a_picture_of_nobody_says_so():
 def test_bodies_are_fitted_to_what_was_seen(two_people, found, body, prior):
     fitted = fit_people(two_people[0], found, body, prior)
     assert fitted.numbers == found.numbers
-    assert set(fitted.extra) >= {"reprojection", "score", "world"}
+    assert set(fitted.extra) >= {"reprojection", "score", "world", "presence"}
     assert len(fitted.extra["world"]) == len(fitted)
     size = found.boxes.side.numpy()
     assert (fitted.pixel_errors() < 0.06 * size).all()
 
 
-def test_without_keypoints_there_is_nothing_to_fit(two_people, found, body, prior):
-    from dataclasses import replace
+def test_limbs_reach_as_far_towards_us_as_they_were_seen_to(two_people, found, body, prior):
+    def away(fitted):
+        with torch.no_grad():
+            points = body.keypoints(fitted.posed.pose, fitted.posed.betas)
+        known = found.points.confidence > 0
+        return found.points.away(points)[:, 2][known].abs().mean()
 
+    flat = replace(found, points=None)
+    with_depth, without = (fit_people(two_people[0], each, body, prior) for each in (found, flat))
+    assert away(with_depth) < 0.7 * away(without)
+
+
+def test_a_networks_guess_is_one_more_start(two_people, found, body, prior, model):
+    image, asked = two_people[0], []
+
+    def ask(boxes):
+        asked.append(len(boxes))
+        return guess(model, image, boxes, model.resolution)
+
+    best = fit_people(image, found, body, prior, guess=ask)
+    assert asked == [2]
+    alone = fit_people(image, found, body, prior)
+    assert (best.posed.objective <= alone.posed.objective * (1 + 1e-4)).all()
+    broken = copy.deepcopy(model)
+    torch.nn.init.constant_(next(broken.parameters()), torch.nan)
+    lost = fit_people(
+        image, found, body, prior, guess=lambda boxes: guess(broken, image, boxes, model.resolution)
+    )
+    torch.testing.assert_close(lost.posed.pose, alone.posed.pose)
+
+
+def test_somebody_elses_points_in_space_count_nothing():
+    names = [name for name in OPENPOSE_NAMES if name in LIMB_JOINTS]
+    rng = np.random.default_rng(0)
+    keypoints, world = rng.uniform(size=(2, 25, 3)), rng.normal(size=(2, 33, 3))
+    points = points_of(keypoints, world, np.array([0.9, 0.1]))
+    assert (points.confidence[0] > 0).sum() == len(names) == 12
+    assert not points.confidence[1].any()
+    knee = OPENPOSE_NAMES.index("left_knee")
+    np.testing.assert_allclose(points.points[0, knee], world[0, 25], rtol=1e-6)
+    expected = 0.3 + 0.7 * keypoints[0, knee, 2]  # hidden ones are guessed rather well
+    assert points.confidence[0, knee] == pytest.approx(expected)
+
+
+def test_without_keypoints_there_is_nothing_to_fit(two_people, found, body, prior):
     with pytest.raises(NobodyError, match="no keypoints are known"):
         fit_people(two_people[0], replace(found, keypoints=None), body, prior)
 
@@ -186,3 +225,35 @@ def test_eyes_that_do_not_come_along_are_refused(hmrlab, two_people, tmp_path):
     done = hmrlab("people", tmp_path / "us.png", "--eyes", "heavy")
     assert done.code == 2
     assert "'heavy' is not lite or full" in " ".join(done.err.replace("│", " ").split())
+
+
+def test_openposes_keypoints_alone_are_fitted_as_fit_does(hmrlab, two_people, tmp_path):
+    image, truth = two_people
+    Image.fromarray(image).save(tmp_path / "us.png")
+    people = [{"pose_keypoints_2d": one.ravel().tolist()} for one in truth]
+    (tmp_path / "us.json").write_text(json.dumps({"people": people}))
+    given = ("--keypoints", str(tmp_path / "us.json"), "--out", tmp_path / "out")
+    done = hmrlab("people", tmp_path / "us.png", *given, "--no-3d", "--no-page")
+    assert done.code == 0, done.err
+    one = dict(np.load(tmp_path / "out" / "us" / "person_1.npz"))
+    assert "world" not in one  # nobody looked
+    given = (*given[:-1], tmp_path / "fit")
+    assert hmrlab("fit", "--photo", tmp_path / "us.png", *given).code == 0
+    other = dict(np.load(tmp_path / "fit" / "person_1.npz"))
+    assert one.keys() == other.keys()
+    for name, values in one.items():
+        np.testing.assert_array_equal(values, other[name], err_msg=name)
+
+
+def test_a_box_says_whom_to_look_at_and_a_network_where_to_begin(hmrlab, two_people, tmp_path):
+    Image.fromarray(two_people[0]).save(tmp_path / "us.png")
+    asked = ("--box", "330,40,300,270", "--model", "shipped", "--eyes", "lite", "--no-page")
+    done = hmrlab("people", tmp_path / "us.png", *asked, "--out", tmp_path / "out")
+    assert done.code == 0, done.err
+    assert "on a real photo it is a toy" in done.out
+    one = np.load(tmp_path / "out" / "us" / "person_0.npz")
+    assert one["box"][0] > 320
+    assert (one["agreement"] > 0.5, one["world"].shape) == (True, (33, 3))
+    shown = hmrlab("people", tmp_path / "us.png", *asked, "--no-fit", "--out", tmp_path / "shown")
+    assert shown.code == 0, shown.err
+    assert "box of 300 px about (480, 175)" in shown.out

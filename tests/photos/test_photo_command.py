@@ -52,7 +52,7 @@ def test_the_command_ends_with_1_where_a_photo_was_bad(hmrlab, photos, tmp_path,
 @pytest.mark.parametrize(
     ("words", "says"),
     [
-        ((), "who is in the photo? Say it by --box x,y,w,h"),
+        ((), "nobody was seen. If there is somebody, say where (--box x,y,w,h)"),
         (("--whole", "--detect"), "--detect and --whole: give one of them"),
         (("--box", "1,2,3"), "'1,2,3' is not x,y,w,h"),
         (("--box", "1,2,3,big"), "'1,2,3,big' is not x,y,w,h"),
@@ -75,6 +75,22 @@ def test_the_command_says_what_is_missing_or_wrong(hmrlab, photos, tmp_path, wor
     assert done.code != 0
     assert says in done.err
     assert not (tmp_path / "out").exists()
+
+
+def test_it_is_people_without_a_fit(hmrlab, photos, monkeypatch):
+    """But for the name; what decides that a photo is done is the same."""
+    seen = []
+    monkeypatch.setattr(
+        "hmrlab.cli.photographs._make_all", lambda jobs, maker, force: seen.append((jobs, maker))
+    )
+    assert hmrlab(photos / "a.png", "--whole").code == 0
+    (jobs, maker), photo = seen.pop(), photos / "a.png"
+    monkeypatch.setattr("sys.argv", [])
+    from hmrlab.cli.photographs import people
+
+    people([photo], whole=True, fit=False)
+    assert seen[0][0] == jobs
+    assert seen[0][1].key(photo) == maker.key(photo)
 
 
 def test_boxes_and_a_keypoint_file_are_of_one_photo(hmrlab, photos, tmp_path):

@@ -7,12 +7,15 @@ import torch
 
 from hmrlab.geometry import rotation_angle_between
 from hmrlab.smplify import (
+    AdamSettings,
     NewtonSettings,
+    Points3D,
     Targets,
     cold_start,
     fit,
     fit_cold,
     fit_with_newton,
+    start_from_points,
 )
 
 FEW = NewtonSettings(camera_steps=5, steps=8, tolerance=0)
@@ -56,7 +59,7 @@ def test_one_heading_is_one_fit(people, body, prior, by_heading):
 
 
 def test_no_heading_is_refused(people, body, prior):
-    with pytest.raises(ValueError, match="at least one heading"):
+    with pytest.raises(ValueError, match="at least one heading, or starts"):
         fit_cold(body, prior, people.targets, headings=())
 
 
@@ -77,6 +80,31 @@ def test_one_start_from_the_front_finds_those_seen_from_behind_less_well(make_pe
     several = fit_cold(body, prior, people.targets, settings=settings)
     assert (several.objective <= one.objective).all()
     assert several.objective.sum() < 0.95 * one.objective.sum()
+
+
+def test_a_start_that_is_given_is_one_more(people, body, prior, nudged, fitted):
+    near = nudged(people.truth, 0.05)
+    alone = fit_with_newton(body, prior, people.targets, near, FEW)
+    assert (alone.objective < fitted.objective).any()
+    fits = fit_cold(body, prior, people.targets, starts=[near], settings=FEW)
+    best = torch.minimum(alone.objective, fitted.objective)
+    torch.testing.assert_close(fits.objective, best)
+
+
+@pytest.mark.parametrize("by", [NewtonSettings(), AdamSettings(steps=40)], ids=["newton", "adam"])
+def test_everybodys_own_points_in_space_are_met(people, body, prior, monkeypatch, by):
+    monkeypatch.setattr(fit, "TOGETHER", 2)
+    truth = body.keypoints(people.truth.rotations, people.truth.betas)
+    everything = Points3D(truth, torch.ones_like(truth[..., 0]))
+
+    def fit_to(points):
+        start = start_from_points(body, prior, people.targets, everything)
+        fits = fit_cold(
+            body, prior, people.targets, headings=(), starts=[start], points=points, settings=by
+        )
+        return everything.away(body.keypoints(fits.pose, fits.betas)).norm(dim=1).mean(1)
+
+    assert (fit_to(everything) < 0.8 * fit_to(None)).all()
 
 
 def test_many_people_are_fitted_some_at_a_time(people, body, prior, fitted, monkeypatch):

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from fit_derivatives import as_function, derivatives
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,7 @@ from hmrlab.smplify import (
     fit_with_newton,
     load_prior,
 )
-from hmrlab.smplify.newton import N_POSE, _BodyStage, left_jacobian
+from hmrlab.smplify.newton import _BodyStage, left_jacobian
 from hmrlab.smplify.objective import body_objective, camera_objective, project, reprojection_terms
 
 FEW = NewtonSettings(camera_steps=4, steps=6, tolerance=0)  # no early end: it depends on the batch
@@ -45,33 +46,6 @@ def assert_same(some, others, tolerance=1e-9):
         one, other = getattr(some, name), getattr(others, name)
         torch.testing.assert_close(one, other, atol=tolerance, rtol=tolerance, msg=name)
     assert some.valid.tolist() == others.valid.tolist()
-
-
-def derivatives(stage):
-    hessian, gradient = stage._keypoint_terms()
-    stage._add_priors(hessian, gradient)
-    return hessian, gradient
-
-
-def as_function(stage, number):
-    """The objective of one body of a stage, of its 82 numbers away from where it is."""
-
-    def value(step):
-        x, y, z = step[:3]
-        zero = torch.zeros_like(x)
-        skew = torch.stack([zero, -z, y, z, zero, -x, -y, x, zero]).view(1, 3, 3)
-        turn = torch.eye(3, dtype=step.dtype) + skew + skew @ skew / 2  # exact to second order
-        root = turn @ stage.root[number : number + 1]
-        limbs = stage.limbs[number : number + 1] + step[None, 3:N_POSE]
-        betas = stage.betas[number : number + 1] + step[None, N_POSE:]
-        rotations = torch.cat([root[:, None], axis_angle_to_matrix(limbs.view(1, 23, 3))], 1)
-        return body_objective(
-            stage.body.keypoints(rotations, betas), torch.cat([limbs[:, :3] * 0, limbs], 1), betas,
-            stage.translation[number : number + 1],
-            stage.targets[torch.tensor([number])], stage.prior, stage.weights,
-        )[0]  # fmt: skip
-
-    return value
 
 
 @pytest.mark.parametrize(

@@ -7,8 +7,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hmrlab.geometry import SPIN_FOCAL, axis_angle_to_matrix
-from hmrlab.smplify import Targets, cold_start, from_camera
+from hmrlab.geometry import SPIN_FOCAL, axis_angle_to_matrix, rotation_angle_between
+from hmrlab.smplify import Points3D, Targets, cold_start, from_camera, start_from_points
 from hmrlab.smplify.objective import project
 from hmrlab.smplify.start import place
 
@@ -110,3 +110,20 @@ def test_a_networks_answer_is_a_start(make_people):
     torch.testing.assert_close(guess.translation[:, 2], depth, atol=1e-4, rtol=1e-5)
     torch.testing.assert_close(guess.translation[:, :2], camera[:, 1:])
     assert not guess.rotations.requires_grad
+
+
+@pytest.mark.parametrize("heading", [0.0, 130.0, 180.0])
+def test_points_in_space_say_how_the_torso_is_turned(make_people, body, prior, heading):
+    people = make_people(6, seed=3, heading=heading)
+    keypoints = body.keypoints(people.truth.rotations, people.truth.betas)
+    known = torch.zeros(6, 49, dtype=torch.float64)
+    known[:, :15] = 1
+    points = Points3D(keypoints - keypoints[:, 8:9], known)
+    start = start_from_points(body, prior, people.targets, points)
+    away = rotation_angle_between(start.rotations[:, 0], people.truth.rotations[:, 0])
+    assert torch.rad2deg(away).max() < 35  # the spine bends, too
+    torso = (body.keypoints(start.rotations, start.betas) + start.translation[:, None])[:, [8]]
+    truth = (keypoints + people.truth.translation[:, None])[:, [8]]
+    off = (torso - truth)[:, 0]
+    assert off[:, :2].abs().max() < 0.05
+    assert off[:, 2].abs().max() < 0.01 * 45

@@ -3,8 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from PIL import ImageColor
 
+from hmrlab.bodies.joints import SMPL_JOINTS
 from hmrlab.geometry import axis_angle_to_matrix, bone_axes, swing_twist
+from hmrlab.rendering import paler
 from hmrlab.viewer import BodyViewer, compare, timeline
 
 EXACT = 1e-4  # metres
@@ -252,3 +255,22 @@ def test_the_picture_stands_behind_the_body_in_its_camera(light, shown, answers)
     wanted = (joints[:, :2] + torch.tensor([x, y])) / (joints[:, 2:] + depth) * 5000 / 112
     np.testing.assert_allclose(seen, wanted.numpy(), atol=2e-3)
     np.testing.assert_allclose(np.abs(corner), 1, atol=1e-3)
+
+
+def test_what_is_guessed_of_a_person_is_paler(light, poses, shown):
+    """As in the still picture, of the person who is shown."""
+    pose, betas = (each[:2, None, None] for each in poses)
+    pale = np.zeros((2, 24))
+    pale[1, SMPL_JOINTS.index("left_knee")] = 0.6
+    people = BodyViewer(light, pose, betas, pale=pale)
+    watched = shown(people)
+    plain = np.array(ImageColor.getrgb(people._scene["figures"][0]["colour"])) / 255
+    for person in (0, 1):
+        watched.page.get_by_role("button", name=f"person {person}").click()
+        watched.settle()
+        tint = watched.page.evaluate(
+            "() => Array.from(document.querySelector('.hmr').hmrlab.figures[0]"
+            ".geometry.attributes.tint.array)"
+        )
+        wanted = paler(plain, pale[person], light.weights.numpy())
+        np.testing.assert_allclose(np.reshape(tint, (-1, 3)) ** (1 / 2.2), wanted, atol=0.02)

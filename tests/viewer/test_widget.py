@@ -224,3 +224,17 @@ def test_axis_angles_are_not_lost_on_the_way_through_matrices(poses):
     takes = takes_of(axis_angle_to_matrix(pose.double()))
     again = matrix_to_axis_angle(axis_angle_to_matrix(pose.double()))
     np.testing.assert_allclose(takes.pose[0, 0], again, atol=1e-5)
+
+
+def test_the_still_picture_is_paler_where_a_body_is_guessed(light):
+    pale = np.zeros((1, 24))
+    pale[0, :] = 0.9
+
+    def brightness(**options):
+        picture = Image.open(io.BytesIO(BodyViewer(light, **options).picture())).convert("L")
+        return np.asarray(picture).mean()
+
+    assert brightness(pale=pale) > brightness(pale=0 * pale) + 3
+    assert brightness(pale=0 * pale) == brightness()
+    with pytest.raises(ValueError, match=r"pale: expected \(1, 24\), got \(24,\)"):
+        BodyViewer(light, pale=pale[0])

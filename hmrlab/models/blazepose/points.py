@@ -63,6 +63,18 @@ class EyePoints(TensorRecord):
         """Of what the landmark network says of crops, see `PoseOutput`."""
         return cls.of(landmarks[..., :2] * (2 / SIDE) - 1, landmarks[..., 3].sigmoid(), world)
 
+    @classmethod
+    def of_openpose(
+        cls,
+        places: Float[Tensor, "b 25 2"],
+        confidence: Float[Tensor, "b 25"],
+        world: Float[Tensor, "b 33 3"],
+    ) -> EyePoints:
+        """Of OpenPose's keypoints, by whichever network, and BlazePose's landmarks in metres."""
+        metres = (world[:, _FIRST] + world[:, _SECOND]) / 2
+        order = list(IN_OPENPOSE)
+        return cls(places[:, order], confidence[:, order], metres - metres[:, _MID_HIP, None])
+
     def features(self) -> Float[Tensor, "b 138"]:
         """For a regressor: places, the less the surer they are not; confidences; metres."""
         places = _PLACES * self.confidence[..., None] * self.places

@@ -51,13 +51,21 @@ export class Figure {
     this.touch("position", "normal", "cavity");
   }
 
-  // values: a number of each vertex, shown by `ramp` from 0 to `most`; null for the plain colour
-  paint(values, most, ramp) {
+  // values: a number of each vertex, shown by `ramp` from 0 to `most`; null for the plain colour,
+  // which is on its way to white by the share in `pale` of each joint
+  paint(values, most, ramp, pale) {
     const tint = this.geometry.attributes.tint.array;
     if (!values) {
       const own = this.model.tints;
       const plain = [this.plain.r, this.plain.g, this.plain.b];
       for (let i = 0; i < tint.length; i++) tint[i] = own ? (own[i] / 255) ** 2.2 : plain[i % 3];
+      if (pale && this.model.posable) {
+        const shares = this.model.spread(pale, new Float32Array(this.model.count));
+        for (let i = 0; i < tint.length; i++) {
+          const shown = tint[i] ** (1 / 2.2);
+          tint[i] = (shown + (1 - shown) * shares[Math.floor(i / 3)]) ** 2.2;
+        }
+      }
     } else {
       const colour = [0, 0, 0];
       for (let v = 0; v < values.length; v++) {

@@ -227,7 +227,7 @@ export class Viewer {
       if (kind === "twist") beyond = beyondLimits(pose, scene.axes, scene.limits);
       figure.warn(beyond.map(({ joint }) => joint));
       figure.alarmed = beyond.length > 0;
-      figure.paint(values, most, scene.ramp);
+      figure.paint(values, most, scene.ramp, scene.pale?.[this.state.get("person")]);
       const who = this.figures.length > 1 ? `${scene.figures[figure.index].name}: ` : "";
       words.push(...beyond.map((one) => who + this.beyondWords(one)));
     }

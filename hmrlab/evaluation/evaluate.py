@@ -12,13 +12,24 @@ import torch
 from tqdm.auto import tqdm
 
 from hmrlab.bodies import Body, BodyOutput, SMPLParams
+from hmrlab.bodies.joints import ANNOTATED
 from hmrlab.data.batch import Batch
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
-from hmrlab.evaluation.joint_sets import ANNOTATED_24, Joints, JointSet, names_in
+from hmrlab.evaluation.joint_sets import (
+    ANNOTATED_24,
+    KEYPOINTS_49,
+    OPENPOSE_13,
+    Joints,
+    JointSet,
+    names_in,
+    openpose_13,
+)
+from hmrlab.evaluation.metrics import keypoint_error
 from hmrlab.evaluation.protocols import GroundTruth, Protocol
 from hmrlab.evaluation.result import Evaluation, Predictions
 from hmrlab.evaluation.scores import (
+    KeypointScores,
     MaskScores,
     MeshScores,
     Predict,
@@ -39,9 +50,12 @@ from hmrlab.evaluation.segmentation import (
     read_mask,
 )
 from hmrlab.files import FileProblem
+from hmrlab.geometry import project_normalised
 from hmrlab.models import HMR
 
 ROOT = "pelvis_mpii"  # the annotated joint that stored joints are centred on
+_TRUE = ANNOTATED_24.rows(OPENPOSE_13.names)
+_PREDICTED = KEYPOINTS_49.rows([f"openpose_{name}" for name in OPENPOSE_13.names])
 NEUTRAL = "n"
 _GENDERS = {"m": "m", "male": "m", "f": "f", "female": "f"}  # whatever else is neutral
 Bodies = Body | Mapping[str, Body]
@@ -155,7 +169,7 @@ def _scorer(
     bodies: Bodies,
     device: torch.device,
     masks: Path | None,
-) -> _MeshScorer | _StoredScorer | _MaskScorer:
+) -> _MeshScorer | _StoredScorer | _KeypointScorer | _MaskScorer:
     """What compares predictions with the protocol's kind of truth.
 
     Each says which labels it needs, which samples are `labelled`, (N,) bool, and the `score` of a
@@ -170,6 +184,8 @@ def _scorer(
         return _MeshScorer(dataset, by_gender)
     if protocol.truth is GroundTruth.STORED:
         return _StoredScorer(dataset, by_gender[NEUTRAL], protocol.joints)
+    if protocol.truth is GroundTruth.TRIANGULATED:
+        return _KeypointScorer(dataset, by_gender[NEUTRAL])
     folder = dataset.images.folder if masks is None else masks
     return _MaskScorer(dataset, by_gender[NEUTRAL], folder)
 
@@ -232,6 +248,35 @@ class _StoredScorer:
             **vars(joint_errors(joints, true)),
             joints=joints.points,
             true_joints=true.points,
+        )
+
+
+@dataclass(frozen=True)
+class _KeypointScorer:
+    """Keypoints in space that several cameras' pictures were brought together to."""
+
+    dataset: PoseDataset
+    body: Body
+    needs = "all of the protocol's keypoints in 3D ('S')"
+
+    def labelled(self) -> np.ndarray:
+        confidence = self.dataset.records.joints_3d[..., 3]
+        return (confidence[:, _TRUE] > 0).all(1)
+
+    def score(self, predicted: SMPLParams, batch: Batch) -> KeypointScores:
+        stored = self.dataset.records.joints_3d[batch.index.cpu().numpy(), :, :3]
+        true = openpose_13(Joints(torch.from_numpy(stored).to(batch.index.device), ANNOTATED_24))
+        points = self.body.keypoints(predicted.rotations, predicted.betas)
+        joints = openpose_13(Joints(points, KEYPOINTS_49))
+        flat = project_normalised(points, predicted.camera)
+        return KeypointScores.of(
+            index=batch.index,
+            **vars(joint_errors(joints, true)),
+            joints=joints.points,
+            true_joints=true.points,
+            keypoint_error_percent=keypoint_error(
+                flat[:, _PREDICTED], batch.keypoints_2d[:, ANNOTATED][:, _TRUE]
+            ),
         )
 
 

@@ -141,6 +141,13 @@ class StoredScores(JointScores):
 
 
 @dataclass(frozen=True)
+class KeypointScores(StoredScores):
+    """The same of keypoints, and how far they are off in the picture."""
+
+    keypoint_error_percent: np.ndarray  # (N,) in percent of the crop's side
+
+
+@dataclass(frozen=True)
 class MaskScores(ArrayRecord):
     """Pixels by true (row) and predicted class."""
 
@@ -148,7 +155,7 @@ class MaskScores(ArrayRecord):
     parts_confusion: np.ndarray  # (N, 8, 7) background and six parts; the last row is left open
 
 
-SampleScores = MeshScores | StoredScores | MaskScores
+SampleScores = MeshScores | StoredScores | KeypointScores | MaskScores
 """What a protocol keeps of each sample, as its truth is."""
 
 # Each metric is the mean of these, (N,) or (N, K); of truth values, in percent. What is measured

@@ -9,6 +9,7 @@ from hmrlab.geometry.cameras import (
     perspective_projection,
     project_normalised,
     translation_if_determined,
+    translation_to_weak_perspective,
     weak_perspective_to_translation,
 )
 from hmrlab.geometry.crops import (
@@ -65,6 +66,7 @@ __all__ = [
     "six_d_to_matrix",
     "swing_twist",
     "translation_if_determined",
+    "translation_to_weak_perspective",
     "triangulate_robustly",
     "weak_perspective_to_translation",
 ]

@@ -22,6 +22,7 @@ from hmrlab.captures.truth import (
     Views,
     find_truth,
     picture_name,
+    point_cameras,
     samples_of,
 )
 from hmrlab.data.dataset import PoseDataset, open_set
@@ -65,6 +66,7 @@ class _Note:
 
     settings: CaptureSettings
     source: str  # digest of the capture's files
+    moved: dict[str, list[float]]  # each camera's principal point, pixels; see `point_cameras`
 
 
 def balance_folder() -> Path:
@@ -108,6 +110,13 @@ def read_truth() -> Truth:
     return Truth.read(read_npz(balance_folder() / TRUTH))
 
 
+def describe_balance() -> str:
+    """How well the cameras of the set that is there agree, in words; FileProblem as above."""
+    moved = read_json(balance_folder() / MANIFEST, _Note).moved
+    words = (f"{name} by ({x:.1f}, {y:.1f})" for name, (x, y) in moved.items())
+    return f"{read_truth().describe()}\nprincipal points moved: {', '.join(words)} pixels"
+
+
 def blazepose_errors(dataset: PoseDataset) -> JointErrors:
     """How far BlazePose's own joints in space are from the truth, of the set's first people.
 
@@ -141,8 +150,9 @@ def _make(
 ) -> None:
     with whole_folder(folder) as new:
         views = look(files, new, settings.every, find, progress)
-        truth = find_truth(views, files.cameras)
-        samples = samples_of(truth, views, files.cameras, files.names)
+        cameras = point_cameras(views, files.cameras)
+        truth = find_truth(views, cameras)
+        samples = samples_of(truth, views, cameras, files.names)
         if not len(samples):
             raise FileProblem(
                 f"{files.folder}: in none of {len(views.frame)} frames do three cameras agree on "
@@ -151,8 +161,9 @@ def _make(
         save_npz_whole(new / EYES, world=samples.arrays.pop("world"))
         save_npz_whole(new / RECORDS, **samples.arrays)
         save_npz_whole(new / TRUTH, **truth.arrays())
-        source = {"source": files.digest(), "left_out": samples.skipped}
-        write_manifest(new, {"settings": asdict(settings), **source})
+        moved = (cameras.intrinsics - files.cameras.intrinsics)[:, :2, 2].tolist()
+        note = _Note(settings, files.digest(), dict(zip(files.names, moved, strict=True)))
+        write_manifest(new, asdict(note) | {"left_out": samples.skipped})
         shutil.rmtree(folder, ignore_errors=True)  # not before there is a new one
 
 

@@ -89,12 +89,12 @@ def data_capture(
     Without PATH it is the set that is there, else a wheel in data/downloads or an installed
     pose2sim. Evaluations (hmrlab evaluate shipped --on balance) do that by themselves.
     """
-    from hmrlab.captures.balance import open_balance, read_truth
+    from hmrlab.captures.balance import describe_balance, open_balance
     from hmrlab.files import user_path
 
     dataset = open_balance(None if source is None else user_path(source))
     typer.echo(f"{len(dataset):,} views of one person, {dataset.images.folder}")
-    typer.echo(read_truth().describe())
+    typer.echo(describe_balance())
 
 
 @app.command("adopt")

@@ -183,9 +183,10 @@ PROTOCOLS: dict[str, Protocol] = {
             joints=OPENPOSE_13,
             centre="centred on the middle of their own hips",
             limits=(
-                "one man, one room, under two seconds, so four cameras' views of one motion; a "
-                "pseudo truth, wrong where BlazePose is wrong in all cameras, whose hips are not "
-                "those of SMPL: differences below 2 cm mean little"
+                "one man, one room, under two seconds, four cameras' views of one motion; a pseudo "
+                "truth made of BlazePose's points, wrong where it is wrong in all cameras, and "
+                "kinder to it and to fits to its points than to others; its hips are not SMPL's; "
+                "differences below 2 cm mean little"
             ),
             by="camera",
             video=True,

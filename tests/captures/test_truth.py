@@ -4,10 +4,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from miniature_capture import NAMES, Miniature
 
 from hmrlab.bodies.joints import ANNOTATED_NAMES, OPENPOSE_NAMES
-from hmrlab.captures.truth import LEFT_OUT, Views, find_truth, samples_of
+from hmrlab.captures.truth import LEFT_OUT, Views, find_truth, point_cameras, samples_of
 from hmrlab.evaluation.joint_sets import OPENPOSE_13
 
 FRAMES = 6
@@ -64,6 +65,27 @@ def test_wrong_views_do_no_harm_and_are_told(small, views):
     assert truth.complete.all()
     assert "left and right put right in 1 of 24 views" in truth.describe()
     assert len(truth.describe().splitlines()) == 3 + len(OPENPOSE_13)
+
+
+def test_cameras_that_point_a_little_elsewhere_are_pointed_back(small, views):
+    """Up to a move of the whole world, which nobody sees: the body keeps its form."""
+    moved = small.cameras.intrinsics.clone()
+    moved[:, :2, 2] += torch.tensor([[9.0, 1.0], [-6.0, -2.0], [7.0, 9.0], [-1.0, -5.0]])
+    wrong = replace(small.cameras, intrinsics=moved)
+    cameras = point_cameras(views, wrong)
+    hips = [OPENPOSE_NAMES.index(f"{side}_hip") for side in ("left", "right")]
+    form = small.points.numpy() - small.points.numpy()[:, hips].mean(1, keepdims=True)
+
+    def off(some):
+        points = find_truth(views, some).points
+        return 1000 * np.nanmean(np.abs(points - points[:, hips].mean(1, keepdims=True) - form))
+
+    def told(some):
+        return 1000 * np.nanmedian(find_truth(views, some).uncertainty)
+
+    assert told(cameras) == pytest.approx(told(small.cameras), rel=0.2)
+    assert told(wrong) > 2 * told(cameras)
+    assert off(cameras) < 1.3 * off(small.cameras)
 
 
 def test_samples_are_the_truth_as_each_camera_sees_it(small, views):

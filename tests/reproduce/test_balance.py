@@ -76,4 +76,5 @@ def test_the_command_makes_the_set_and_says_how_well_the_cameras_agree(
     assert "12 views of one person" in done.out
     assert "right_wrist       100 %" in done.out
     assert "left and right put right in 0 of 12 views" in done.out
+    assert "principal points moved: cam01 by (" in done.out
     assert "looking at balance" in done.err

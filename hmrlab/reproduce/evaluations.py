@@ -8,14 +8,14 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor
 
 from hmrlab import paths
 from hmrlab.bodies import Body, body_label, body_name, load_body, load_gendered
@@ -122,7 +122,7 @@ def evaluate_network(
     model = None if name == SMPLIFY else find_network(name, scale, seed).to(device)
     fits = fits or model is None
     prior = load_prior(body=scale.body).to(device) if fits else None
-    weights = _weights_digest(prior if model is None else model)
+    weights = _digest(dict(prior.named_buffers()) if model is None else model.state_dict())
     opened = [(each, *_open(each, scale, limit, progress)) for each in protocols]
     for protocol, dataset, _ in opened:
         if fits and not dataset.records.keypoints[:, OPENPOSE, 2].any():
@@ -330,10 +330,10 @@ def _folder(run: EvaluationRun, out: Path | None) -> Path:
     return paths.runs_dir() / "evaluations" / f"{network}-{plain}-{settings_hash(run)[:8]}"
 
 
-def _weights_digest(model: nn.Module) -> str:
+def _digest(numbers: Mapping[str, Tensor]) -> str:
     """16 hexadecimal digits of all weights; two files of one network have the same."""
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(numbers.items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()[:16]

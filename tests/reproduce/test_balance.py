@@ -1,5 +1,7 @@
 """`hmrlab evaluate MODEL --on balance`: networks and fits on people whom four cameras saw."""
 
+import hashlib
+
 import pytest
 from miniature_capture import NAMES, Miniature
 
@@ -42,6 +44,8 @@ def test_networks_fits_and_blazepose_can_be_compared(home, capture, hmrlab):
         assert record.metrics["balance/count"] == 4 * FRAMES
         assert record.metrics["balance/cam03/pa_mpjpe_mm"] > 0
         errors[record.settings["network"]] = record.metrics["balance/pa_mpjpe_mm"]
+    weights = [r.settings["weights"] for r in Ledger(home / "runs" / "ledger.jsonl").records()]
+    assert weights[0] == weights[2] != weights[1] != hashlib.sha256().hexdigest()[:16]
     assert list(errors) == ["shipped", "smplify", "shipped+fits"]
     # exact keypoints of a body that the prior knows nothing of; the pictures show no person
     assert errors["smplify"] < 0.7 * errors["shipped"]

@@ -121,7 +121,7 @@ def blazepose_errors(dataset: PoseDataset) -> JointErrors:
     """How far BlazePose's own joints in space are from the truth, of the set's first people.
 
     They are what it says about one picture, in metres, without a body: what a network or a fit that
-    knows no more than that picture is to be held against. Whom it did not see has NaN.
+    knows no more than that picture is to be held against. Where it saw nobody there is no row.
     """
     world = read_npz(balance_folder() / EYES, shapes={"world": ("N", 33, 3)})["world"]
     world = torch.from_numpy(world[: len(dataset)]).float()

@@ -84,8 +84,9 @@ class Truth(ArrayRecord):
 def point_cameras(views: Views, cameras: CalibratedCameras) -> CalibratedCameras:
     """The cameras with their principal points moved to where they agree best about the person.
 
-    A calibration says to a hundredth of a degree how cameras stood when it was made; a degree is 30
-    pixels. Two numbers for each camera, the mean of all joints in all frames, hide no single error.
+    The capture's cameras disagree by up to twelve pixels, always the same way, as if each looked
+    elsewhere than its calibration says by a third of a degree (a degree is 30 pixels). Two numbers
+    for each camera, means over all joints and frames, hide no single error.
     """
     for _ in range(_POINTINGS):
         truth = find_truth(views, cameras)

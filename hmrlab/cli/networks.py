@@ -22,7 +22,8 @@ def evaluate(
         str,
         typer.Argument(
             metavar="MODEL",
-            help="A training's name, a file of weights, or shipped; smplify: fits, no network.",
+            help="A training's name, a file of weights, or shipped; without a network: smplify, "
+            "fits that begin cold, or mean, the mean body.",
         ),
     ],
     on: Annotated[

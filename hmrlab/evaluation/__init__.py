@@ -8,7 +8,7 @@ from hmrlab._lazy import lazy_names
 
 if TYPE_CHECKING:
     from hmrlab.evaluation.evaluate import evaluate_on, evaluate_predictions
-    from hmrlab.evaluation.fits import fitted
+    from hmrlab.evaluation.fits import fitted, mean_body
     from hmrlab.evaluation.intervals import bootstrap, ratio
     from hmrlab.evaluation.joint_sets import (
         ANNOTATED_24,

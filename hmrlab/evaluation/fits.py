@@ -1,4 +1,4 @@
-"""SMPLify in the place of a network, or after one: what is evaluated is the fit."""
+"""What is evaluated in the place of a network, or after one: SMPLify's fits, the mean body."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from hmrlab.data.batch import Batch
 from hmrlab.evaluation.scores import Predict
 from hmrlab.geometry import translation_to_weak_perspective
 from hmrlab.smplify import PosePrior, Targets, fit_cold, fit_with_newton
-from hmrlab.smplify.start import from_camera
+from hmrlab.smplify.start import cold_start, from_camera
 
 
 def fitted(body: Body, prior: PosePrior, start: Predict | None = None) -> Predict:
@@ -21,16 +21,32 @@ def fitted(body: Body, prior: PosePrior, start: Predict | None = None) -> Predic
     """
 
     def predict(batch: Batch) -> SMPLParams:
-        keypoints = batch.keypoints_2d.clone()
-        keypoints[:, ANNOTATED] = 0
-        targets = Targets.from_normalised(keypoints)
+        targets = _detected(batch)
         if start is None:
             fits = fit_cold(body, prior, targets)
         else:
             begun = start(batch)
             guess = from_camera(begun.rotations, begun.betas, begun.camera)
             fits = fit_with_newton(body, prior, targets, guess)
-        camera = translation_to_weak_perspective(fits.translation)
-        return SMPLParams(fits.rotations, fits.betas, camera)
+        return _with_camera(fits.params)
 
     return predict
+
+
+def mean_body(body: Body, prior: PosePrior) -> Predict:
+    """The prior's mean pose for everybody, upright, where the detected keypoints are.
+
+    What looking is worth is the difference from it. It faces the camera.
+    """
+    return lambda batch: _with_camera(cold_start(body, prior, _detected(batch)))
+
+
+def _detected(batch: Batch) -> Targets:
+    keypoints = batch.keypoints_2d.clone()
+    keypoints[:, ANNOTATED] = 0
+    return Targets.from_normalised(keypoints)
+
+
+def _with_camera(posed: SMPLParams) -> SMPLParams:
+    camera = translation_to_weak_perspective(posed.translation)
+    return SMPLParams(posed.rotations, posed.betas, camera)

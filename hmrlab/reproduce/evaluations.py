@@ -26,7 +26,7 @@ from hmrlab.config import Scale
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.prepared import open_prepared
 from hmrlab.evaluation.evaluate import NEUTRAL, Bodies, evaluate_predictions
-from hmrlab.evaluation.fits import fitted
+from hmrlab.evaluation.fits import fitted, mean_body
 from hmrlab.evaluation.intervals import DRAWS, Estimate
 from hmrlab.evaluation.metric_table import METRICS
 from hmrlab.evaluation.protocols import TWIN, GroundTruth, Protocol, get_protocol
@@ -42,7 +42,7 @@ from hmrlab.tables import EVALUATION, Table
 from hmrlab.training.sets import BODY_DETAIL, load_mock, load_set
 
 FREE = "free"
-SMPLIFY = "smplify"  # in a network's place: fits that begin cold
+SMPLIFY, MEAN = "smplify", "mean"  # in a network's place: fits that begin cold, the mean body
 _UNSEEN = 32  # pixels of the crops, where nothing looks at them
 
 
@@ -105,7 +105,7 @@ def evaluate_network(
     at once.
 
     Args:
-        name: see `find_network`; or "smplify", for fits without a network.
+        name: see `find_network`; "smplify" for fits without a network, "mean" for the mean body.
         protocols, device: by which, and where.
         scale: the training's; it also decides the size of synthetic sets.
         seed: the training's, and the bootstrap's.
@@ -119,18 +119,21 @@ def evaluate_network(
         ValueError: there is no such training, a prediction is not finite, or a set has no detected
             keypoints to fit to.
     """
-    model = None if name == SMPLIFY else find_network(name, scale, seed).to(device)
-    fits = fits or model is None
-    prior = load_prior(body=scale.body).to(device) if fits else None
+    model = None if name in (SMPLIFY, MEAN) else find_network(name, scale, seed).to(device)
+    places = fits or model is None  # bodies where keypoints are
+    prior = load_prior(body=scale.body).to(device) if places else None
     weights = _digest(dict(prior.named_buffers()) if model is None else model.state_dict())
     opened = [(each, *_open(each, scale, limit, progress)) for each in protocols]
     for protocol, dataset, _ in opened:
-        if fits and not dataset.records.keypoints[:, OPENPOSE, 2].any():
-            raise ValueError(f"{protocol.name} has no detected keypoints ('openpose') to fit to")
-    called = name if name in (SHIPPED, SMPLIFY) else Path(name).name
+        if places and not dataset.records.keypoints[:, OPENPOSE, 2].any():
+            raise ValueError(
+                f"{protocol.name} has no detected keypoints ('openpose') to place or fit bodies by"
+            )
+    called = Path(name).name
+    called = f"{called}+fits" if fits and name != SMPLIFY else called
     for protocol, dataset, bodies in opened:
         run = EvaluationRun(
-            network=f"{called}+fits" if fits and model is not None else called,
+            network=called,
             weights=weights,
             protocol=protocol.name,
             records=sha256_of(dataset.records.path)[:16],
@@ -143,7 +146,9 @@ def evaluate_network(
         start = time.perf_counter()
         neutral = bodies if isinstance(bodies, Body) else bodies[NEUTRAL]
         predict = None if model is None else _answers(model)
-        if prior is not None:
+        if name == MEAN:
+            predict = mean_body(neutral.to(device), prior)
+        if fits or name == SMPLIFY:
             predict = fitted(neutral.to(device), prior, predict)
         with nullcontext() if model is None else evaluation_mode(model):
             result = evaluate_predictions(

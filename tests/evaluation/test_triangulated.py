@@ -11,7 +11,8 @@ from hmrlab.bodies import SMPLParams
 from hmrlab.bodies.joints import ANNOTATED_NAMES
 from hmrlab.captures.balance import CaptureSettings, open_balance
 from hmrlab.data.dataset import PoseDataset
-from hmrlab.evaluation.fits import fitted
+from hmrlab.data.loader import load_rows
+from hmrlab.evaluation.fits import fitted, mean_body
 from hmrlab.evaluation.joint_sets import OPENPOSE_13
 from hmrlab.evaluation.result import Evaluation
 from hmrlab.files import FileProblem
@@ -105,8 +106,6 @@ def test_a_view_without_all_joints_is_left_out(evaluate, dataset, truth, body):
 
 def test_fits_see_the_detectors_keypoints_alone(dataset, truth, body):
     """From the truth they stay near it; with wrong labels and right detections they do, too."""
-    from hmrlab.data.loader import load_rows
-
     batch = load_rows(dataset, np.arange(FRAMES), 32)
     keypoints = batch.keypoints_2d.clone()
     keypoints[:, 25:, :2] = 0.9  # what annotators would have said
@@ -121,3 +120,18 @@ def test_fits_see_the_detectors_keypoints_alone(dataset, truth, body):
     cold = fitted(body, load_prior(body="free"))(batch)
     assert cold.camera.isfinite().all()
     assert (cold.camera[:, 0] > 0.3).all()
+
+
+def test_the_mean_body_stands_upright_where_the_keypoints_are(evaluate, dataset, body):
+    prior = load_prior(body="free")
+    batch = load_rows(dataset, np.arange(len(dataset)), 32)
+    found = mean_body(body, prior)(batch)
+    assert found.rotations.flatten(1).unique(dim=0).shape[0] == 1
+    joints = body.joints(found.rotations, found.betas)
+    assert (joints[:, 15, 1] < joints[:, 0, 1] - 0.4).all()  # the head above; y is down
+    elsewhere = replace(found, camera=found.camera + torch.tensor([0, 0.3, 0]))
+    placed, beside = (
+        evaluate("balance", dataset, each, body).values("keypoint_error_percent").mean()
+        for each in (found, elsewhere)
+    )
+    assert placed + 5 < beside

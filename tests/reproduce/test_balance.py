@@ -33,7 +33,7 @@ def evaluate(hmrlab, *words):
 def test_networks_fits_and_blazepose_can_be_compared(home, capture, hmrlab):
     open_balance(capture, find=Miniature.of(FRAMES).finder(4), progress=False)
     errors = {}
-    for words in (("shipped",), ("smplify",), ("shipped", "--fits")):
+    for words in (("shipped",), ("smplify",), ("shipped", "--fits"), ("mean",)):
         done = evaluate(hmrlab, *words, "--on", "balance")
         assert done.code == 0, done.err
         assert "SYNTHETIC" not in done.out
@@ -46,9 +46,10 @@ def test_networks_fits_and_blazepose_can_be_compared(home, capture, hmrlab):
         errors[record.settings["network"]] = record.metrics["balance/pa_mpjpe_mm"]
     weights = [r.settings["weights"] for r in Ledger(home / "runs" / "ledger.jsonl").records()]
     assert weights[0] == weights[2] != weights[1] != hashlib.sha256().hexdigest()[:16]
-    assert list(errors) == ["shipped", "smplify", "shipped+fits"]
+    assert list(errors) == ["shipped", "smplify", "shipped+fits", "mean"]
     # exact keypoints of a body that the prior knows nothing of; the pictures show no person
     assert errors["smplify"] < 0.7 * errors["shipped"]
+    assert errors["smplify"] < errors["mean"]
     assert errors["shipped+fits"] < 0.8 * errors["shipped"]
     (table,) = (line for line in hmrlab("table", "evaluations").out.splitlines() if "+fits" in line)
     assert f"{errors['shipped+fits']:.1f} (" in table

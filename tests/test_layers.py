@@ -31,6 +31,7 @@ FLOORS = {
     "trainer": 4,
     "evaluation": 5,
     "photos": 6,  # their pages are viewers
+    "captures": 7,  # whose people the eyes of photos see
     "spin": 5,
     "training": 8,
     "keys": 9,

@@ -85,6 +85,46 @@ def body_info(
         typer.echo("  hmrlab's own, in the public domain (CC0)")
 
 
+@app.command("from-sam3d")
+def body_from_sam3d(
+    files: Annotated[
+        list[Path], typer.Argument(metavar="FILE...", help="A person each, .npz of SAM 3D Body's.")
+    ],
+    mhr: Annotated[
+        Path, typer.Option("--mhr", metavar="DIR", help="MHR's tools/mhr_smpl_conversion/assets.")
+    ],
+    out: Annotated[Path, typer.Option(metavar="DIR", help="For SMPL's parameters.")] = Path(
+        "sam3d"
+    ),
+) -> None:
+    """Bring SAM 3D Body's meshes to SMPL (HMRLAB_BODY=smpl), and measure how they are twisted.
+
+    Writes parameters, NAME.npz, which hmrlab view shows.
+    """
+    from hmrlab.bodies import load_body
+    from hmrlab.bodies.joints import SMPL_JOINTS
+    from hmrlab.evaluation.metrics import beyond_twist_limits, twist_angle
+    from hmrlab.evaluation.scores import TwistFrame
+    from hmrlab.files import save_npz_whole
+    from hmrlab.photos.sam3d import read_mapping, read_sam3d, smpl_of
+
+    body, mapping = load_body(), read_mapping(mhr)
+    frame = TwistFrame.of(body)
+    for file in files:
+        found, off = smpl_of(read_sam3d(file), mapping, body)
+        values = {"pose": found.pose, "betas": found.betas, "translation": found.translation}
+        save_npz_whole(out / f"{file.stem}.npz", **{k: v[0].numpy() for k, v in values.items()})
+        twist = twist_angle(found.rotations, frame.axes)[0]
+        beyond = beyond_twist_limits(found.rotations, frame.axes, frame.limits)[0]
+        worst = [k for k in twist.abs().argsort(descending=True).tolist() if k][:4]
+        told = ", ".join(f"{SMPL_JOINTS[k]} {twist[k]:.0f}" for k in worst)
+        typer.echo(
+            f"{out / file.stem}.npz: vertices {1000 * off[0]:.1f} mm off in the mean; most "
+            f"twisted: {told} degrees; {int(beyond[1:].sum())} of 23 joints further than a person "
+            "can"
+        )
+
+
 def _standing(name: str) -> str:
     """A line: ready, waiting for what, or not imported."""
     from hmrlab.bodies.paths import OFFICIAL_FILES, WHERE_FROM, imported_path, waiting_path

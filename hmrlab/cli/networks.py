@@ -18,18 +18,30 @@ Network = Annotated[
 
 @app.command()
 def evaluate(
-    model: Network,
+    model: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A training's name, a file of weights, or shipped; without a network: smplify, "
+            "fits that begin cold, or mean, the mean body.",
+        ),
+    ],
     on: Annotated[
         str,
         typer.Option(
             "--on",
             metavar="LIST",
-            help="3dpw, mpi-inf-3dhp, h36m-p1, h36m-p2, lsp, studio-test, wild-test, "
-            "or a set of your own; commas between; twin:3dpw is 3dpw's synthetic twin.",
+            help="balance (real, without registration), 3dpw, mpi-inf-3dhp, h36m-p1, h36m-p2, lsp, "
+            "studio-test, wild-test, or a set of your own; commas between; twin:3dpw is 3dpw's "
+            "synthetic twin.",
         ),
     ] = "studio-test,wild-test",
     twins: Annotated[
         bool, typer.Option("--twins", help="Take the synthetic twins of the real sets.")
+    ] = False,
+    fits: Annotated[
+        bool,
+        typer.Option("--fits", help="Evaluate fits to detected keypoints, begun with the answers."),
     ] = False,
     scale: ScaleName = "laptop",
     out: Annotated[
@@ -44,7 +56,8 @@ def evaluate(
     """Evaluate a network: every metric with its definition and a 95 % interval.
 
     Writes each sample's results, the report and the worst samples as a picture. Real sets are
-    prepared first (hmrlab data prepare); their synthetic twins need nothing.
+    prepared first (hmrlab data prepare); their synthetic twins need nothing, and balance a package
+    that anybody can fetch (it says which).
     """
     from hmrlab.device import choose_device
     from hmrlab.reproduce.evaluations import (
@@ -62,7 +75,7 @@ def evaluate(
     records = []
     with bad_parameter("MODEL"):
         for done in evaluate_network(
-            model, protocols, sizes, seed, device=chosen, limit=limit, out=out
+            model, protocols, sizes, seed, device=chosen, limit=limit, out=out, fits=fits
         ):
             typer.echo(f"{done}\n")
             records.append(done.record)

@@ -135,6 +135,26 @@ def data_people(
     typer.echo(_told(made, chosen=bool(test)))
 
 
+@app.command("capture")
+def data_capture(
+    source: Annotated[
+        Path | None,
+        typer.Argument(metavar="[PATH]", help="pose2sim's wheel, or its demonstration's folder."),
+    ] = None,
+) -> None:
+    """Make the set balance: real people whose joints four cameras agree on, and say how well.
+
+    Without PATH it is the set that is there, else a wheel in data/downloads or an installed
+    pose2sim. Evaluations (hmrlab evaluate shipped --on balance) do that by themselves.
+    """
+    from hmrlab.captures.balance import describe_balance, open_balance
+    from hmrlab.files import user_path
+
+    dataset = open_balance(None if source is None else user_path(source))
+    typer.echo(f"{len(dataset):,} views of one person, {dataset.images.folder}")
+    typer.echo(describe_balance())
+
+
 @app.command("adopt")
 def data_adopt(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="One of SPIN's dataset_extras.")],

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
+from hmrlab.bodies.params import SMPLParams
 from hmrlab.tensors import TensorRecord
 
 
@@ -24,3 +25,17 @@ class Batch(TensorRecord):
     source: Tensor  # (B,) long, number of the sample's data set among the loader's `names`
     is_flipped: Tensor  # (B,) bool, whether the crop is mirrored
     rot_angle: Tensor  # (B,) degrees by which the crop is turned, before it is mirrored
+
+
+def in_the_boxes(
+    predicted: SMPLParams, batch: Batch, crop_factor: float
+) -> tuple[SMPLParams, Batch]:
+    """Predictions and labels as the boxes have them, of crops that are so many times as large."""
+    if crop_factor == 1:
+        return predicted, batch
+    scale = predicted.camera.new_tensor([crop_factor, 1, 1])
+    places = batch.keypoints_2d.new_tensor([crop_factor, crop_factor, 1])
+    return (
+        replace(predicted, camera=predicted.camera * scale),
+        replace(batch, keypoints_2d=batch.keypoints_2d * places),
+    )

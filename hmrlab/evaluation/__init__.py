@@ -8,12 +8,14 @@ from hmrlab._lazy import lazy_names
 
 if TYPE_CHECKING:
     from hmrlab.evaluation.evaluate import evaluate_on, evaluate_predictions
+    from hmrlab.evaluation.fits import fitted, mean_body
     from hmrlab.evaluation.intervals import bootstrap, ratio
     from hmrlab.evaluation.joint_sets import (
         ANNOTATED_24,
         H36M_17,
         J14,
         J17,
+        OPENPOSE_13,
         SMPL_24,
         Joints,
         JointSetError,

@@ -13,11 +13,20 @@ from tqdm.auto import tqdm
 
 from hmrlab.bodies import Body, BodyOutput, SMPLParams
 from hmrlab.bodies.joints import ANNOTATED
-from hmrlab.data.batch import Batch
+from hmrlab.data.batch import Batch, in_the_boxes
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.loader import BatchLoader
 from hmrlab.evaluation.in_the_picture import score_keypoints
-from hmrlab.evaluation.joint_sets import ANNOTATED_24, Joints, JointSet, names_in
+from hmrlab.evaluation.joint_sets import (
+    ANNOTATED_24,
+    KEYPOINTS_49,
+    OPENPOSE_13,
+    Joints,
+    JointSet,
+    names_in,
+    openpose_13,
+)
+from hmrlab.evaluation.metrics import keypoint_error
 from hmrlab.evaluation.protocols import GroundTruth, Protocol
 from hmrlab.evaluation.result import Evaluation, Predictions
 from hmrlab.evaluation.scores import (
@@ -27,6 +36,7 @@ from hmrlab.evaluation.scores import (
     Predict,
     SampleScores,
     StoredScores,
+    TriangulatedScores,
     TwistFrame,
     centred_joints,
     check_finite,
@@ -42,9 +52,12 @@ from hmrlab.evaluation.segmentation import (
     read_mask,
 )
 from hmrlab.files import FileProblem
+from hmrlab.geometry import project_normalised
 from hmrlab.models import HMR
 
 ROOT = "pelvis_mpii"  # the annotated joint that stored joints are centred on
+_TRUE = ANNOTATED_24.rows(OPENPOSE_13.names)
+_PREDICTED = KEYPOINTS_49.rows([f"openpose_{name}" for name in OPENPOSE_13.names])
 NEUTRAL = "n"
 _GENDERS = {"m": "m", "male": "m", "f": "f", "female": "f"}  # whatever else is neutral
 Bodies = Body | Mapping[str, Body]
@@ -81,8 +94,8 @@ def evaluate_on(
     with evaluation_mode(model) as device:
         return evaluate_predictions(
             lambda batch: model(batch.images).float(), protocol, dataset, bodies,
-            resolution=resolution, device=device, batch_size=batch_size, masks=masks,
-            progress=progress,
+            resolution=resolution, crop_factor=model.config.crop_factor, device=device,
+            batch_size=batch_size, masks=masks, progress=progress,
         )  # fmt: skip
 
 
@@ -93,12 +106,16 @@ def evaluate_predictions(
     bodies: Bodies,
     *,
     resolution: int,
+    crop_factor: float = 1.0,
     device: torch.device | str = "cpu",
     batch_size: int = 64,
     masks: Path | None = None,
     progress: bool = False,
 ) -> Evaluation:
-    """The same for whatever predicts a batch's bodies, with cameras, on `device`."""
+    """The same for whatever predicts a batch's bodies, with cameras, on `device`.
+
+    Its crops are `crop_factor` times as large as the set's boxes; scores are of the boxes.
+    """
     if len(dataset) == 0:
         raise ValueError(f"{dataset.name}: the set is empty, there is nothing to evaluate")
     scorer = _scorer(protocol, dataset, bodies, torch.device(device), masks)
@@ -108,7 +125,8 @@ def evaluate_predictions(
             f"{dataset.records.path}: none of its {len(dataset):,} samples has what the protocol "
             f"{protocol.name!r} needs: {scorer.needs}"
         )
-    loader = BatchLoader(dataset, batch_size=batch_size, resolution=resolution, device=device)
+    larger = dataset.in_larger_crops(crop_factor)
+    loader = BatchLoader(larger, batch_size=batch_size, resolution=resolution, device=device)
     parts: list[tuple[Predictions, SampleScores]] = []
     with torch.inference_mode():
         for batch in tqdm(loader, desc=protocol.name, unit="batch", disable=not progress):
@@ -117,6 +135,7 @@ def evaluate_predictions(
                 batch = batch[known]
                 predicted = predict(batch)
                 _check(predicted, batch, dataset)
+                predicted, batch = in_the_boxes(predicted, batch, crop_factor)
                 parts.append(
                     (Predictions.made(predicted, batch.index), scorer.score(predicted, batch))
                 )
@@ -159,7 +178,7 @@ def _scorer(
     bodies: Bodies,
     device: torch.device,
     masks: Path | None,
-) -> _MeshScorer | _StoredScorer | _MaskScorer | _KeypointScorer:
+) -> _MeshScorer | _StoredScorer | _TriangulatedScorer | _MaskScorer | _KeypointScorer:
     """What compares predictions with the protocol's kind of truth.
 
     Each says which labels it needs, which samples are `labelled`, (N,) bool, and the `score` of a
@@ -174,6 +193,8 @@ def _scorer(
         return _MeshScorer(dataset, by_gender)
     if protocol.truth is GroundTruth.STORED:
         return _StoredScorer(dataset, by_gender[NEUTRAL], protocol.joints)
+    if protocol.truth is GroundTruth.TRIANGULATED:
+        return _TriangulatedScorer(dataset, by_gender[NEUTRAL])
     if protocol.truth is GroundTruth.KEYPOINTS:
         return _KeypointScorer(dataset, by_gender[NEUTRAL])
     folder = dataset.images.folder if masks is None else masks
@@ -254,6 +275,35 @@ class _KeypointScorer:
 
     def score(self, predicted: SMPLParams, batch: Batch) -> KeypointScores:
         return score_keypoints(predicted, batch, self.body)
+
+
+@dataclass(frozen=True)
+class _TriangulatedScorer:
+    """Keypoints in space that several cameras' pictures were brought together to."""
+
+    dataset: PoseDataset
+    body: Body
+    needs = "all of the protocol's keypoints in 3D ('S')"
+
+    def labelled(self) -> np.ndarray:
+        confidence = self.dataset.records.joints_3d[..., 3]
+        return (confidence[:, _TRUE] > 0).all(1)
+
+    def score(self, predicted: SMPLParams, batch: Batch) -> TriangulatedScores:
+        stored = self.dataset.records.joints_3d[batch.index.cpu().numpy(), :, :3]
+        true = openpose_13(Joints(torch.from_numpy(stored).to(batch.index.device), ANNOTATED_24))
+        points = self.body.keypoints(predicted.rotations, predicted.betas)
+        joints = openpose_13(Joints(points, KEYPOINTS_49))
+        flat = project_normalised(points, predicted.camera)
+        return TriangulatedScores.of(
+            index=batch.index,
+            **vars(joint_errors(joints, true)),
+            joints=joints.points,
+            true_joints=true.points,
+            keypoint_error_percent=keypoint_error(
+                flat[:, _PREDICTED], batch.keypoints_2d[:, ANNOTATED][:, _TRUE]
+            ),
+        )
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from hmrlab.bodies import Body, SMPLParams
 from hmrlab.bodies.joints import ANNOTATED
-from hmrlab.data.batch import Batch
+from hmrlab.data.batch import Batch, in_the_boxes
 from hmrlab.evaluation import metrics
 from hmrlab.evaluation.scores import KeypointScores, check_finite, evaluation_mode
 from hmrlab.geometry import project_normalised
@@ -16,8 +16,9 @@ from hmrlab.models import HMR
 def evaluate_keypoints(model: HMR, batches: Iterable[Batch], body: Body) -> KeypointScores:
     """Score a model's bodies in the picture, of people with 2D keypoints; as `evaluate_model`."""
     with evaluation_mode(model) as device:
+        factor = model.config.crop_factor
         return KeypointScores.cat([
-            score_keypoints(model(batch.images).float(), batch, body)
+            score_keypoints(*in_the_boxes(model(batch.images).float(), batch, factor), body)
             for batch in (batch.to(device) for batch in batches)
         ])  # fmt: skip
 

@@ -6,10 +6,10 @@ two different sets are an error. From one set to another the way leads by name:
     H36M_17 (regressed from a mesh) --> J17 --> J14
     KEYPOINTS_49 --> ANNOTATED_24   --> J17 --> J14
 
-There are no other ways. SMPL's own joints (its hips, its head) lie elsewhere than the joints of the
-same name that Human3.6M's regressor gives, and "top of head" is not "Head (H36M)": J14 takes the
-latter. Whoever wants to compare such joints in spite of that renames them, and says so in code
-(`Joints.renamed`).
+There are no other ways but `openpose_13`, for joints that a detector of keypoints gave. SMPL's own
+joints (its hips, its head) lie elsewhere than the joints of the same name that Human3.6M's
+regressor gives, and "top of head" is not "Head (H36M)": J14 takes the latter. Whoever wants to
+compare such joints in spite of that renames them, and says so in code (`Joints.renamed`).
 """
 
 from __future__ import annotations
@@ -86,6 +86,17 @@ J17 = JointSet(
 """The 17 in which MPI-INF-3DHP is evaluated; both kinds of truth can be brought to it."""
 J14 = J17.only(J17.names[:14], "J14")
 """The 14 in which 3DPW and Human3.6M are evaluated: J17 without pelvis, spine and jaw."""
+OPENPOSE_13 = JointSet(
+    "13 of OpenPose's",
+    (
+        "nose", *(
+            f"{side}_{joint}"
+            for joint in ("shoulder", "elbow", "wrist", "hip", "knee", "ankle")
+            for side in ("left", "right")
+        ),
+    ),
+)  # fmt: skip
+"""What detectors of keypoints agree on: the nose, and the joints of the limbs."""
 
 # What a joint of J17 is called elsewhere, where that is not its own name.
 _IN_ANNOTATED = {
@@ -132,9 +143,9 @@ class Joints:
         """Moved so that a point (B, 3) of each person's comes to the origin."""
         return Joints(self.points - point[..., None, :], self.joint_set)
 
-    def centred_on(self, name: str) -> Joints:
-        """Moved so that one of the joints comes to the origin."""
-        return self.centred(self.points[..., self.joint_set.index(name), :])
+    def centred_on(self, *names: str) -> Joints:
+        """Moved so that one of the joints, or the middle of several, comes to the origin."""
+        return self.centred(self.points[..., self.joint_set.rows(names), :].mean(-2))
 
     def renamed(self, joint_set: JointSet) -> Joints:
         """The same points, called otherwise on purpose: nobody checks that the names are true."""
@@ -177,3 +188,15 @@ def names_in(source: JointSet, target: JointSet) -> tuple[str, ...]:
         f"no way leads from {source.name!r} to {target.name!r}: joints of the same name lie "
         "elsewhere in the two. See hmrlab/evaluation/joint_sets.py for those that there are."
     )
+
+
+def openpose_13(joints: Joints) -> Joints:
+    """Keypoints as a detector means them, about the middle of the hips.
+
+    Of the 49 they are OpenPose's. Of any other set they are those of the same names: it is for the
+    caller to know that a detector gave them. Detectors differ, too: BlazePose's hips lie some
+    centimetres lower and farther out than those of SMPL's, which stand for OpenPose's.
+    """
+    prefix = "openpose_" if joints.joint_set == KEYPOINTS_49 else ""
+    rows = joints.joint_set.rows([prefix + name for name in OPENPOSE_13.names])
+    return Joints(joints.points[..., rows, :], OPENPOSE_13).centred_on("left_hip", "right_hip")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from hmrlab.data.prepared import prepared_sets
-from hmrlab.evaluation.joint_sets import J14, J17, JointSet
+from hmrlab.evaluation.joint_sets import J14, J17, OPENPOSE_13, JointSet
 from hmrlab.evaluation.metric_table import METRICS, Metric
 
 TWIN = "twin:"  # before the name of a protocol: the same on a synthetic twin of the set
@@ -22,6 +22,7 @@ class GroundTruth(Enum):
 
     MESH = "mesh"  # true pose and shape, made into a mesh by the body of the person's gender
     STORED = "stored"  # annotated joints in 3D, `S` of the records
+    TRIANGULATED = "triangulated"  # keypoints that several cameras agree on, `S` of the records
     MASKS = "masks"  # pictures of the person and of six parts
     KEYPOINTS = "keypoints"  # in the picture alone
 
@@ -39,6 +40,8 @@ class Protocol:
     metrics: tuple[str, ...]  # in METRICS
     joints: JointSet | None = None
     centre: str = ""  # in words
+    limits: str = ""  # what the figures do not say, in words
+    by: str = ""  # what the sequences are, if figures of each are told: "camera"
     video: bool = False  # neighbouring frames show nearly the same
     synthetic: bool = False
 
@@ -65,9 +68,13 @@ class Protocol:
         lines = [f"{self.name}: {self.title}.", f"Truth: {self.truth_in_words}."]
         if self.joints:
             lines += [
-                "Prediction: the neutral body's mesh times J_regressor_h36m.",
+                "Prediction: the body's own keypoints."
+                if self.truth is GroundTruth.TRIANGULATED
+                else "Prediction: the neutral body's mesh times J_regressor_h36m.",
                 f"Joints: {self.joints} ({', '.join(self.joints.names)}), {self.centre}.",
             ]
+        if self.limits:
+            lines.append(f"Limits: {self.limits}.")
         return "\n".join(lines)
 
     def definitions(self) -> str:
@@ -163,6 +170,28 @@ PROTOCOLS: dict[str, Protocol] = {
                 "predicted body is drawn by the network's camera in the whole picture"
             ),
             metrics=_OF_MASKS,
+        ),
+        Protocol(
+            name="balance",
+            title="a man on a balance beam, pose2sim's demonstration (Pagnon et al., JOSS 2022)",
+            data="balance",
+            split="test",
+            truth=GroundTruth.TRIANGULATED,
+            truth_in_words=(
+                "BlazePose's keypoints, triangulated from the four cameras where at least three "
+                "agree; hmrlab data capture says how well they do"
+            ),
+            metrics=("mpjpe_mm", "pa_mpjpe_mm", "keypoint_error_percent"),
+            joints=OPENPOSE_13,
+            centre="centred on the middle of their own hips",
+            limits=(
+                "one man, one room, under two seconds, four cameras' views of one motion; a pseudo "
+                "truth made of BlazePose's points, wrong where it is wrong in all cameras, and "
+                "kinder to it and to fits to its points than to others; its hips are not SMPL's; "
+                "differences below 2 cm mean little"
+            ),
+            by="camera",
+            video=True,
         ),
         _synthetic("studio"),
         _synthetic("wild"),

@@ -34,6 +34,7 @@ from hmrlab.evaluation.scores import (
     MeshScores,
     SampleScores,
     StoredScores,
+    TriangulatedScores,
 )
 from hmrlab.evaluation.segmentation import accuracy, f1_of_classes, mean_f1, sides_are_swapped
 from hmrlab.files import (
@@ -59,6 +60,7 @@ BY = ("auto", "sample", "sequence")
 _SCORES: dict[GroundTruth, type[SampleScores]] = {
     GroundTruth.MESH: MeshScores,
     GroundTruth.STORED: StoredScores,
+    GroundTruth.TRIANGULATED: TriangulatedScores,
     GroundTruth.MASKS: MaskScores,
     GroundTruth.KEYPOINTS: KeypointScores,
 }
@@ -178,6 +180,17 @@ class Evaluation:
         sums = {name: self._sums(name) for name in self.protocol.metrics}
         return {k: bootstrap(*parts, groups, draws, seed) for k, parts in sums.items()}
 
+    def by_sequence(self) -> dict[str, dict[str, float]]:
+        """Every metric of the protocol, by the sequence's name and by its own."""
+        sums = {name: self._sums(name) for name in self.protocol.metrics}
+        return {
+            str(sequence): {
+                name: float(measure(each[self.sequence == sequence].sum(0)))
+                for name, (each, measure) in sums.items()
+            }
+            for sequence in np.unique(self.sequence)
+        }
+
     def groups(self, by: str = "auto") -> np.ndarray:
         """(N,) the number of what each sample is drawn together with, see `summary`."""
         if by not in BY:
@@ -202,6 +215,10 @@ class Evaluation:
             lines.append("SYNTHETIC people: not to be compared with figures on real pictures.")
         for name, estimate in self.summary(draws, seed, by).items():
             lines.append(f"  {METRICS[name].label:<18}{format_estimate(name, estimate)}")
+        if self.protocol.by:
+            for sequence, figures in self.by_sequence().items():
+                told = [f"{METRICS[k].label} {METRICS[k].format(v)}" for k, v in figures.items()]
+                lines.append(f"  {self.protocol.by} {sequence}: {', '.join(told)}")
         lines.append(self.interval_in_words(draws, by))
         lines += [f"left out: {count:,} {reason}" for reason, count in self.left_out.most_common()]
         return "\n".join([*lines, *self.warnings()])
@@ -245,6 +262,8 @@ class Evaluation:
             "intervals": self.interval_in_words(draws),
             "figures": {name: vars(e) for name, e in self.summary(draws, seed).items()},
         }
+        if self.protocol.by:
+            content[f"by_{self.protocol.by}"] = self.by_sequence()
         write_text_whole(folder / SUMMARY, json.dumps(content, indent=1) + "\n")
         report = f"{self.describe(draws, seed)}\n\n{self.protocol.definitions()}\n"
         write_text_whole(folder / REPORT, report)

@@ -15,7 +15,7 @@ from tqdm.auto import tqdm
 from hmrlab.bodies import Body, BodyOutput, SMPLParams
 from hmrlab.bodies.joints import ANNOTATED, SMPL_JOINTS
 from hmrlab.bodies.limits import TWIST_LIMITS_DEG
-from hmrlab.data.batch import Batch
+from hmrlab.data.batch import Batch, in_the_boxes
 from hmrlab.evaluation import metrics
 from hmrlab.evaluation.joint_sets import H36M_17, J14, Joints, JointSet
 from hmrlab.geometry import bone_axes, project_normalised
@@ -141,6 +141,13 @@ class StoredScores(JointScores):
 
 
 @dataclass(frozen=True)
+class TriangulatedScores(StoredScores):
+    """The same of keypoints, and how far they are off in the picture."""
+
+    keypoint_error_percent: np.ndarray  # (N,) in percent of the crop's side
+
+
+@dataclass(frozen=True)
 class MaskScores(ArrayRecord):
     """Pixels by true (row) and predicted class."""
 
@@ -165,7 +172,7 @@ class KeypointScores(ArrayRecord):
         return {name: float(np.nanmean(self.values(name))) for name in _IN_THE_PICTURE}
 
 
-SampleScores = MeshScores | StoredScores | MaskScores | KeypointScores
+SampleScores = MeshScores | StoredScores | TriangulatedScores | MaskScores | KeypointScores
 """What a protocol keeps of each sample, as its truth is."""
 
 # Each metric is the mean of these, (N,) or (N, K); of truth values, in percent. What is measured
@@ -312,7 +319,7 @@ def evaluate_model(
 
     Args:
         model: used in evaluation mode, and left in the mode that it was in.
-        batches: not augmented, in any order.
+        batches: not augmented, in any order; of crops that the model is made for.
         body: on the model's device.
         progress: show a bar.
 
@@ -321,8 +328,9 @@ def evaluate_model(
     """
     with evaluation_mode(model) as device:
         return score_batches(
-            lambda batch: model(batch.images).float(), batches, body, device, progress
-        )
+            lambda batch: model(batch.images).float(), batches, body, device, progress,
+            model.config.crop_factor,
+        )  # fmt: skip
 
 
 def constant_predictor_scores(
@@ -360,7 +368,12 @@ def constant_predictor_scores(
 
 
 def score_batches(
-    predict: Predict, batches: Iterable[Batch], body: Body, device: torch.device, progress: bool
+    predict: Predict,
+    batches: Iterable[Batch],
+    body: Body,
+    device: torch.device,
+    progress: bool,
+    crop_factor: float = 1.0,
 ) -> Scores:
     """Score whatever predicts a batch's bodies, of the samples with true parameters."""
     parts: list[Scores] = []
@@ -369,7 +382,7 @@ def score_batches(
         batch = batch.to(device)
         known = batch.has_smpl.bool()
         if bool(known.any()):
-            predicted, batch = predict(batch)[known], batch[known]
+            predicted, batch = in_the_boxes(predict(batch)[known], batch[known], crop_factor)
             truth = body(batch.rotations, batch.betas)
             parts.append(score_bodies(predicted, batch, body, truth, twist))
     if not parts:

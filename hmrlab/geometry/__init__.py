@@ -1,6 +1,7 @@
-"""Rotations, cameras, alignment, twist, flips and crops: pure functions on tensors."""
+"""Rotations, cameras, triangulation, alignment, twist, flips and crops: functions on tensors."""
 
 from hmrlab.geometry.alignment import Similarity, procrustes_align, procrustes_fit
+from hmrlab.geometry.calibrated import CalibratedCameras
 from hmrlab.geometry.cameras import (
     SPIN_FOCAL,
     SPIN_IMAGE_SIZE,
@@ -8,6 +9,7 @@ from hmrlab.geometry.cameras import (
     perspective_projection,
     project_normalised,
     translation_if_determined,
+    translation_to_weak_perspective,
     weak_perspective_to_translation,
 )
 from hmrlab.geometry.crops import (
@@ -26,17 +28,27 @@ from hmrlab.geometry.rotations import (
     rotation_angle_between,
     six_d_to_matrix,
 )
+from hmrlab.geometry.triangulation import (
+    Triangulated,
+    exchange_sides,
+    find_exchanged_sides,
+    triangulate_robustly,
+)
 from hmrlab.geometry.twist import bone_axes, swing_twist
 
 __all__ = [
     "SPIN_FOCAL",
     "SPIN_IMAGE_SIZE",
+    "CalibratedCameras",
     "Similarity",
+    "Triangulated",
     "apply_affine",
     "axis_angle_to_matrix",
     "bone_axes",
     "crop_matrix",
     "estimate_translation",
+    "exchange_sides",
+    "find_exchanged_sides",
     "flip_keypoints",
     "flip_pose",
     "flip_rotations",
@@ -54,5 +66,7 @@ __all__ = [
     "six_d_to_matrix",
     "swing_twist",
     "translation_if_determined",
+    "translation_to_weak_perspective",
+    "triangulate_robustly",
     "weak_perspective_to_translation",
 ]

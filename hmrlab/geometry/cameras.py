@@ -76,6 +76,21 @@ def weak_perspective_to_translation(
     return torch.cat((camera[..., 1:], depth), dim=-1)
 
 
+def translation_to_weak_perspective(
+    translation: Float[Tensor, "*batch 3"],
+    focal: float = SPIN_FOCAL,
+    image_size: float = SPIN_IMAGE_SIZE,
+) -> Float[Tensor, "*batch 3"]:
+    """The inverse of `weak_perspective_to_translation`.
+
+    Raises:
+        ValueError: the last dimension is not 3.
+    """
+    check_trailing(translation, "translation", 3)
+    scale = 2 * focal / (image_size * translation[..., 2:])
+    return torch.cat((scale, translation[..., :2]), dim=-1)
+
+
 def project_normalised(
     points: Float[Tensor, "*batch n 3"], camera: Float[Tensor, "*batch 3"]
 ) -> Float[Tensor, "*batch n 2"]:

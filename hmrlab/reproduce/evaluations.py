@@ -8,40 +8,50 @@ import json
 import re
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from hmrlab import paths
 from hmrlab.bodies import Body, body_label, body_name, load_body, load_gendered
+from hmrlab.bodies.joints import OPENPOSE
+from hmrlab.captures.balance import NAME as BALANCE
+from hmrlab.captures.balance import blazepose_errors, open_balance
 from hmrlab.config import Scale
 from hmrlab.data.dataset import PoseDataset
 from hmrlab.data.prepared import open_prepared
-from hmrlab.evaluation.evaluate import NEUTRAL, Bodies, evaluate_on
+from hmrlab.evaluation.evaluate import NEUTRAL, Bodies, evaluate_predictions
+from hmrlab.evaluation.fits import fitted, mean_body
 from hmrlab.evaluation.intervals import DRAWS, Estimate
 from hmrlab.evaluation.metric_table import METRICS
 from hmrlab.evaluation.protocols import TWIN, GroundTruth, Protocol, get_protocol
 from hmrlab.evaluation.result import Evaluation, format_estimate
+from hmrlab.evaluation.scores import Predict, evaluation_mode
 from hmrlab.evaluation.worst import PICTURE, save_worst
 from hmrlab.files import parse_json, resolve, sha256_of
 from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
 from hmrlab.models import HMR
 from hmrlab.reproduce.exporting import SHIPPED, find_network
+from hmrlab.smplify import load_prior
 from hmrlab.tables import EVALUATION, Table
 from hmrlab.training.sets import BODY_DETAIL, load_mock, load_set
 
 FREE = "free"
+SMPLIFY, MEAN = "smplify", "mean"  # in a network's place: fits that begin cold, the mean body
+_UNSEEN = 32  # pixels of the crops, where nothing looks at them
 
 
 @dataclass(frozen=True)
 class EvaluationRun:
     """The settings of one evaluation; their hash is its key in the ledger."""
 
-    network: str  # as it was named
-    weights: str  # digest of the network's numbers
+    network: str  # as it was named; "+fits" after it where fits began with its answer
+    weights: str  # digest of the network's numbers, without one of the prior's
     protocol: str
     records: str  # digest of the record file
     resolution: int  # of the crops, pixels
@@ -86,58 +96,74 @@ def evaluate_network(
     device: torch.device | str = "cpu",
     limit: int | None = None,
     out: Path | None = None,
+    fits: bool = False,
     progress: bool = True,
 ) -> Iterator[Evaluated]:
-    """Evaluate a network by several protocols; each is recorded as soon as it is done.
+    """Evaluate a network, or fits, by several protocols; each is recorded as soon as it is done.
 
     All sets are opened before the first is evaluated, so that one that is missing is reported
     at once.
 
     Args:
-        name: see `find_network`.
+        name: see `find_network`; "smplify" for fits without a network, "mean" for the mean body.
         protocols, device: by which, and where.
         scale: the training's; it also decides the size of synthetic sets.
         seed: the training's, and the bootstrap's.
         limit: evaluate the first samples only, to try something out.
         out: folder for the files, one below it for each protocol; by default `runs/evaluations`.
+        fits: evaluate what SMPLify makes of the network's answers (see `fitted`).
         progress: show bars.
 
     Raises:
         FileProblem: the network or a set is not there or damaged, or a file cannot be written.
-        ValueError: there is no such training, or a prediction is not finite.
+        ValueError: there is no such training, a prediction is not finite, or a set has no detected
+            keypoints to fit to.
     """
-    model = find_network(name, scale, seed).to(device)
-    weights = _weights_digest(model)
+    model = None if name in (SMPLIFY, MEAN) else find_network(name, scale, seed).to(device)
+    places = fits or model is None  # bodies where keypoints are
+    prior = load_prior(body=scale.body).to(device) if places else None
+    weights = _digest(dict(prior.named_buffers()) if model is None else model.state_dict())
     opened = [(each, *_open(each, scale, limit, progress)) for each in protocols]
+    for protocol, dataset, _ in opened:
+        if places and not dataset.records.keypoints[:, OPENPOSE, 2].any():
+            raise ValueError(
+                f"{protocol.name} has no detected keypoints ('openpose') to place or fit bodies by"
+            )
+    called = Path(name).name
+    called = f"{called}+fits" if fits and name != SMPLIFY else called
     for protocol, dataset, bodies in opened:
         run = EvaluationRun(
-            network=name if name == SHIPPED else Path(name).name,
+            network=called,
             weights=weights,
             protocol=protocol.name,
             records=sha256_of(dataset.records.path)[:16],
-            resolution=model.resolution,
-            n_iter=model.n_iter,
+            resolution=_UNSEEN if model is None else model.resolution,
+            n_iter=0 if model is None else model.n_iter,
             limit=limit,
             body=body_label(scale.body),
             seed=seed,
         )
         start = time.perf_counter()
-        result = evaluate_on(
-            model,
-            protocol,
-            dataset,
-            bodies,
-            resolution=model.resolution,
-            batch_size=scale.batch_size,
-            progress=progress,
-        )
+        neutral = bodies if isinstance(bodies, Body) else bodies[NEUTRAL]
+        predict = None if model is None else _answers(model)
+        if name == MEAN:
+            predict = mean_body(neutral.to(device), prior)
+        if fits or name == SMPLIFY:
+            predict = fitted(neutral.to(device), prior, predict)
+        with nullcontext() if model is None else evaluation_mode(model):
+            result = evaluate_predictions(
+                predict, protocol, dataset, bodies, resolution=run.resolution,
+                crop_factor=1.0 if model is None else model.config.crop_factor, device=device,
+                batch_size=scale.batch_size, progress=progress,
+            )  # fmt: skip
         seconds = time.perf_counter() - start
         folder = _folder(run, out)
         result.save(folder, run.draws, seed)
         record = _record(run, result, seconds, folder, device)
         Ledger(paths.runs_dir() / "ledger.jsonl").append(record)
         notes = _notes(run, protocol, scale.body)
-        neutral = bodies if isinstance(bodies, Body) else bodies[NEUTRAL]
+        if protocol.name == BALANCE:
+            notes.append(_of_blazepose(dataset))
         try:
             save_worst(result, dataset, neutral, folder / PICTURE)
         except RuntimeError as error:  # no renderer here; the figures stand without
@@ -222,7 +248,9 @@ def _cell(record: RunRecord, metric: str) -> str:
 def _open(
     protocol: Protocol, scale: Scale, limit: int | None, progress: bool
 ) -> tuple[PoseDataset, Bodies]:
-    if protocol.synthetic:
+    if protocol.name == BALANCE:
+        dataset, bodies = open_balance(progress=progress), load_body(scale.body)
+    elif protocol.synthetic:
         bodies: Bodies = load_body(scale.body, BODY_DETAIL)  # that the pictures were made with
         name = protocol.name.removeprefix(TWIN)
         if name != protocol.name:
@@ -251,11 +279,22 @@ def _notes(run: EvaluationRun, protocol: Protocol, body: str) -> list[str]:
             "these figures cannot be compared with any that are published. Import SMPL (hmrlab "
             "body import FILE...) and set HMRLAB_BODY=smpl."
         )
-    if run.network == SHIPPED:
+    if run.network.partition("+")[0] == SHIPPED:
         notes.append(
             "the network that comes with hmrlab has seen synthetic people and the free body only"
         )
     return notes
+
+
+def _answers(model: HMR) -> Predict:
+    return lambda batch: model(batch.images).float()
+
+
+def _of_blazepose(dataset: PoseDataset) -> str:
+    errors = blazepose_errors(dataset)
+    told = {"MPJPE": errors.mpjpe_mm, "PA-MPJPE": errors.pa_mpjpe_mm}
+    figures = ", ".join(f"{name} {float(each.mean()):.1f} mm" for name, each in told.items())
+    return f"to compare with: BlazePose's own joints in space, of the same pictures: {figures}"
 
 
 def _record(
@@ -269,6 +308,9 @@ def _record(
     for name, estimate in result.summary(run.draws, run.seed).items():
         ends = {"": estimate.value, "_low": estimate.low, "_high": estimate.high}
         metrics |= {f"{name}{end}": value for end, value in ends.items()}
+    if result.protocol.by:
+        for sequence, figures in result.by_sequence().items():
+            metrics |= {f"{sequence}/{name}": value for name, value in figures.items()}
     on_gpu = torch.device(device).type == "cuda"
     home = paths.home()
     folder = resolve(folder)
@@ -294,10 +336,10 @@ def _folder(run: EvaluationRun, out: Path | None) -> Path:
     return paths.runs_dir() / "evaluations" / f"{network}-{plain}-{settings_hash(run)[:8]}"
 
 
-def _weights_digest(model: HMR) -> str:
+def _digest(numbers: Mapping[str, Tensor]) -> str:
     """16 hexadecimal digits of all weights; two files of one network have the same."""
     digest = hashlib.sha256()
-    for name, value in sorted(model.state_dict().items()):
+    for name, value in sorted(numbers.items()):
         digest.update(name.encode())
         digest.update(np.ascontiguousarray(value.detach().cpu().numpy()).tobytes())
     return digest.hexdigest()[:16]

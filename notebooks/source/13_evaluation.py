@@ -929,7 +929,7 @@ from hmrlab.data import open_prepared, prepared_sets
 
 here = {(found.name, found.split) for found in prepared_sets()}
 for name, protocol in evaluation.PROTOCOLS.items():
-    if protocol.synthetic:
+    if protocol.synthetic or name == "balance":
         continue
     if (protocol.data, protocol.split) not in here:
         print(f"{name:13s} not here: hmrlab data prepare {protocol.data} --root DIR")
@@ -944,6 +944,7 @@ for name, protocol in evaluation.PROTOCOLS.items():
 # %% [markdown]
 # On the command line it is `hmrlab evaluate MODEL --on 3dpw,mpi-inf-3dhp,h36m-p1,h36m-p2,lsp`,
 # which also keeps every sample's result and writes the definitions and the gallery of the worst.
+# One real set needs no registration: `--on balance` says what to fetch.
 #
 # ## Exercises
 #

@@ -11,6 +11,7 @@ from hmrlab.geometry import (
     perspective_projection,
     project_normalised,
     translation_if_determined,
+    translation_to_weak_perspective,
     weak_perspective_to_translation,
 )
 
@@ -30,6 +31,11 @@ def test_projection_equals_spin(golden):
 def test_weak_perspective_equals_spin(golden):
     translation = weak_perspective_to_translation(golden["weak_cam"])
     assert_close(translation, golden["weak_cam_t"], rtol=1e-4, atol=0)
+
+
+def test_a_translation_comes_back_as_the_camera_it_was_of():
+    camera = torch.tensor([[0.9, 0.1, -0.2], [0.3, 0.0, 0.5]]).double()
+    assert_close(translation_to_weak_perspective(weak_perspective_to_translation(camera)), camera)
 
 
 def test_estimated_translation_equals_spin(golden):

@@ -54,6 +54,7 @@ from hmrlab.evaluation.segmentation import (
 from hmrlab.files import FileProblem
 from hmrlab.geometry import project_normalised
 from hmrlab.models import HMR
+from hmrlab.models.hmr import crop_factor_of
 
 ROOT = "pelvis_mpii"  # the annotated joint that stored joints are centred on
 _TRUE = ANNOTATED_24.rows(OPENPOSE_13.names)
@@ -94,7 +95,7 @@ def evaluate_on(
     with evaluation_mode(model) as device:
         return evaluate_predictions(
             lambda batch: model(batch.images).float(), protocol, dataset, bodies,
-            resolution=resolution, crop_factor=model.config.crop_factor, device=device,
+            resolution=resolution, crop_factor=crop_factor_of(model), device=device,
             batch_size=batch_size, masks=masks, progress=progress,
         )  # fmt: skip
 

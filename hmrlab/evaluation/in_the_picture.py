@@ -11,12 +11,13 @@ from hmrlab.evaluation import metrics
 from hmrlab.evaluation.scores import KeypointScores, check_finite, evaluation_mode
 from hmrlab.geometry import project_normalised
 from hmrlab.models import HMR
+from hmrlab.models.hmr import crop_factor_of
 
 
 def evaluate_keypoints(model: HMR, batches: Iterable[Batch], body: Body) -> KeypointScores:
     """Score a model's bodies in the picture, of people with 2D keypoints; as `evaluate_model`."""
     with evaluation_mode(model) as device:
-        factor = model.config.crop_factor
+        factor = crop_factor_of(model)
         return KeypointScores.cat([
             score_keypoints(*in_the_boxes(model(batch.images).float(), batch, factor), body)
             for batch in (batch.to(device) for batch in batches)

@@ -20,7 +20,7 @@ from hmrlab.evaluation import metrics
 from hmrlab.evaluation.joint_sets import H36M_17, J14, Joints, JointSet
 from hmrlab.geometry import bone_axes, project_normalised
 from hmrlab.models import HMR
-from hmrlab.models.hmr import MEAN_CAMERA
+from hmrlab.models.hmr import MEAN_CAMERA, crop_factor_of
 from hmrlab.tensors import TensorRecord
 
 MILLIMETRES = 1000.0
@@ -329,7 +329,7 @@ def evaluate_model(
     with evaluation_mode(model) as device:
         return score_batches(
             lambda batch: model(batch.images).float(), batches, body, device, progress,
-            model.config.crop_factor,
+            crop_factor_of(model),
         )  # fmt: skip
 
 

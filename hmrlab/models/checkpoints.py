@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from hmrlab.bodies import load_body
 from hmrlab.files import FileProblem, listed, shown, write_whole
 from hmrlab.models.encoders import Encoder, create_encoder, encoder_name
 from hmrlab.models.heatmaps import HeatmapNet
@@ -19,6 +20,8 @@ from hmrlab.models.safe_load import read_torch
 
 FORMAT = "hmrlab-weights-1"  # frozen: whatever is added later is an entry that may be absent
 _FORMATS = "hmrlab-weights-"
+_ENCODER = "encoder."
+_CORRECTIVES = "regressor.points.arm_correctives"  # of a body that is not the free one
 _LISTED = 8  # keys of each kind that a message shows
 SMALL_CROP = 64  # pixels: of the small encoder's networks that do not say it
 BOUNDS = {"resolution": (32, 1024), "n_iter": (1, 16)}
@@ -29,10 +32,16 @@ RESIZABLE = (nn.Conv2d, nn.Linear, NORMALISATION)  # layers that can lose channe
 Model = TypeVar("Model", HMR, HeatmapNet)
 
 
-def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = False) -> Path:
+def save_weights(
+    path: str | Path, model: HMR | HeatmapNet, *, half: bool = False, encoder: bool = True
+) -> Path:
     """Save a model's weights and its encoder's name, whole or not at all.
 
-    With `half`, 16 of each float's 32 bits are kept; loading makes them 32 again.
+    Args:
+        path: of the file.
+        model: of either kind.
+        half: keep 16 of each float's 32 bits; loading makes them 32 again.
+        encoder: with the encoder's weights; without, it loads with those that its name brings.
 
     Raises:
         FileProblem: the file cannot be written.
@@ -41,10 +50,14 @@ def save_weights(path: str | Path, model: HMR | HeatmapNet, *, half: bool = Fals
     if any(key.endswith("weight_mask") for key in model.state_dict()):
         raise ValueError("the model is still masked; call hmrlab.models.pruning.settle on it first")
     state = {key: value.detach().cpu() for key, value in model.state_dict().items()}
+    if not encoder:
+        state = {key: value for key, value in state.items() if not key.startswith(_ENCODER)}
     if half:
         floats = {key: value for key, value in state.items() if value.is_floating_point()}
         state |= {key: value.half() for key, value in floats.items()}
     content = {"format": FORMAT, "encoder": encoder_name(model.encoder), "model": state}
+    if not encoder:
+        content["without_encoder"] = True
     if getattr(model, "pruned", False):  # its shapes are its own
         content["pruned"] = True
     if isinstance(model, HMR):
@@ -81,9 +94,8 @@ def load_encoder_weights(path: str | Path, encoder: Encoder) -> Encoder:
         raise FileProblem(
             f"{path} holds a network that channels were cut out of; load it whole, by `open_model`"
         )
-    start = "encoder."
     whole = named_state(path, content.get("model"))
-    state = {k.removeprefix(start): v for k, v in whole.items() if k.startswith(start)}
+    state = {k.removeprefix(_ENCODER): v for k, v in whole.items() if k.startswith(_ENCODER)}
     differences = describe_differences(encoder.state_dict(), state)
     if differences:
         raise FileProblem(f"{path} does not fit the encoder {encoder.name!r}.\n{differences}")
@@ -106,7 +118,13 @@ def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
             f"{path}: {error}. If the encoder is a module of your own, build the model with it and "
             "call load_weights(path, model)"
         ) from error
-    model = HMR(encoder, _config_of(path, content))
+    config = _config_of(path, content)
+    state = named_state(path, content.get("model"))
+    body = load_body() if config.feedback and _CORRECTIVES in state else None
+    try:
+        model = HMR(encoder, config, body=body)
+    except ValueError as error:
+        raise FileProblem(f"{path} is damaged: {error}. Take an earlier file.") from error
     _load_content(path, model, content)
     return model.eval()
 
@@ -229,11 +247,14 @@ def _config_of(path: str | Path, content: dict[str, Any]) -> HMRConfig:
     crop_factor = entries.get("crop_factor")
     if type(crop_factor) is float and 0.5 <= crop_factor <= 3:
         numbers["crop_factor"] = crop_factor
-    return HMRConfig(relu=relu, **numbers)
+    return HMRConfig(relu=relu, feedback=entries.get("feedback") is True, **numbers)
 
 
 def _load_content(path: str | Path, model: HMR | HeatmapNet, content: dict[str, Any]) -> None:
     state = named_state(path, content.get("model"))
+    if content.get("without_encoder") is True:
+        brought = model.encoder.state_dict().items()
+        state = {**{_ENCODER + key: value for key, value in brought}, **state}
     pruned = content.get("pruned") is True
     if pruned:
         _rehearse(path, model, state)

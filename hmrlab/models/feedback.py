@@ -48,6 +48,7 @@ class FeedbackRegressor(Regressor):
             )
         super().__init__(feature_size + UNEXPLAINED, mean_rotations, dropout, relu)
         self.points = copy.deepcopy(body.keypoint_points)
+        self.points._non_persistent_buffers_set.clear()  # a checkpoint brings its body's points
 
     def state(
         self,

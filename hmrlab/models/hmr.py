@@ -139,6 +139,11 @@ class HMR(nn.Module):
         return self.regressor.iterations(self.encoder(images), n_iter or self.n_iter)
 
 
+def crop_factor_of(model: nn.Module) -> float:
+    """Sides of the crops that a network is made for, over the boxes about people."""
+    return model.config.crop_factor if isinstance(model, HMR) else 1.0
+
+
 class Regressor(nn.Module):
     """Features to pose, shape and camera, by repeated correction of a mean body.
 

@@ -70,7 +70,7 @@ def _see(
 def _look_of(model: HMR, device: torch.device) -> Look:
     """The encoder, on a CPU in onnxruntime where it can be: in a third of the time."""
     backbone = model.encoder.backbone
-    if device.type == "cpu" and isinstance(backbone, BlazePoseEncoder):
+    if device.type == "cpu" and type(backbone) is BlazePoseEncoder:
         from hmrlab.models.blazepose.export import onnx_look  # onnx takes a second
 
         return onnx_look(backbone)

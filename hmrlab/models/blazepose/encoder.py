@@ -13,12 +13,20 @@ from torch import Tensor, nn
 
 from hmrlab.models.blazepose.landmarks import POINTS, SIDE, VALUES, VARIANTS
 from hmrlab.models.blazepose.points import FEATURES, EyePoints
+from hmrlab.models.blazepose.regions import (
+    crop_regions,
+    refine,
+    regions_of_landmarks,
+    to_picture,
+    turn_world,
+)
 from hmrlab.models.blazepose.weights import feature_statistics, load_blazepose
 
 # ImageNet's, which all encoders' pictures are normalised by (`hmrlab.data.augment` does it)
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 LOGITS = 8.0  # what is beyond says no more
+LOST = 0.1  # presence; where the second look sees so much less of a person, the first one counts
 WORLD_SCALE = 2.0  # joints are up to a metre from the hips, most of them half of that
 
 
@@ -39,13 +47,13 @@ class BlazePoseEncoder(nn.Module):
     def __init__(self, variant: str) -> None:
         super().__init__()
         self.variant = variant
-        self.network = load_blazepose(variant, maps=False)
         self.map_channels = VARIANTS[variant].regression
         for name, values in (("mean", IMAGENET_MEAN), ("std", IMAGENET_STD)):
             self.register_buffer(name, torch.tensor(values)[:, None, None], persistent=False)
         self._prepare()
 
     def _prepare(self) -> None:
+        self.network = load_blazepose(self.variant, maps=False)
         self.feature_size = 4 * self.map_channels + POINTS * (VALUES + 3)
         for name, values in feature_statistics(self.variant, self.feature_size).items():
             self.register_buffer(name, values)
@@ -81,19 +89,34 @@ class BlazePoseEncoder(nn.Module):
 
 
 class BlazePosePoints(BlazePoseEncoder):
-    """The same eyes; of what they see, a person's points and nothing else: see `EyePoints`."""
+    """The same eyes; of what they see, a person's points and nothing else: see `EyePoints`.
+
+    They look twice, as MediaPipe does from frame to frame: the second time at the square that the
+    first look's landmarks ask for, turned upright. The heat maps then say where exactly.
+    """
 
     def _prepare(self) -> None:
         self.feature_size = FEATURES
+        self.network = load_blazepose(self.variant)
 
-    def features(
-        self,
-        f2: Float[Tensor, "b _ 2 2"],
-        landmarks: Float[Tensor, "b 39 5"],
-        world: Float[Tensor, "b 39 3"],
-    ) -> Float[Tensor, "b 138"]:
-        """The points; the map is not used."""
-        return EyePoints.of_crops(landmarks, world).features()
+    def forward(self, images: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 138"]:
+        """Pictures of any size, normalised as ImageNet's, to points."""
+        # On a CPU one crop after the other is three times as fast: large maps are slow to come by.
+        crops = self.crops(images)
+        parts = crops.split(1 if crops.device.type == "cpu" else max(1, len(crops)))
+        return torch.cat([self._points(part).features() for part in parts])
+
+    def _points(self, crops: Float[Tensor, "b 3 256 256"]) -> EyePoints:
+        first = self.network(crops)
+        regions = regions_of_landmarks(first.landmarks[..., :2])
+        closer = [crop_regions(crop, regions[k : k + 1]) for k, crop in enumerate(crops)]
+        second = self.network(torch.cat(closer))
+        lost = (second.presence < first.presence - LOST)[:, None, None]
+        marks = to_picture(refine(second.landmarks, second.heatmaps), regions)
+        world = turn_world(second.world, regions)
+        return EyePoints.of_crops(
+            torch.where(lost, first.landmarks, marks), torch.where(lost, first.world, world)
+        )
 
 
 def head_features(

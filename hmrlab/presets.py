@@ -152,17 +152,17 @@ _FITTING = (
      _2D + "in the loop, the fits without pose and angle prior",
      {"fits.weights": ObjectiveWeights(pose_prior=0.0, angle=0.0)}),
 )
-# Eyes that were trained on real people, by others, and are kept as they are: they look at each
-# picture once, and a training takes a minute. BlazePose wants large people, so there are fewer.
 _FROZEN = {"frozen": True, "views": 2, "resolution": 256, "margin": 1.0, "crop_factor": 1.15,
            "relu": True, "steps": times(3 / 8), "lr": times(0.5), "head_lr_factor": 1.0}
 _EYES = (
-    ("eyes", "", "frozen eyes of real people (BlazePose), all that the sets' labels say",
+    ("eyes", "", "eyes that real people have taught (BlazePose), frozen; what the labels say",
      {**_FROZEN, "data": SPINS_MIX, "encoder": "blazepose_full", "dropout": 0.2,
-      "studio_train": times(3 / 16), "wild_train": times(3 / 16)}),
+      "studio_train": times(3 / 16), "wild_train": times(3 / 16)}),  # large, so fewer
     ("points", "", "what BlazePose would say of people whom nobody drew; fed back to the regressor",
      {**_FROZEN, "encoder": "blazepose_full:points", "simulated": SimulatedEyes(),
       "feedback": True, "batch_size": 128}),
+    ("points_long", "points", "the same, four times as long: the network for photographs",
+     {"views": 8, "steps": times(1.5)}),
 )
 # As keypoints_only: nobody's rotations or betas are known. The diary's question: a discriminator
 # next, to the network that there is. Only against one that cannot keep up did judges win.
@@ -302,7 +302,7 @@ def preset(name: str, scale: Scale | str, seed: int = 0) -> Config:
     for one in reversed(_with_parents(name)):
         for key, value in one.changes.items():
             # a whole part takes the place of what was said of its fields
-            settings = {k: v for k, v in settings.items() if not f"{k}.".startswith(f"{key}.")}
+            settings = {k: v for k, v in settings.items() if not k.startswith(f"{key}.")}
             settings[key] = _at_scale(value, key, scale)
     config = _of_scale(name, PRESETS[name].description, scale, seed, settings)
     return with_settings(config, settings)

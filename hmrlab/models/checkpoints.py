@@ -11,7 +11,6 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from hmrlab.bodies import load_body
 from hmrlab.files import FileProblem, listed, shown, write_whole
 from hmrlab.models.encoders import Encoder, create_encoder, encoder_name
 from hmrlab.models.heatmaps import HeatmapNet
@@ -119,12 +118,13 @@ def build_model(path: str | Path, content: dict[str, Any]) -> HMR:
             "call load_weights(path, model)"
         ) from error
     config = _config_of(path, content)
-    state = named_state(path, content.get("model"))
-    body = load_body() if config.feedback and _CORRECTIVES in state else None
     try:
-        model = HMR(encoder, config, body=body)
+        model = HMR(encoder, config)
     except ValueError as error:
         raise FileProblem(f"{path} is damaged: {error}. Take an earlier file.") from error
+    correctives = named_state(path, content.get("model")).get(_CORRECTIVES)
+    if config.feedback and correctives is not None:
+        model.regressor.points.arm_correctives = torch.zeros_like(correctives, dtype=torch.float32)
     _load_content(path, model, content)
     return model.eval()
 

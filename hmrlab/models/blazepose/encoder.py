@@ -128,7 +128,7 @@ class BlazePosePoints(BlazePoseEncoder):
         away = (marks - first[0])[0, :, :2].norm(dim=-1).mean() / square.side
         if second[2] < first[2] - LOST:
             marks, world, _ = first
-        return EyePoints.of_crops(marks, world), float(away)
+        return EyePoints.of_crops(marks, world), float(away.detach())
 
     def _look(self, crop: Tensor, region: Regions) -> tuple[Tensor, Tensor, Tensor]:
         """Landmarks and world joints as the crop has them, and presence."""

@@ -59,11 +59,12 @@ lint: $(STAMP) ## style only
 notebooks: $(STAMP) ## rebuild the committed notebooks from notebooks/source, at laptop scale
 	$(BIN)/python tools/build_notebooks.py
 
-bench: $(STAMP) ## time keypoint body, fits, SPIN's loop, packing, viewer; rewrites benchmarks/README.md
+bench: $(STAMP) ## time keypoint body, fits, SPIN's loop, packing, eyes, viewer; rewrites benchmarks/README.md
 	$(BIN)/python benchmarks/keypoint_body.py --write
 	$(BIN)/python benchmarks/fitting.py --write
 	$(BIN)/python benchmarks/loop.py --write
 	$(BIN)/python benchmarks/packing.py --write
+	$(BIN)/python benchmarks/eyes.py --write
 	$(BIN)/python benchmarks/viewer.py --write
 	@if $(BIN)/python -c 'import sys, torch; sys.exit(not torch.cuda.is_available())'; then \
 		echo '$(BIN)/python benchmarks/gpu.py --write'; $(BIN)/python benchmarks/gpu.py --write; \

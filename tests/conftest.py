@@ -12,7 +12,6 @@ import numpy as np
 import pytest
 import torch
 from hypothesis import settings
-from numbered_video import NumberedVideo
 
 from hmrlab import cli
 from hmrlab.data.records import Records
@@ -71,8 +70,10 @@ def make_records(tmp_path):
 
 
 @pytest.fixture(scope="session")
-def numbered_video() -> NumberedVideo:
+def numbered_video():
     """Writes videos in which every frame shows its own number."""
+    from numbered_video import NumberedVideo  # PyAV is not on every machine with a GPU
+
     return NumberedVideo()
 
 

@@ -18,6 +18,7 @@ TINY = {
     "gpu": "--people 4 --size 120 --batch 2 --encoder small --rounds 1 --seconds 0 --workers 0 "
     "--device cpu",
     "people": "--rounds 1 --seconds 0 --batch 2 --resolution 32 --device cpu",
+    "eyes": "--crops 2 --steps 1 --rounds 1",
     "viewer": "--rounds 1 --parts weight",  # the rest needs a browser, and minutes
 }
 PEERS = {
@@ -27,6 +28,7 @@ PEERS = {
     "packing": "peer: SPIN's way",
     "gpu": "peer: one batch",
     "people": "peer: as for a stored set",
+    "eyes": "peer: torch",
     "viewer": "peer: k3d",
 }
 README = "above\n\n<!-- {0}: written by make bench -->\n<!-- end of {0} -->\n\nbelow\n"

@@ -21,22 +21,26 @@ from hmrlab.data.synthetic import SetSpec, ensure_set
 from hmrlab.evaluation import evaluate_model
 from hmrlab.files import FileProblem, write_text_whole
 from hmrlab.models import save_weights
-from hmrlab.models.shipped import FILES, FOLDER, RECORD, load_reference_model
+from hmrlab.models.shipped import FILES, FOLDER, RECORD, load_reference_model, shipped_record
 
 ENCODER_RUN = "pretrain_keypoints"
 HMR_RUN = "with_smpl_pretrained"
+PEOPLE_RUN = "points_long"
 CHECK_SET = SetSpec("studio", "test", 256, 96)
 RESOLUTION = 64
 CHECKED = ("mpjpe_mm", "pa_mpjpe_mm", "rotation_error_deg")
 
 
-def build_weights(scale: Scale, seed: int = 0, folder: Path = FOLDER) -> list[Path]:
-    """Write encoder, reference model and record; trains what the ledger lacks.
+def build_weights(
+    scale: Scale, seed: int = 0, folder: Path = FOLDER, kinds: Sequence[str] = tuple(FILES)
+) -> list[Path]:
+    """Write encoder, networks and record; trains what the ledger lacks.
 
     Args:
         scale: of the runs; its encoder must be the small one.
         seed: of the runs.
         folder: where they go.
+        kinds: of `FILES`; what the record says of others stays.
 
     Raises:
         ValueError: the scale has another encoder.
@@ -48,21 +52,26 @@ def build_weights(scale: Scale, seed: int = 0, folder: Path = FOLDER) -> list[Pa
             f"the package's weights are the small encoder's; scale {scale.name!r} has "
             f"{scale.encoder!r}"
         )
-    results = {
-        "encoder": run_training(preset(ENCODER_RUN, scale)),
-        "hmr": run_training(preset(HMR_RUN, scale, seed)),
+    runs = {
+        "encoder": preset(ENCODER_RUN, scale),
+        "hmr": preset(HMR_RUN, scale, seed),
+        "people": preset(PEOPLE_RUN, scale, seed),
     }
+    results = {kind: run_training(runs[kind]) for kind in kinds}
     written = [
-        save_weights(folder / FILES[kind], result.model(), half=True)
+        # BlazePose's weights come along anyway
+        save_weights(folder / FILES[kind], result.model(), half=True, encoder=kind != "people")
         for kind, result in results.items()
     ]
-    record = {
+    kept = shipped_record() if folder == FOLDER else {}
+    record = kept | {
         kind: asdict(result.record) | {"command": _repeats(result)}
         for kind, result in results.items()
     }
-    record["check"] = {
-        "model": FILES["hmr"], "set": asdict(CHECK_SET), "scores": reference_scores(folder),
-    }  # fmt: skip
+    if "hmr" in kinds:
+        record["check"] = {
+            "model": FILES["hmr"], "set": asdict(CHECK_SET), "scores": reference_scores(folder),
+        }  # fmt: skip
     text = json.dumps(record, indent=1) + "\n"
     return [*written, write_text_whole(folder / RECORD, text)]
 
@@ -93,10 +102,15 @@ def main(words: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--scale", default="laptop", help="of the runs; laptop")
     parser.add_argument("--seed", type=int, default=0, help="of the runs; 0")
+    parser.add_argument(
+        "--kinds", nargs="+", choices=FILES, default=list(FILES), help="which; all of them"
+    )
     parser.add_argument("--folder", type=Path, default=FOLDER, help="the package's by default")
     options = parser.parse_args(words)
     try:
-        written = build_weights(get_scale(options.scale), options.seed, options.folder)
+        written = build_weights(
+            get_scale(options.scale), options.seed, options.folder, options.kinds
+        )
     except (FileProblem, ValueError) as error:
         parser.exit(1, f"{parser.prog}: {error}\n")
     for path in written:

@@ -28,12 +28,11 @@ if TYPE_CHECKING:
 
 app = typer.Typer()
 
-SHIPPED = "shipped"
+SHIPPED, PEOPLE = "shipped", "people"
 DETECTED = 0.9  # how sure R-CNN has to be of a person, which is so of most
 TOY = (
     "The shipped network is a small one, trained on synthetic people at 64 pixels: on a real photo "
-    "it is a toy, and its poses are poor. SPIN's is had by --model model_checkpoint.pt, with "
-    "HMRLAB_BODY=smpl."
+    "it is a toy, and its poses are poor. --model people is not."
 )
 OTHER_BODY = (
     "Note: this network gives {theirs} parameters, and they are shown on {ours}, whose shapes and "
@@ -75,7 +74,7 @@ def people(
         typer.Option(
             metavar="MODEL",
             help="Whose bodies fits begin with, too: a checkpoint of hmrlab's or SPIN's kind, a "
-            "training's name, or shipped, which is shown where there is no fit.",
+            "training's name, or people, which is shown where there is no fit.",
         ),
     ] = None,
     out: Annotated[
@@ -147,7 +146,7 @@ def people(
         choose_backend()
     except (RuntimeError, ValueError) as error:  # better now than after the work
         fail(str(error))
-    name = model or (None if fit else SHIPPED)
+    name = model or (None if fit else PEOPLE)
     opened = None if name is None else _network(name, scale, seed)
     way: Finder | None = None
     if rectangles:
@@ -252,11 +251,11 @@ def _network(name: str, scale: str, seed: int) -> Opened:
     from hmrlab.files import user_path
     from hmrlab.models import Opened, open_checkpoint
     from hmrlab.models.load_any import OWN
-    from hmrlab.models.shipped import shipped_path
+    from hmrlab.models.shipped import NETWORKS, shipped_path
     from hmrlab.reproduce.exporting import find_network
 
-    if name == SHIPPED:
-        return open_checkpoint(shipped_path("hmr"))
+    if name in NETWORKS:
+        return open_checkpoint(shipped_path(NETWORKS[name]))
     path = user_path(name)
     if path.suffix or path.is_file():
         return open_checkpoint(path)
@@ -277,9 +276,11 @@ def _detector(device: object, allow_download: bool) -> NetworkDetector:
 def _notes(name: str, opened: Opened) -> list[str]:
     """What a user must know before the result."""
     from hmrlab.models.load_any import OWN
+    from hmrlab.models.shipped import NETWORKS
 
-    body, shipped = chosen_body(), name == SHIPPED
-    notes = [TOY if shipped else f"{name}: {opened}"]
+    body, shipped = chosen_body(), name in NETWORKS
+    known = {SHIPPED: [TOY], PEOPLE: []}
+    notes = known.get(name, [f"{name}: {opened}"])
     if shipped and body != "free":
         theirs, ours = "the free body's", f"the body {body}"
         remedy = "Leave HMRLAB_BODY unset for it."

@@ -10,12 +10,18 @@ from hmrlab.models.hmr import HMR
 from hmrlab.models.load_any import open_model
 
 FOLDER = Path(__file__).parent / "assets"
-FILES = {"encoder": "small_encoder.pt", "hmr": "small_hmr.pt"}
+FILES = {"encoder": "small_encoder.pt", "hmr": "small_hmr.pt", "people": "people_hmr.pt"}
+NETWORKS = {"shipped": "hmr", "people": "people"}
+"""The names by which the networks that come along are asked for, and which file each is."""
 RECORD = "record.json"
 
 
 def shipped_path(kind: str, folder: Path = FOLDER) -> Path:
-    """The file of the pretrained small encoder ("encoder") or of the reference HMR ("hmr").
+    """The file of some weights.
+
+    Args:
+        kind: "encoder", the pretrained small one; "hmr", the reference network on it; "people", the
+            one for photographs, which reads BlazePose's points.
 
     Raises:
         FileProblem: it is not there.
@@ -45,6 +51,15 @@ def load_reference_model(folder: Path = FOLDER) -> HMR:
     return open_model(shipped_path("hmr", folder))
 
 
+def load_people_model(folder: Path = FOLDER) -> HMR:
+    """The network for photographs that comes with the package, in evaluation mode.
+
+    Raises:
+        FileProblem: its file is missing or damaged.
+    """
+    return open_model(shipped_path("people", folder))
+
+
 def shipped_record() -> dict[str, Any]:
-    """How both were made and what they scored: runs as in the ledger, and the check's numbers."""
+    """How they were made and what they scored: runs as in the ledger, and the check's numbers."""
     return read_json(FOLDER / RECORD, dict[str, Any])

@@ -36,7 +36,7 @@ from hmrlab.evaluation.worst import PICTURE, save_worst
 from hmrlab.files import parse_json, resolve, sha256_of
 from hmrlab.ledger import Ledger, RunRecord, record_run, settings_hash
 from hmrlab.models import HMR
-from hmrlab.reproduce.exporting import SHIPPED, find_network
+from hmrlab.reproduce.exporting import PEOPLE, SHIPPED, find_network
 from hmrlab.smplify import load_prior
 from hmrlab.tables import EVALUATION, Table
 from hmrlab.training.sets import BODY_DETAIL, load_mock, load_set
@@ -280,8 +280,11 @@ def _notes(run: EvaluationRun, protocol: Protocol, body: str) -> list[str]:
             "body import FILE...) and set HMRLAB_BODY=smpl."
         )
     if run.network.partition("+")[0] == SHIPPED:
+        notes.append("the network has seen synthetic people and the free body only")
+    if run.network.partition("+")[0] == PEOPLE:
         notes.append(
-            "the network that comes with hmrlab has seen synthetic people and the free body only"
+            "the network reads points that BlazePose sees, which others trained on real people; "
+            "its own part has seen simulated points and the free body only"
         )
     return notes
 

@@ -21,12 +21,12 @@ from hmrlab.files import FileProblem, scratch_folder, user_path
 from hmrlab.models import HMR, open_model
 from hmrlab.models.cost import Spread, asker, ratios, time_by_turns
 from hmrlab.models.export import OnnxHMR, check_onnx, export_onnx, quantise_onnx
-from hmrlab.models.shipped import load_reference_model
+from hmrlab.models.shipped import NETWORKS, shipped_path
 from hmrlab.presets import preset
 from hmrlab.runs import find_result
 from hmrlab.training.sets import BODY_DETAIL, TEST_SETS, load_set
 
-SHIPPED = "shipped"  # names the network that comes with the package
+SHIPPED, PEOPLE = NETWORKS  # the small one, and the one for photographs
 CALIBRATION_BATCHES = 4
 _ROUNDS = 9
 
@@ -54,14 +54,14 @@ class Exported:
 
 
 def find_network(name: str, scale: Scale, seed: int) -> HMR:
-    """A trained network, by a training's name, a checkpoint (see `open_model`), or "shipped".
+    """A trained network, by a training's name, a checkpoint (see `open_model`), or of `NETWORKS`.
 
     Raises:
         FileProblem: the training was never run here, or the file cannot be used.
         ValueError: there is no such training nor file, or it trained no `HMR`.
     """
-    if name == SHIPPED:
-        return load_reference_model()
+    if name in NETWORKS:
+        return open_model(shipped_path(NETWORKS[name]))
     path = user_path(name)
     if path.suffix or os.path.isfile(path):
         return open_model(path)

@@ -25,6 +25,7 @@ from nbformat import NotebookNode
 from hmrlab.bodies import load_body
 from hmrlab.bodies.body import DETAILS
 from hmrlab.files import write_text_whole, write_whole
+from hmrlab.reproduce.sources import notebooks_folder
 from hmrlab.viewer.packing import PackedBody, pack_body
 from hmrlab.viewer.pages import STATE, viewer_block
 from hmrlab.viewer.widget import BodyViewer, viewer_script
@@ -81,7 +82,7 @@ class _MathMLRenderer(IPythonRenderer):
 
 
 class OfflineExporter(HTMLExporter):
-    """nbconvert's JupyterLab page without the scripts that it would load from elsewhere."""
+    """nbconvert's JupyterLab page without what it would load from elsewhere, pictures included."""
 
     def __init__(self) -> None:
         super().__init__(extra_loaders=[DictLoader({_TEMPLATE: _TEMPLATE_TEXT})])
@@ -91,7 +92,9 @@ class OfflineExporter(HTMLExporter):
     def markdown2html(self, context: dict, source: str) -> str:
         """nbconvert's filter for Markdown, with formulas as MathML."""
         attachments = context.get("cell", {}).get("attachments", {})
-        renderer = _MathMLRenderer(escape=False, attachments=attachments)
+        renderer = _MathMLRenderer(
+            escape=False, attachments=attachments, embed_images=True, path=str(notebooks_folder())
+        )
         return MarkdownWithMath(renderer=renderer).render(source)
 
     def page(self, notebook: NotebookNode, title: str, viewers: bool) -> str:

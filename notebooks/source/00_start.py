@@ -19,6 +19,13 @@
 # This series repeats the diary, answers its questions and fills its blanks. Everything in it runs
 # on your machine, on a body and on people that are free.
 #
+# ![A man on a balance beam, three times](../figures/real_people.jpg)
+#
+# This is where it leads. A network of the first chapters' kind, second column, has seen drawn
+# people alone and is lost on a photograph. The third column reads what networks that others trained
+# on real people see. The fourth fits a body to that. With your own photograph:
+# `hmrlab people me.jpg`. (Frames of pose2sim's demonstration, BSD-3.)
+#
 # **You will be able to**
 # - see what your machine has for this series, and what it lacks;
 # - put a body on the screen, pose it, and give it another shape;

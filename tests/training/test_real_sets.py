@@ -12,7 +12,6 @@ from typer.testing import CliRunner
 from hmrlab import find_result, get_scale, load_training_set, preset, run_training
 from hmrlab import runs as subject
 from hmrlab.cli import app
-from hmrlab.config import with_settings
 from hmrlab.data.dataset import MixedDataset
 from hmrlab.data.packed import PackPlan
 from hmrlab.data.packing import pack
@@ -20,6 +19,7 @@ from hmrlab.data.prepared import OWN, note_set, prepared_folder, read_set
 from hmrlab.files import FileProblem, save_npz_whole
 from hmrlab.keys import run_key
 from hmrlab.ledger import Ledger
+from hmrlab.overrides import with_settings
 from hmrlab.training.sets import on_data
 
 SMOKE = get_scale("smoke")

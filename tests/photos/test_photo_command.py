@@ -24,7 +24,9 @@ def test_the_command_makes_everything_of_a_photo_and_says_what_to_think_of_it(
     out = tmp_path / "out"
     done = hmrlab(photos / "a.png", "--box", "-5,0,30,60", "--box", "10,5,25,50", "--out", out)
     assert done.code == 0, done.err
-    assert "on a real photo it is a toy" in done.out
+    assert "toy" not in done.out
+    small = hmrlab(photos / "a.png", "--whole", "--model", "shipped", "--out", tmp_path / "small")
+    assert "on a real photo it is a toy" in small.out
     assert "person_1: box of 50 px about (22, 30)" in done.out
     people = [f"person_{k}{kind}" for k in (0, 1) for kind in (".glb", ".npz", ".obj")]
     turntables = [f"person_{k}_turntable.png" for k in (0, 1)]

@@ -36,7 +36,7 @@ CHUNK = 1024  # people at a time
 # Where BlazePose's landmarks lie from the body's keypoints, mm, in the frame of a joint: x to the
 # left, y up, z forwards. Measured on synthetic people by `tools/measure_landmarks.py`; of the right
 # side x has the other sign.
-_OFFSETS = {
+OFFSETS = {
     "nose": ("head", (0, 15, -26)),
     "eye": ("head", (-12, -14, -32)),
     "ear": ("head", (-44, -14, 32)),
@@ -143,7 +143,7 @@ def landmark_offsets(global_rot: Tensor) -> Tensor:
 def _offset(name: str) -> tuple[int, tuple[float, ...]]:
     side, _, rest = name.partition("_")
     sided = side in ("left", "right")
-    joint, (x, y, z) = _OFFSETS[rest if sided else name]
+    joint, (x, y, z) = OFFSETS[rest if sided else name]
     joint = f"{side}_{joint}" if f"{side}_{joint}" in SMPL_JOINTS else joint
     return SMPL_JOINTS.index(joint), (-x if side == "right" else x, y, z)
 

@@ -14,6 +14,7 @@ from cases import (  # noqa: F401
     test_the_whole_files_are_taken,
 )
 from mutations import PICTURES, instead, json_changes
+from numbered_video import NumberedVideo
 from worlds import module_of, picture
 
 WORK = ("--workers", "1")
@@ -216,7 +217,7 @@ MATS = {
 
 @cache
 def videos():
-    return originals_of("conftest").NumberedVideo()
+    return NumberedVideo()
 
 
 def h36m(folder):

@@ -81,6 +81,9 @@ class _MathMLRenderer(IPythonRenderer):
         return _mathml(body, "inline")
 
 
+_UPWARD = re.compile(r"(!\[[^\]]*\]\()\.\./")  # a picture's way out of the chapters' folder
+
+
 class OfflineExporter(HTMLExporter):
     """nbconvert's JupyterLab page without what it would load from elsewhere, pictures included."""
 
@@ -92,10 +95,12 @@ class OfflineExporter(HTMLExporter):
     def markdown2html(self, context: dict, source: str) -> str:
         """nbconvert's filter for Markdown, with formulas as MathML."""
         attachments = context.get("cell", {}).get("attachments", {})
+        # Chapters show pictures of ../figures; nbconvert embeds what lies below its path alone.
+        root = str(notebooks_folder().parent)
         renderer = _MathMLRenderer(
-            escape=False, attachments=attachments, embed_images=True, path=str(notebooks_folder())
+            escape=False, attachments=attachments, embed_images=True, path=root
         )
-        return MarkdownWithMath(renderer=renderer).render(source)
+        return MarkdownWithMath(renderer=renderer).render(_UPWARD.sub(r"\1", source))
 
     def page(self, notebook: NotebookNode, title: str, viewers: bool) -> str:
         """An executed notebook as one HTML document, its widgets left out; see `write_scripts`."""

@@ -14,6 +14,7 @@ import pytest
 from hmrlab.ledger import Ledger, record_run
 from hmrlab.reproduce import execute
 from hmrlab.reproduce.execute import Status, execute_series, execute_source, first_line
+from hmrlab.reproduce.pages import OfflineExporter
 from hmrlab.reproduce.report import run_series
 from hmrlab.reproduce.sources import read_series, read_source
 
@@ -279,3 +280,13 @@ def test_an_interrupted_series_reports_what_was_done_and_its_kernel_dies(
     (report,) = (tmp_path / "home" / "runs").glob("*/index.html")
     assert "1 of 2 notebooks passed, 1 interrupted" in report.read_text()
     assert (report.parent / "00_first.html").is_file()
+
+
+def test_a_page_holds_the_pictures_that_its_text_shows():
+    """It may be sent to somebody without the folder of figures; links stay links."""
+    text = "![one](../figures/first_light.png) ![two](../figures/none.png) [map](../README.md)"
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell(text)])
+    page = OfflineExporter().page(notebook, "a chapter", viewers=False)
+    assert re.search(r'alt="one" src="data:image/png;base64,[A-Za-z0-9+/]{1000}', page)
+    assert "figures/none.png" in page
+    assert 'href="../README.md"' in page

@@ -49,11 +49,10 @@ class EyePoints(TensorRecord):
         world: Float[Tensor, "b _ 3"],
     ) -> EyePoints:
         """Of BlazePose's landmarks (33 or more). Of a middle the confidence is the lesser one."""
-        metres = (world[:, _FIRST] + world[:, _SECOND]) / 2
         return cls(
             (places[:, _FIRST] + places[:, _SECOND]) / 2,
             torch.minimum(confidence[:, _FIRST], confidence[:, _SECOND]),
-            metres - metres[:, _MID_HIP, None],
+            _metres(world),
         )
 
     @classmethod
@@ -71,15 +70,20 @@ class EyePoints(TensorRecord):
         world: Float[Tensor, "b 33 3"],
     ) -> EyePoints:
         """Of OpenPose's keypoints, by whichever network, and BlazePose's landmarks in metres."""
-        metres = (world[:, _FIRST] + world[:, _SECOND]) / 2
         order = list(IN_OPENPOSE)
-        return cls(places[:, order], confidence[:, order], metres - metres[:, _MID_HIP, None])
+        return cls(places[:, order], confidence[:, order], _metres(world))
 
     def features(self) -> Float[Tensor, "b 138"]:
         """For a regressor: places, the less the surer they are not; confidences; metres."""
         places = _PLACES * self.confidence[..., None] * self.places
         parts = (places, self.confidence, _METRES * self.world)
         return torch.cat([part.flatten(1) for part in parts], 1)
+
+
+def _metres(world: Float[Tensor, "b _ 3"]) -> Float[Tensor, "b 23 3"]:
+    """The points in space, from the middle of the hips, of BlazePose's landmarks."""
+    points = (world[:, _FIRST] + world[:, _SECOND]) / 2
+    return points - points[:, _MID_HIP, None]
 
 
 def unexplained(
